@@ -1,0 +1,1 @@
+"""The floor of the house: IANA numbers, errors and the clock protocol."""
