@@ -1,0 +1,36 @@
+"""Transport addresses and datagrams: what sans-IO engines, drivers and wires pass each other."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """An IP address as text (canonical form of ``ipaddress``) and a port, 0 where the protocol has none."""
+
+    host: str
+    port: int = 0
+
+    def __str__(self) -> str:
+        """``192.0.2.1:500``, ``[2001:db8::1]:500`` or the bare host without a port."""
+        if not self.port:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether the host is an IPv6 address."""
+        return ":" in self.host
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """The payload of one IP packet on its way from source to destination.
+
+    ``protocol`` is the IP protocol: 17 (``data`` is the UDP payload, on port 4500 with whatever precedes
+    or replaces the non-ESP marker), 50 (``data`` starts with the ESP header) or 51 (with the AH header).
+    """
+
+    data: bytes
+    source: Address
+    destination: Address
+    protocol: int = 17
