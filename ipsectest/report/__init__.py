@@ -1,0 +1,1 @@
+"""Turns the record of a run into report.json, JUnit XML, terminal text, Markdown and HTML."""

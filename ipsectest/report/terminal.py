@@ -1,0 +1,110 @@
+"""The console report: a tree of families, a block for each case that did not pass, two lines to end with."""
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+from rich.tree import Tree
+
+from ipsectest.report.marks import MARKS
+from ipsectest.runner.records import CaseRecord, Outcome, RunRecord, count
+from ipsectest.scenario.results import Verdict
+
+_WORTH_A_BLOCK = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NONSTRICT, Verdict.UNSUPPORTED)
+
+
+def render(record: RunRecord, console: Console, *, verbose: bool = False) -> None:
+    """Print the whole report; `verbose` names passed cases too instead of drawing a mark for each."""
+    plain = not (console.encoding or "").lower().startswith("utf")
+    for peer, cases in _grouped(record.results, lambda c: c.peer):
+        console.print(_tree(peer, cases, plain=plain, verbose=verbose))
+    troubled = [c for c in record.results if c.verdict in _WORTH_A_BLOCK or c.outcome is not Outcome.AS_EXPECTED]
+    for case in troubled:
+        console.print()
+        console.print(_block(record, case, plain=plain))
+    console.print()
+    for line in summary(record):
+        console.print(line)
+
+
+def summary(record: RunRecord) -> list[Text]:
+    """The last two lines: counts, then regressions."""
+    totals = count(record.results)
+    counts = Text(f"{len(record.results)} cases in {record.run.duration_s:.1f} s: ")
+    parts = [Text(f"{n} {v}", MARKS[v].style) for v, n in totals.items() if n]
+    counts.append_text(Text(", ").join(parts) if parts else Text("nothing ran"))
+    outcomes = [c.outcome for c in record.results]
+    regressions, fixed = outcomes.count(Outcome.REGRESSION), outcomes.count(Outcome.FIXED)
+    last = Text(
+        f"{regressions} regression{'' if regressions == 1 else 's'}",
+        "bold red" if regressions else "green",
+    )
+    if fixed:
+        last.append(f", {fixed} fixed (remove {'its entry' if fixed == 1 else 'their entries'})", "bold red")
+    return [counts, last]
+
+
+def _tree(peer: str, cases: list[CaseRecord], *, plain: bool, verbose: bool) -> Tree:
+    tree = Tree(Text(peer, "bold"), guide_style="dim")
+    for family, members in _grouped(cases, lambda c: c.family):
+        label = Text(f"{family:<20} ")
+        for case in members:
+            label.append_text(_sign(case.verdict, plain=plain))
+        passed = sum(c.verdict is Verdict.PASS for c in members)
+        label.append(f"  {passed}/{len(members)}", "dim")
+        branch = tree.add(label)
+        for case in members:
+            if verbose or case.verdict is not Verdict.PASS or case.outcome is not Outcome.AS_EXPECTED:
+                branch.add(_entry(case, plain=plain))
+    return tree
+
+
+def _entry(case: CaseRecord, *, plain: bool) -> Text:
+    entry = _sign(case.verdict, plain=plain)
+    entry.append(f" {case.case_id.removeprefix(case.family + '/')}", "default")
+    if case.outcome is not Outcome.AS_EXPECTED:
+        entry.append(f"  {case.outcome}", "bold red")
+    elif case.expectation:
+        entry.append("  expected", "dim")
+    return entry
+
+
+def _block(record: RunRecord, case: CaseRecord, *, plain: bool) -> RenderableType:
+    head = _sign(case.verdict, plain=plain)
+    head.append(f" {case.case_id}", "bold default")
+    head.append(f"  {case.verdict} on {case.peer}", "dim")
+    lines = [head]
+    for check in case.checks:
+        if check.met is False:
+            requirement = record.requirements.get(check.requirement)
+            sentence = f": {requirement.text}" if requirement else ""
+            lines.append(_row("requires", f"{check.level} {check.requirement}{sentence}"))
+    if case.reason:
+        for name in ("text", "expected", "actual"):
+            value = getattr(case.reason, name)
+            if value:
+                lines.append(_row("why" if name == "text" else name, value))
+        lines.append(_row("at", f"{case.reason.file}:{case.reason.line}"))
+    if case.expectation:
+        lines.append(_row("known", case.expectation))
+    lines += [_row("note", note) for note in case.notes]
+    if "pcap" in case.artifacts:
+        lines.append(_row("capture", case.artifacts["pcap"]))
+    lines.append(_row("again", case.repro))
+    return Group(lines[0], *(Padding(line, (0, 0, 0, 2)) for line in lines[1:]))
+
+
+def _row(name: str, value: str) -> Text:
+    return Text.assemble((f"{name:<9} ", "dim"), value)
+
+
+def _sign(verdict: Verdict, *, plain: bool) -> Text:
+    mark = MARKS[verdict]
+    return Text(mark.plain if plain else mark.sign, mark.style)
+
+
+def _grouped(cases: list[CaseRecord], key: Callable[[CaseRecord], str]) -> Iterator[tuple[str, list[CaseRecord]]]:
+    for name, members in groupby(sorted(cases, key=lambda c: (key(c), c.case_id)), key=key):
+        yield name, list(members)
