@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ipsectest.base.suites import TransformSpec
-from ipsectest.ike.addresses import Address
+from ipsectest.base.addresses import Address
 
 
 class Verb(StrEnum):
