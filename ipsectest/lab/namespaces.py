@@ -1,0 +1,83 @@
+"""Network namespaces, links, addresses and routes, by pyroute2."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address, ip_interface
+from pathlib import Path
+
+from pyroute2 import IPRoute, netns
+
+_HOST_SCOPE = 254
+
+
+class Namespace:
+    """One network namespace; loopback is up. Nothing here moves the calling process into it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def path(self) -> Path:
+        """The file that holds the namespace, for setns(2)."""
+        return Path("/run/netns", self.name)
+
+    @contextmanager
+    def route(self) -> Iterator[IPRoute]:
+        """A route-netlink socket inside."""
+        with IPRoute(netns=self.name) as ipr:
+            yield ipr
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket that lives inside."""
+        made: socket.socket = netns.create_socket(self.name, family, kind, protocol, flags=0)
+        return made
+
+    def up(self, link: str) -> None:
+        """Set a link up."""
+        with self.route() as ipr:
+            ipr.link("set", index=_index(ipr, link), state="up")
+
+    def add_addresses(self, link: str, *interfaces: str) -> None:
+        """Give a link addresses such as ``192.0.2.1/24``; IPv6 ones are usable at once (no DAD)."""
+        with self.route() as ipr:
+            index = _index(ipr, link)
+            for text in interfaces:
+                interface = ip_interface(text)
+                nodad = {"flags": 0x02} if interface.version == 6 else {}
+                ipr.addr("add", index=index, address=str(interface.ip), prefixlen=interface.network.prefixlen, **nodad)
+
+    def add_route(self, destination: str, *, link: str = "", gateway: str = "", local: bool = False) -> None:
+        """Route a prefix over a link or a gateway; ``local`` makes every address of the prefix ours (AnyIP)."""
+        with self.route() as ipr:
+            spec: dict[str, object] = {"dst": destination}
+            if link:
+                spec["oif"] = _index(ipr, link)
+            if gateway:
+                spec["gateway"] = str(ip_address(gateway))
+            if local:
+                spec |= {"type": "local", "table": 255, "scope": _HOST_SCOPE}
+            ipr.route("replace", **spec)
+
+
+def create(name: str) -> Namespace:
+    """Make a namespace of that name and set its loopback up."""
+    netns.create(name)
+    namespace = Namespace(name)
+    namespace.up("lo")
+    return namespace
+
+
+def add_veth(first: Namespace, first_link: str, second: Namespace, second_link: str) -> None:
+    """Join two namespaces by a veth pair, both ends up."""
+    with first.route() as ipr:
+        ipr.link("add", ifname=first_link, kind="veth", peer={"ifname": second_link, "net_ns_fd": second.name})
+    first.up(first_link)
+    second.up(second_link)
+
+
+def _index(ipr: IPRoute, link: str) -> int:
+    found = ipr.link_lookup(ifname=link)
+    if not found:
+        raise LookupError(f"no link {link}")
+    return int(found[0])
