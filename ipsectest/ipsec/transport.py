@@ -1,0 +1,48 @@
+"""Transport mode: ESP or AH between the IP header and the upper layer (RFC 4303 and 4302 section 3.1.1)."""
+
+from ipsectest.ipsec.sa import SecurityAssociation
+from ipsectest.ipsec.tunnel import packed
+from ipsectest.wire.ip import TCP, UDP, IpPacket, checksum, parse_ip, pseudo_header
+
+_CHECKSUM_AT = {TCP: 16, UDP: 6}
+
+
+def split(packet: bytes) -> IpPacket:
+    """A whole packet at the place where ESP or AH goes. Raises ValueError for fragments and for what is no IP packet.
+
+    IPv6 Hop-by-Hop, Routing, Fragment and Destination Options stay outside.
+    """
+    ip = parse_ip(packet)
+    if ip is None or ip.is_fragment:
+        raise ValueError("transport mode takes whole IP packets (RFC 4303 section 3.3.4)")
+    return ip
+
+
+def replace_payload(ip: IpPacket, protocol: int, payload: bytes) -> bytes:
+    """The headers of ip with another protocol and payload; lengths and the IPv4 header checksum follow."""
+    headers = bytearray(ip.headers)
+    headers[ip.protocol_at] = protocol
+    if ip.version == 6:
+        headers[4:6] = (len(headers) - 40 + len(payload) & 0xFFFF).to_bytes(2, "big")
+    else:
+        headers[2:4] = (len(headers) + len(payload) & 0xFFFF).to_bytes(2, "big")
+        headers[10:12] = b"\0\0"
+        headers[10:12] = checksum(bytes(headers)).to_bytes(2, "big")
+    return bytes(headers) + payload
+
+
+def repair_checksum(sa: SecurityAssociation, protocol: int, payload: bytes, ip: IpPacket) -> bytes:
+    """TCP and UDP checksums that a NAT on the way invalidated, computed anew (RFC 3948 section 3.1.2).
+
+    Only where the packet was UDP-encapsulated and its addresses are not those the SA's peer wrote.
+    """
+    at = _CHECKSUM_AT.get(protocol)
+    if at is None or sa.udp_ports is None or len(payload) < at + 2:
+        return payload
+    if (ip.source, ip.destination) == (packed(sa.source), packed(sa.destination)):
+        return payload
+    if protocol == UDP and payload[6:8] == b"\0\0":
+        return payload
+    blank = payload[:at] + b"\0\0" + payload[at + 2 :]
+    total = checksum(pseudo_header(ip.source, ip.destination, protocol, len(payload)) + blank)
+    return payload[:at] + (total or 0xFFFF).to_bytes(2, "big") + payload[at + 2 :]
