@@ -1,0 +1,139 @@
+"""The IPsec boundary of a host or gateway: SPD and SADs around the packet functions (RFC 4301 section 5)."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ipsectest.base.addresses import Address, Datagram
+from ipsectest.base.clock import RandomBytes
+from ipsectest.base.iana import NAT_KEEPALIVE
+from ipsectest.ipsec.drop import Drop, DropReason
+from ipsectest.ipsec.esp import Forced, open_esp
+from ipsectest.ipsec.packets import Encapsulated, Unprotected, classify_udp, inner_of, seal_tunnelled
+from ipsectest.ipsec.sa import SecurityAssociation, SequenceExhaustedError
+from ipsectest.ipsec.spd import Action, Flow, PolicyEntry, admits, lookup
+from ipsectest.wire.ip import ESP, UDP, parse_ip
+
+_NOTHING_FORCED = Forced()
+
+
+def seal_datagram(
+    sa: SecurityAssociation, packet: bytes, random: RandomBytes, forced: Forced = _NOTHING_FORCED
+) -> Datagram:
+    """A tunnelled IP packet as the datagram to send: UDP where the SA is encapsulated, else protocol 50."""
+    source_port, destination_port = sa.udp_ports or (0, 0)
+    return Datagram(
+        seal_tunnelled(sa, packet, random, forced),
+        Address(sa.source, source_port),
+        Address(sa.destination, destination_port),
+        UDP if sa.udp_ports else ESP,
+    )
+
+
+def open_datagram(sa: SecurityAssociation, datagram: Datagram) -> Unprotected | Drop:
+    """The tunnelled packet in a datagram of protocol 50, or 17 with UDP-encapsulated ESP."""
+    reason = _not_esp(datagram)
+    if reason:
+        return sa.drop(reason)
+    opened = open_esp(sa, datagram.data)
+    return opened if isinstance(opened, Drop) else inner_of(sa, opened)
+
+
+class Gateway:
+    """Tunnel-mode SAs and the policy that leads packets into them; sans-IO.
+
+    Without policy entries the selectors of the SAs are the policy: what fits none of them is discarded.
+    """
+
+    def __init__(self, policies: Iterable[PolicyEntry] = ()) -> None:
+        self.policies = list(policies)
+        self.drops: Counter[DropReason] = Counter()
+        """Drops that concern no SA; those of an SA are counted there."""
+        self._outbound: dict[tuple[str, bytes], SecurityAssociation] = {}  # two peers may choose one SPI
+        self._inbound: dict[bytes, SecurityAssociation] = {}
+
+    def add(self, *, outbound: SecurityAssociation, inbound: SecurityAssociation) -> None:
+        """Take a Child SA into use; of several that fit a packet the newest carries it (RFC 7296 section 2.8)."""
+        self._outbound[outbound.destination, outbound.spi] = outbound
+        self._inbound[inbound.spi] = inbound
+
+    def remove(
+        self, *, outbound: SecurityAssociation | None = None, inbound: SecurityAssociation | None = None
+    ) -> None:
+        """Forget SAs; one that is not in use is no error."""
+        if outbound:
+            self._outbound.pop((outbound.destination, outbound.spi), None)
+        if inbound:
+            self._inbound.pop(inbound.spi, None)
+
+    def tunnels(self) -> list[SecurityAssociation]:
+        """The outbound SAs, oldest first."""
+        return list(self._outbound.values())
+
+    def outbound(self, packet: bytes, random: RandomBytes) -> Datagram | bytes | Drop:
+        """What becomes of a packet that wants to leave: protected, passed as it is (bytes), or dropped."""
+        ip = parse_ip(packet)
+        if ip is None:
+            return self._drop(DropReason.NOT_IP)
+        flow = Flow.of(ip, inbound=False)
+        action = self._action(flow)
+        if action is Action.BYPASS:
+            return packet
+        if action is Action.DISCARD:
+            return self._drop(DropReason.POLICY_DISCARD)
+        sa = next((sa for sa in reversed(self._outbound.values()) if admits(sa.selectors, flow)), None)
+        if sa is None:
+            return self._drop(DropReason.NO_SA)
+        try:
+            return seal_datagram(sa, packet, random)
+        except SequenceExhaustedError:
+            return sa.drop(DropReason.SEQUENCE_EXHAUSTED)
+
+    def inbound(self, datagram: Datagram) -> Unprotected | Drop:
+        """What a datagram from outside carries, or why it is not let in. Never raises."""
+        reason = _not_esp(datagram)
+        if reason:
+            return self._drop(reason)
+        sa = self._inbound.get(datagram.data[:4])  # by SPI alone (RFC 4303 section 2.1)
+        if sa is None:
+            return self._drop(DropReason.UNKNOWN_SPI, datagram.data[:4])
+        return open_datagram(sa, datagram)
+
+    def inbound_clear(self, packet: bytes) -> bytes | Drop:
+        """A packet that came without IPsec: passes only where policy says BYPASS (RFC 4301 section 5.2)."""
+        ip = parse_ip(packet)
+        if ip is None:
+            return self._drop(DropReason.NOT_IP)
+        action = self._action(Flow.of(ip, inbound=True))
+        if action is Action.BYPASS:
+            return packet
+        return self._drop(DropReason.UNPROTECTED if action is Action.PROTECT else DropReason.POLICY_DISCARD)
+
+    def keepalives(self) -> list[Datagram]:
+        """One NAT keepalive for each pair of addresses with UDP-encapsulated SAs (RFC 3948 section 4)."""
+        pairs = {
+            (Address(sa.source, sa.udp_ports[0]), Address(sa.destination, sa.udp_ports[1]))
+            for sa in self._outbound.values()
+            if sa.udp_ports
+        }
+        return [Datagram(NAT_KEEPALIVE, source, destination) for source, destination in sorted(pairs)]
+
+    def _action(self, flow: Flow) -> Action:
+        if not self.policies:
+            return Action.PROTECT
+        entry = lookup(self.policies, flow)
+        return entry.action if entry else Action.DISCARD
+
+    def _drop(self, reason: DropReason, spi: bytes = b"") -> Drop:
+        self.drops[reason] += 1
+        return Drop(reason, spi)
+
+
+def _not_esp(datagram: Datagram) -> DropReason | None:
+    if datagram.protocol == ESP:
+        return None
+    if datagram.protocol != UDP:
+        return DropReason.NOT_IPSEC
+    kind = classify_udp(datagram.data)
+    if kind is Encapsulated.IKE:
+        return DropReason.IKE_MESSAGE
+    return DropReason.NAT_KEEPALIVE if kind is Encapsulated.KEEPALIVE else None
