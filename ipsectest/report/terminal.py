@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import groupby
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -15,15 +16,15 @@ from ipsectest.scenario.results import Verdict
 _WORTH_A_BLOCK = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NONSTRICT, Verdict.UNSUPPORTED)
 
 
-def render(record: RunRecord, console: Console, *, verbose: bool = False) -> None:
-    """Print the whole report; `verbose` names passed cases too instead of drawing a mark for each."""
+def render(record: RunRecord, console: Console, *, folder: Path = Path(), verbose: bool = False) -> None:
+    """Print the whole report; `folder` is the one of the artifacts, `verbose` names passed cases too."""
     plain = not (console.encoding or "").lower().startswith("utf")
     for peer, cases in _grouped(record.results, lambda c: c.peer):
         console.print(_tree(peer, cases, plain=plain, verbose=verbose))
     troubled = [c for c in record.results if c.verdict in _WORTH_A_BLOCK or c.outcome is not Outcome.AS_EXPECTED]
     for case in troubled:
         console.print()
-        console.print(_block(record, case, plain=plain))
+        console.print(_block(record, case, folder, plain=plain))
     console.print()
     for line in summary(record):
         console.print(line)
@@ -71,7 +72,7 @@ def _entry(case: CaseRecord, *, plain: bool) -> Text:
     return entry
 
 
-def _block(record: RunRecord, case: CaseRecord, *, plain: bool) -> RenderableType:
+def _block(record: RunRecord, case: CaseRecord, folder: Path, *, plain: bool) -> RenderableType:
     head = _sign(case.verdict, plain=plain)
     head.append(f" {case.case_id}", "bold default")
     head.append(f"  {case.verdict} on {case.peer}", "dim")
@@ -91,13 +92,18 @@ def _block(record: RunRecord, case: CaseRecord, *, plain: bool) -> RenderableTyp
         lines.append(_row("known", case.expectation))
     lines += [_row("note", note) for note in case.notes]
     if "pcap" in case.artifacts:
-        lines.append(_row("capture", case.artifacts["pcap"]))
+        lines.append(_row("capture", str(folder / case.artifacts["pcap"])))
     lines.append(_row("again", case.repro))
-    return Group(lines[0], *(Padding(line, (0, 0, 0, 2)) for line in lines[1:]))
+    return Group(lines[0], *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines[1:]))
 
 
 def _row(name: str, value: str) -> Text:
-    return Text.assemble((f"{name:<9} ", "dim"), value)
+    return Text.assemble((f"{name:<9} ", "dim"), _printable(value))
+
+
+def _printable(value: str) -> str:
+    """Keep escape sequences that came from a peer away from the terminal."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in value)
 
 
 def _sign(verdict: Verdict, *, plain: bool) -> Text:

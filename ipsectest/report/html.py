@@ -1,0 +1,177 @@
+"""The HTML report: index.html with the matrix, and a page for each case beside its artifacts.
+
+Static files that work from a folder, without a server and without anything from the network.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from ipsectest.report import ladder
+from ipsectest.report.marks import MARKS
+from ipsectest.runner.records import CaseRecord, CheckRecord, LineRecord, Outcome, RungRecord, RunRecord, count
+from ipsectest.scenario.results import Verdict
+
+_FILE_TITLES = {
+    "pcap": "capture (pcapng)",
+    "ikev2_table": "Wireshark: IKEv2 decryption table",
+    "esp_table": "Wireshark: ESP SAs",
+    "keys": "keys (TOML)",
+    "peer_log": "peer log",
+    "peer_conf": "peer configuration",
+    "ladder": "ladder (text)",
+    "repro": "repro",
+    "open": "open.sh: Wireshark with keys",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """A case as the pages show it; `was` is its verdict in the older run if that differs."""
+
+    case: CaseRecord
+    title: str
+    href: str
+    words: str
+    was: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A line of a decoded message and the deeper lines below it."""
+
+    text: str
+    children: list["Node"] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptLine:
+    """A line of the script with its number in the file; `state` is met, unmet or empty."""
+
+    number: int
+    text: str
+    state: str
+
+
+def write(record: RunRecord, folder: Path, *, baseline: RunRecord | None = None) -> Path:
+    """Write index.html and the case pages into folder; `baseline` is an older run to compare with."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    environment.globals.update(marks=MARKS, record=record, baseline=baseline, file_titles=_FILE_TITLES)
+    views = _views(record, baseline)
+    page = environment.get_template("case.html.j2")
+    for position, view in enumerate(views):
+        path = folder / view.case.folder / "index.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page.render(_case_context(record, views, position)), encoding="utf-8")
+    index = folder / "index.html"
+    index.write_text(environment.get_template("index.html.j2").render(_index_context(record, views)), encoding="utf-8")
+    return index
+
+
+def _views(record: RunRecord, baseline: RunRecord | None) -> list[CaseView]:
+    old = {(c.peer, c.case_id): c.verdict for c in baseline.results} if baseline else {}
+    views = []
+    for case in sorted(record.results, key=lambda c: (c.family, c.case_id, c.peer)):
+        scenario = record.scenarios.get(case.scenario)
+        title = scenario.title if scenario else case.scenario
+        requirements = " ".join(check.requirement for check in case.checks)
+        was = old.get((case.peer, case.case_id), "new") if baseline else ""
+        was = "" if was == case.verdict else str(was)
+        changed = bool(was) if baseline else case.outcome is not Outcome.AS_EXPECTED
+        words = f"{case.case_id} {title} {requirements}".lower()
+        views.append(CaseView(case, title, quote(f"{case.folder}/index.html"), words, was, changed))
+    return views
+
+
+def _index_context(record: RunRecord, views: list[CaseView]) -> dict[str, Any]:
+    names = sorted({view.case.peer for view in views})
+    peers = []
+    for name in names:
+        totals = count(v.case for v in views if v.case.peer == name)
+        entry = {"name": name, "counts": totals, "passed": totals[Verdict.PASS], "total": sum(totals.values())}
+        peers.append(entry)
+    matrix = {
+        family: {name: [v for v in members if v.case.peer == name] for name in names}
+        for family, members in _grouped(views, lambda v: v.case.family)
+    }
+    outcomes = [view.case.outcome for view in views]
+    order = sorted(record.coverage, key=lambda s: (int(s.rfc), [int(n) for n in s.section.split(".") if n.isdigit()]))
+    return {
+        "peers": peers,
+        "matrix": matrix,
+        "views": sorted(views, key=lambda v: v.case.verdict is Verdict.PASS and not v.changed),
+        "verdicts": list(Verdict),
+        "totals": count(record.results),
+        "regressions": outcomes.count(Outcome.REGRESSION),
+        "fixed": outcomes.count(Outcome.FIXED),
+        "coverage": {rfc: list(sections) for rfc, sections in groupby(order, key=lambda s: s.rfc)},
+    }
+
+
+def _case_context(record: RunRecord, views: list[CaseView], position: int) -> dict[str, Any]:
+    view = views[position]
+    case = view.case
+    scenario = record.scenarios.get(case.scenario)
+    messages = [
+        {"number": number, "rung": rung, "nodes": tree(rung.details)}
+        for number, rung in enumerate(case.ladder, 1)
+        if rung.details
+    ]
+    return {
+        "case": case,
+        "scenario": scenario,
+        "title": view.title,
+        "was": view.was,
+        "up": "../" * (case.folder.count("/") + 1),
+        "state": _state,
+        "ladder": ladder.svg(case.ladder, "ipsectest", case.peer),
+        "lines": _script(scenario.script, scenario.script_line, case.ladder, case.checks) if scenario else [],
+        "messages": messages,
+        "others": [v for v in views if v.case.scenario == case.scenario and v is not view],
+        "previous": views[position - 1].href if position else "",
+        "following": views[position + 1].href if position + 1 < len(views) else "",
+    }
+
+
+def _state(check: CheckRecord) -> Verdict:
+    """The mark of one tagged line: what the line alone would make of the case."""
+    if check.met is None:
+        return Verdict.SKIPPED
+    return Verdict.PASS if check.met else (check.level.verdict_if_unmet if check.level != "INFO" else Verdict.SKIPPED)
+
+
+def _script(text: str, first: int, rungs: list[RungRecord], checks: list[CheckRecord]) -> list[ScriptLine]:
+    states = {rung.line: "met" for rung in rungs if rung.met} | {c.line: "met" for c in checks if c.met}
+    states |= {r.line: "unmet" for r in rungs if r.met is False} | {c.line: "unmet" for c in checks if c.met is False}
+    lines = text.rstrip("\n").split("\n")
+    return [ScriptLine(n, line, states.get(n, "")) for n, line in enumerate(lines, first)]
+
+
+def tree(lines: list[LineRecord]) -> list[Node]:
+    """Nest flat (depth, text) lines; a line deeper by more than one still hangs below the line before it."""
+    roots: list[Node] = []
+    path: list[tuple[int, Node]] = []
+    for line in lines:
+        node = Node(line.text)
+        while path and path[-1][0] >= line.depth:
+            path.pop()
+        (path[-1][1].children if path else roots).append(node)
+        path.append((line.depth, node))
+    return roots
+
+
+def _grouped(views: list[CaseView], key: Callable[[CaseView], str]) -> list[tuple[str, list[CaseView]]]:
+    return [(name, list(members)) for name, members in groupby(sorted(views, key=key), key=key)]

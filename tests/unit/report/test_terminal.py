@@ -1,0 +1,93 @@
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ipsectest.report import markdown, terminal
+from ipsectest.report.marks import MARKS
+from ipsectest.runner.records import CaseRecord, Outcome, RunRecord, exit_code
+from ipsectest.scenario.results import Verdict
+
+
+class _Ascii(io.StringIO):
+    encoding = "ascii"
+
+
+def _text(record: RunRecord, out: io.StringIO | None = None, **options: object) -> str:
+    out = out or io.StringIO()
+    terminal.render(record, Console(file=out, width=200, color_system=None), **options)
+    return out.getvalue()
+
+
+def test_every_case_that_did_not_pass_has_a_block(record: RunRecord) -> None:
+    text = _text(record, folder=Path("out"))
+    for case in record.results:
+        if case.verdict in {Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NONSTRICT, Verdict.UNSUPPORTED}:
+            block = text[text.index(f" {case.case_id}  {case.verdict} on {case.peer}") :]
+            assert case.reason.expected in block
+            assert f"{case.reason.file}:{case.reason.line}" in block
+            assert f"out/{case.artifacts['pcap']}" in block
+            assert case.repro in block
+
+
+def test_a_broken_line_is_shown_with_its_requirement(record: RunRecord) -> None:
+    assert f"MUST 7296-3.4-05: {record.requirements['7296-3.4-05'].text}" in _text(record)
+
+
+def test_the_last_two_lines_are_counts_and_regressions(record: RunRecord) -> None:
+    counts, regressions = _text(record).splitlines()[-2:]
+    assert "18 cases" in counts
+    assert "12 pass" in counts
+    assert regressions.startswith("2 regressions, 1 fixed")
+
+
+def test_marks_stay_ascii_where_the_terminal_does(record: RunRecord) -> None:
+    _text(record, _Ascii()).splitlines()[-1].encode("ascii")
+    assert MARKS[Verdict.PASS].sign not in _text(record, _Ascii())
+
+
+def test_escape_sequences_of_a_peer_do_not_reach_the_terminal(record: RunRecord) -> None:
+    assert "\x1b" in record.results[4].ladder[0].text or "\x1b" in record.results[5].reason.text
+    assert "\x1b" not in _text(record)
+
+
+def test_verbose_names_passed_cases(record: RunRecord) -> None:
+    only = replace(record, results=[c for c in record.results if c.verdict is Verdict.PASS][:1])
+    name = only.results[0].scenario.rpartition("/")[2]
+    assert name in _text(only, verbose=True)
+    assert name not in _text(only)
+
+
+def test_markdown_escapes_and_bounds_its_table(record: RunRecord) -> None:
+    troubled = replace(record, results=[c for c in record.results if c.verdict is Verdict.FAIL] * 40)
+    text = markdown.render(troubled)
+    assert "... and 30 more." in text
+    assert "<differs>" not in text
+    assert all(line.count("|") >= 6 for line in text.splitlines() if line.startswith("| "))
+
+
+def _with(record: RunRecord, verdict: Verdict, outcome: Outcome) -> list[CaseRecord]:
+    return [record.results[0], replace(record.results[0], verdict=verdict, outcome=outcome)]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome", "code"),
+    [
+        (Verdict.PASS, Outcome.AS_EXPECTED, 0),
+        (Verdict.FAIL, Outcome.AS_EXPECTED, 0),
+        (Verdict.FAIL, Outcome.REGRESSION, 1),
+        (Verdict.PASS, Outcome.FIXED, 1),
+        (Verdict.INCONCLUSIVE, Outcome.REGRESSION, 3),
+        (Verdict.INCONCLUSIVE, Outcome.AS_EXPECTED, 0),
+    ],
+)
+def test_exit_codes(record: RunRecord, verdict: Verdict, outcome: Outcome, code: int) -> None:
+    assert exit_code(_with(record, verdict, outcome)) == code
+
+
+def test_a_regression_outweighs_inconclusive(record: RunRecord) -> None:
+    results = _with(record, Verdict.INCONCLUSIVE, Outcome.REGRESSION)
+    results += _with(record, Verdict.FAIL, Outcome.REGRESSION)
+    assert exit_code(results) == 1
