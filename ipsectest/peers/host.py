@@ -1,0 +1,52 @@
+"""What a daemon's driver needs of the place its daemon runs in; ``lab.hosts.NamespaceHost`` is one."""
+
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+
+class Process(Protocol):
+    """A running daemon; ``fileno`` becomes readable when it ends."""
+
+    pid: int
+    output: Path
+    """File of its standard output and error."""
+
+    def fileno(self) -> int: ...  # noqa: D102
+
+    def status(self) -> int | None:
+        """None while it runs, else the exit status; the negative signal number if a signal ended it."""
+        ...
+
+    def wait(self, seconds: float) -> int | None:
+        """The status after at most so many seconds."""
+        ...
+
+    def stop(self, grace: float = 2.0) -> int:
+        """End it and return its status."""
+        ...
+
+
+class Host(Protocol):
+    """A root file system, a network and a private directory for one daemon."""
+
+    directory: Path
+    """Directory of this instance (configuration, secrets, logs, control sockets), mode 0700, as seen from here."""
+
+    @property
+    def inside(self) -> PurePosixPath:
+        """The same directory as the daemon sees it."""
+        ...
+
+    def has(self, program: str) -> bool:
+        """Whether a program (absolute path) is there."""
+        ...
+
+    def spawn(self, argv: Sequence[str], environment: Mapping[str, str]) -> Process:
+        """Start a program there."""
+        ...
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket in the daemon's network."""
+        ...

@@ -1,0 +1,262 @@
+"""strongSwan's charon, driven over vici: started once, reconfigured for every case in about a millisecond.
+
+Each case is a connection of its own towards its own tester address. Verbs are started, not awaited: what comes of
+them is seen on the wire.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import vici
+from vici.exception import CommandException, SessionException
+
+from ipsectest.base.errors import PeerError, UnsupportedError
+from ipsectest.peers.crash import crash_reason
+from ipsectest.peers.credentials import Credentials
+from ipsectest.peers.echo import send_echo_request
+from ipsectest.peers.host import Host
+from ipsectest.peers.rootfs import Recipe
+from ipsectest.peers.strongswan_log import count_replays, count_wrong_icvs, lines_of_case
+from ipsectest.peers.strongswan_settings import DaemonOptions, connection, identity, options_for
+from ipsectest.peers.strongswan_settings import daemon_conf as daemon_conf_text
+from ipsectest.scenario.ports import Authentication, Counter, PeerRequest, PeerSettings, Verb
+
+PROGRAM = "/usr/sbin/charon-systemd"
+RECIPE = Recipe(
+    "charon-systemd",
+    (
+        "charon-systemd",
+        "libstrongswan-standard-plugins",
+        "libstrongswan-extra-plugins",
+        "libcharon-extra-plugins",
+        "libcharon-extauth-plugins",
+    ),
+)
+
+_START_CAP = 10.0
+_ANSWER_CAP = 5.0
+_ASYNC = "-1"  # vici: a negative timeout returns without waiting for the exchange
+
+
+@dataclass(slots=True)
+class _Case:
+    settings: PeerSettings
+    log_start: int
+    """Size of the log when the case began."""
+
+
+class StrongSwan:
+    """One charon on one host; ``start`` before, ``stop`` after. Calls may come from several threads."""
+
+    name = "strongswan"
+
+    def __init__(
+        self, host: Host, credentials: Credentials | None = None, options: DaemonOptions | None = None
+    ) -> None:
+        self._host = host
+        self._credentials = credentials or Credentials()
+        self._options = options or DaemonOptions()
+        self._lock = threading.Lock()
+        self._cases: dict[str, _Case] = {}
+        self._log = host.directory / "charon.log"
+        self._session: vici.Session | None = None
+        self.version = ""
+
+    @property
+    def raw_esp(self) -> bool:
+        """Whether it sends and takes plain ESP (protocol 50); user-space ESP of 5.x knows UDP encapsulation only."""
+        return not self._options.user_space_esp or int(self.version.partition(".")[0] or 0) >= 6
+
+    def start(self) -> None:
+        """Start charon and load the certificates; PeerError with the end of its output if it does not come up."""
+        if not self._host.has(PROGRAM):
+            raise PeerError(f"{PROGRAM} is not installed there")
+        conf = self._host.directory / "strongswan.conf"
+        conf.write_text(daemon_conf_text(self._options, self._host.inside))
+        self._process = self._host.spawn([PROGRAM], {"STRONGSWAN_CONF": f"{self._host.inside}/{conf.name}"})
+        self._connect()
+        with self._vici() as session:
+            self.version = session.version()["version"].decode()
+            for authority in self._credentials.authorities:
+                session.load_cert({"type": "X509", "flag": "CA", "data": authority})
+            for credential in self._credentials.mine.values():
+                session.load_key({"type": "any", "data": credential.key})
+
+    def stop(self) -> int:
+        """End charon; its exit status."""
+        if self._session:
+            self._session.transport.close()
+            self._session = None
+        return self._process.stop()
+
+    def configure(self, settings: PeerSettings) -> None:
+        """Load the connection of a case; nothing is sent."""
+        if options_for(settings) != self._options:
+            raise UnsupportedError(f"{options_for(settings)} in a daemon with {self._options}")
+        section = connection(settings, self._credentials, user_space_esp=self._options.user_space_esp)
+        self._cases[settings.name] = _Case(settings, self._log_size())
+        with self._vici() as session:
+            if Authentication.PSK in {settings.local_auth, settings.remote_auth}:
+                owners = [identity(settings.local_id), identity(settings.remote_id)]
+                secret = {"id": settings.name, "type": "IKE", "data": settings.secret, "owners": owners}
+                session.load_shared(secret)
+            try:
+                session.load_conn({settings.name: section})
+            except CommandException as error:
+                raise UnsupportedError("configuration", str(error)) from None
+
+    def perform(self, request: PeerRequest) -> int | None:
+        """Start what is asked; the answer is None, or the number for a counter."""
+        settings = request.settings
+        match request.verb:
+            case Verb.INITIATE | Verb.CREATE:
+                child = {"ike": settings.name, "child": settings.child, "timeout": _ASYNC, "loglevel": "-1"}
+                self._command("initiate", child)
+            case Verb.REKEY_IKE:
+                self._command("rekey", {"ike-id": self._ike_id(request)})
+            case Verb.REKEY_CHILD:
+                self._command("rekey", {"child-id": self._child_id(request)})
+            case Verb.DELETE_IKE:
+                self._command("terminate", {"ike-id": self._ike_id(request), "timeout": _ASYNC})
+            case Verb.DELETE_CHILD:
+                self._command("terminate", {"child-id": self._child_id(request), "timeout": _ASYNC})
+            case Verb.PING:
+                send_echo_request(self._host, settings.inner_local, settings.inner_remote)
+            case Verb.COUNTER:
+                return self._counter(request)
+            case _:
+                raise UnsupportedError(f"peer {request.verb}", "vici has no such command")
+        return None
+
+    def forget(self, settings: PeerSettings) -> None:
+        """Unload the connection and drop its SAs; charon cannot help sending one Delete for each IKE SA."""
+        self._cases.pop(settings.name, None)
+        with self._vici() as session:
+            for command, message in (
+                ("unload-conn", {"name": settings.name}),
+                ("unload-shared", {"id": settings.name}),
+                *(
+                    ("terminate", {"ike-id": sa["uniqueid"], "force": "yes", "timeout": _ASYNC})
+                    for sa in self._sas(settings)
+                ),
+            ):
+                try:
+                    session.request(command, message)
+                except CommandException:
+                    continue  # it was gone
+
+    def sas(self, settings: PeerSettings) -> list[dict[str, Any]]:
+        """The IKE SAs with this tester address as vici lists them (octet strings), half-open ones too."""
+        with self._lock:
+            return list(self._sas(settings))
+
+    def log(self, settings: PeerSettings) -> str:
+        """The lines of charon's log that belong to this case, or since it began where lines name no case."""
+        case = self._cases.get(settings.name)
+        return lines_of_case(self._log_from(case.log_start if case else 0), settings.name, settings.remote.host)
+
+    def crash(self) -> str | None:
+        """Why charon is dead, or None."""
+        return crash_reason(self._process, self._log, self._host.directory)
+
+    def _counter(self, request: PeerRequest) -> int:
+        settings = request.settings
+        sas = self.sas(settings)
+        match request.counter:
+            case Counter.IKE_SAS:
+                return sum(sa["state"] == b"ESTABLISHED" for sa in sas)
+            case Counter.HALF_OPEN:
+                return sum(sa["state"] == b"CONNECTING" for sa in sas)
+            case Counter.CHILD_SAS:
+                return sum(len(_children(sa, b"INSTALLED")) for sa in sas)
+            case Counter.REPLAY | Counter.INTEGRITY if self._options.user_space_esp:
+                case = self._cases.get(settings.name)
+                text = self._log_from(case.log_start if case else 0)
+                spis = {child["spi-in"].decode() for sa in sas for child in _children(sa)}
+                return (count_replays if request.counter is Counter.REPLAY else count_wrong_icvs)(text, spis)
+            case _:
+                raise UnsupportedError(f"peer counter {request.counter}")
+
+    def _ike_id(self, request: PeerRequest) -> bytes:
+        wanted = request.ike_spi or request.spi
+        for sa in self.sas(request.settings):
+            mine = sa["initiator-spi"] if sa.get("initiator") == b"yes" else sa["responder-spi"]
+            if not wanted or bytes.fromhex(mine.decode()) == wanted:
+                return _octets(sa["uniqueid"])
+        raise PeerError(f"strongSwan has no IKE SA with SPI {wanted.hex() or 'at all'}")
+
+    def _child_id(self, request: PeerRequest) -> bytes:
+        for sa in self.sas(request.settings):
+            for child in _children(sa, b"INSTALLED"):
+                if not request.spi or bytes.fromhex(child["spi-in"].decode()) == request.spi:
+                    return _octets(child["uniqueid"])
+        raise PeerError(f"strongSwan has no Child SA with inbound SPI {request.spi.hex() or 'at all'}")
+
+    def _sas(self, settings: PeerSettings) -> Iterator[dict[str, Any]]:
+        if self._session is None:
+            raise PeerError("strongSwan is not running")
+        tester = settings.remote.host.encode()
+        for entry in self._session.list_sas():
+            for sa in entry.values():
+                if sa.get("remote-host") == tester:
+                    yield sa
+
+    def _command(self, name: str, message: dict[str, Any]) -> None:
+        with self._vici() as session:
+            session.request(name, message)
+
+    @contextmanager
+    def _vici(self) -> Iterator[Any]:
+        """The session, for one caller at a time; errors of charon and of the socket become PeerError."""
+        with self._lock:
+            if self._session is None:
+                raise PeerError("strongSwan is not running")
+            try:
+                yield self._session
+            except (OSError, SessionException) as error:
+                raise PeerError(f"strongSwan does not answer over vici: {error}") from None
+            except CommandException as error:
+                raise PeerError(f"strongSwan refuses: {error}") from None
+
+    def _connect(self) -> None:
+        """Wait until vici listens, or charon ends."""
+        path = str(self._host.directory / "charon.vici")
+        end = time.monotonic() + _START_CAP
+        while True:
+            control = socket.socket(socket.AF_UNIX)
+            control.settimeout(_ANSWER_CAP)
+            try:
+                control.connect(path)
+            except OSError:
+                control.close()
+                if self._process.wait(0.005) is not None or time.monotonic() > end:
+                    output = self._process.output.read_text(errors="replace")[-2000:]
+                    self._process.stop()
+                    raise PeerError(f"charon did not start: {output.strip() or 'no output'}") from None
+            else:
+                self._session = vici.Session(control)
+                return
+
+    def _log_size(self) -> int:
+        return self._log.stat().st_size if self._log.exists() else 0
+
+    def _log_from(self, start: int) -> str:
+        if not self._log.exists():
+            return ""
+        with self._log.open("rb") as log:
+            log.seek(start)
+            return log.read().decode(errors="replace")
+
+
+def _children(sa: dict[str, Any], state: bytes | None = None) -> list[dict[str, Any]]:
+    children = list(sa.get("child-sas", {}).values())
+    return [child for child in children if state in {None, child["state"]}]
+
+
+def _octets(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()

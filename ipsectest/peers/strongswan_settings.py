@@ -1,0 +1,198 @@
+"""strongSwan's words for our settings: strongswan.conf and the sections of vici's load-conn.
+
+Pure text and dictionaries; times that vici takes are whole seconds.
+"""
+
+import math
+from dataclasses import dataclass
+from ipaddress import ip_address, summarize_address_range
+from pathlib import PurePosixPath
+
+from ipsectest.base.errors import UnsupportedError
+from ipsectest.base.suites import TransformSpec, format_suite
+from ipsectest.peers.credentials import Credentials
+from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector
+
+Section = dict[str, object]
+"""A section of vici: strings, octets, lists of either, or sections."""
+
+LIBIPSEC_WINDOW = 128
+"""Replay window of strongSwan's user-space ESP, in packets; it cannot be changed."""
+
+_PLUGINS = (
+    "random nonce drbg aes aesni des md5 sha1 sha2 hmac kdf gmp curve25519 openssl gcm ccm chapoly ctr cmac xcbc mgf1 "
+    "pem pkcs1 pkcs8 x509 pubkey constraints revocation vici {ipsec} kernel-netlink socket-default counters"
+)
+# 10 threads are taken by permanent jobs with kernel-libipsec; with fewer than 16 in all vici may stay mute.
+_THREADS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonOptions:
+    """What is one for the whole daemon, so that a case that needs another value needs another instance."""
+
+    cookies: bool = False
+    retransmit: float = 0.5
+    retransmit_tries: int = 4
+    user_space_esp: bool = True
+
+
+def options_for(settings: PeerSettings) -> DaemonOptions:
+    """The daemon a case needs."""
+    return DaemonOptions(settings.cookies is True, settings.retransmit, settings.retransmit_tries)
+
+
+def daemon_conf(options: DaemonOptions, directory: PurePosixPath) -> str:
+    """The text of strongswan.conf, everything in ``directory``."""
+    plugins = _PLUGINS.format(ipsec="kernel-libipsec" if options.user_space_esp else "")
+    cookies = (
+        "yes\n  cookie_threshold = 1\n  cookie_threshold_ip = 0\n  block_threshold = 0" if options.cookies else "no"
+    )
+    return f"""charon {{
+  load = {plugins}
+  threads = {_THREADS}
+  user = root
+  dos_protection = {cookies}
+  half_open_timeout = {3600 if options.cookies else 30}
+  retransmit_timeout = {options.retransmit}
+  retransmit_tries = {options.retransmit_tries}
+  retransmit_base = 1.6
+  delete_rekeyed_delay = 1
+  filelog {{
+    log {{
+      path = {directory}/charon.log
+      default = 1
+      ike = 2
+      cfg = 1
+      ike_name = yes
+      time_format = %H:%M:%S
+      time_add_ms = yes
+      flush_line = yes
+    }}
+  }}
+  plugins {{
+    vici {{
+      socket = unix://{directory}/charon.vici
+    }}
+    kernel-libipsec {{
+      raw_esp = yes
+      allow_peer_ts = yes
+    }}
+  }}
+}}
+"""
+
+
+def connection(settings: PeerSettings, credentials: Credentials, *, user_space_esp: bool = True) -> Section:
+    """The connection of a case for load-conn; UnsupportedError for what charon cannot do."""
+    _refuse(settings, user_space_esp=user_space_esp)
+    section: Section = {
+        "version": "2",
+        "local_addrs": [settings.local.host],
+        "remote_addrs": [settings.remote.host],
+        "proposals": [_suite(suite) for suite in settings.ike],
+        "local": _local(settings, credentials),
+        "remote": {"auth": _method(settings.remote_auth, settings.hashes), "id": identity(settings.remote_id)},
+        "encap": _yes(settings.force_encapsulation),
+        "mobike": _yes(settings.mobike),
+        "fragmentation": _yes(settings.fragmentation),
+        "childless": settings.childless,
+        "unique": settings.unique,
+        "send_cert": "always" if settings.send_certificate else "never",
+        "dpd_delay": _seconds(settings.dpd),
+        "rekey_time": _seconds(settings.ike_lifetime),
+        "reauth_time": "0",
+        "over_time": _seconds(max(settings.ike_lifetime, 10)),
+        "rand_time": "0",
+        "keyingtries": "1",
+        "children": {settings.child: _child(settings)},
+    }
+    if settings.local.port not in {0, 500}:
+        section["local_port"] = str(settings.local.port)
+    if settings.remote.port not in {0, 500}:
+        section["remote_port"] = str(settings.remote.port)
+    return section
+
+
+def identity(given: Identity) -> str:
+    """An identity in strongSwan's spelling, the type always explicit."""
+    match given.kind:
+        case "dn":
+            return given.value
+        case "keyid":
+            return f"keyid:#{given.value}"
+        case "ipv4" | "ipv6" | "fqdn" | "email":
+            return f"{given.kind}:{given.value}"
+        case _:
+            raise UnsupportedError(f"identity of kind {given.kind}")
+
+
+def selectors(given: Selector) -> list[str]:
+    """A traffic selector in strongSwan's spelling: one prefix if it is one, else the range."""
+    start, end = ip_address(given.start), ip_address(given.end)
+    prefixes = list(summarize_address_range(start, end))
+    where = str(prefixes[0]) if len(prefixes) == 1 else f"{start}-{end}"
+    ports = "" if (given.start_port, given.end_port) == (0, 65535) else f"/{given.start_port}-{given.end_port}"
+    if not ports and not given.protocol:
+        return [where]
+    return [f"{where}[{given.protocol or ''}{ports}]"]
+
+
+def _child(settings: PeerSettings) -> Section:
+    child: Section = {
+        "local_ts": [text for selector in settings.local_ts for text in selectors(selector)],
+        "remote_ts": [text for selector in settings.remote_ts for text in selectors(selector)],
+        "esp_proposals": [_suite(suite) for suite in settings.esp],
+        "mode": settings.mode,
+        "rekey_time": _seconds(settings.child_lifetime),
+        "life_time": _seconds(settings.child_lifetime * 2),
+        "rand_time": "0",
+        "dpd_action": "clear",
+    }
+    if settings.replay_window is not None:
+        child["replay_window"] = str(settings.replay_window)
+    return child
+
+
+def _local(settings: PeerSettings, credentials: Credentials) -> Section:
+    section: Section = {"auth": _method(settings.local_auth, settings.hashes), "id": identity(settings.local_id)}
+    if settings.local_auth is not Authentication.PSK:
+        credential = credentials.mine.get(settings.local_auth)
+        if credential is None:
+            raise UnsupportedError(f"{settings.local_auth} authentication", "the peer was given no such certificate")
+        section["certs"] = [credential.certificate]
+    return section
+
+
+def _method(method: Authentication, hashes: tuple[str, ...]) -> str:
+    """The auth keyword; a key type and hashes constrain the signature (RFC 7427)."""
+    match method:
+        case Authentication.PSK:
+            return "psk"
+        case Authentication.RSA | Authentication.ECDSA | Authentication.ED25519:
+            return "-".join(["pubkey", *hashes])
+        case _:
+            raise UnsupportedError(f"{method} authentication", "strongSwan has no such method")
+
+
+def _refuse(settings: PeerSettings, *, user_space_esp: bool) -> None:
+    if settings.window != 1:
+        raise UnsupportedError("window", "strongSwan's window size is always 1")
+    if not user_space_esp:
+        return
+    if settings.mode != "tunnel":
+        raise UnsupportedError(f"{settings.mode} mode", "strongSwan's user-space ESP knows tunnel mode only")
+    if settings.replay_window not in {None, LIBIPSEC_WINDOW}:
+        raise UnsupportedError("replay window", f"strongSwan's user-space ESP has a fixed one of {LIBIPSEC_WINDOW}")
+
+
+def _suite(suite: tuple[TransformSpec, ...]) -> str:
+    return format_suite(suite)
+
+
+def _seconds(value: float) -> str:
+    return str(math.ceil(value))
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
