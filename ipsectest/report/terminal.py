@@ -30,6 +30,22 @@ def render(record: RunRecord, console: Console, *, folder: Path = Path(), verbos
         console.print(line)
 
 
+def compare(record: RunRecord, baseline: RunRecord, console: Console) -> None:
+    """Print one line for each case whose verdict is another than in the older run."""
+    plain = not (console.encoding or "").lower().startswith("utf")
+    old = {(c.peer, c.case_id): c.verdict for c in baseline.results}
+    changed = [c for c in record.results if old.pop((c.peer, c.case_id), None) is not c.verdict]
+    before = {(c.peer, c.case_id): str(c.verdict) for c in baseline.results}
+    for case in changed:
+        was = before.get((case.peer, case.case_id), "new")
+        console.print(
+            _sign(case.verdict, plain=plain), Text(f"{case.case_id} on {case.peer}: {case.verdict}, was {was}")
+        )
+    for peer, case_id in sorted(old):
+        console.print(Text(f"  {case_id} on {peer}: did not run, was {before[peer, case_id]}", "dim"))
+    console.print(Text(f"{len(changed)} changed since {baseline.run.id}, {len(old)} did not run"))
+
+
 def summary(record: RunRecord) -> list[Text]:
     """The last two lines: counts, then regressions."""
     totals = count(record.results)
