@@ -1,0 +1,455 @@
+"""Script lines -> the model: comments, ``$words``, indented ``and``/``or`` lines and ``in any order`` blocks."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from lark import Token, Tree
+
+from ipsectest.base.iana import NAT_KEEPALIVE, ExchangeType, PayloadType
+from ipsectest.scenario import arguments, operands
+from ipsectest.scenario.model import (
+    Alternative,
+    AnyOrder,
+    Condition,
+    DataPattern,
+    Edit,
+    Expect,
+    Incoming,
+    Kind,
+    Line,
+    MessagePattern,
+    Modifiers,
+    Number,
+    OctetsPattern,
+    Operand,
+    Outgoing,
+    PayloadItem,
+    PeerVerb,
+    PingLine,
+    Repeat,
+    SamePattern,
+    Send,
+    Silence,
+    Spot,
+    Tag,
+    UseTunnel,
+    Wait,
+)
+from ipsectest.scenario.operands import Argument, Word
+from ipsectest.scenario.ports import Counter, Verb
+from ipsectest.scenario.results import Level
+from ipsectest.scenario.syntax import SyntaxProblem, nearest, parse_line
+
+CONTENTS = ("ping", "pong", "dummy")
+PORTS = ("500", "4500", "other", "elsewhere")
+DATA_NUMBERS = {"seq", "pad", "pad_length", "next"}
+_TAG = re.compile(r"\s*\[[^\]]*\]")
+Node = Tree[Token]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong at a spot of the file."""
+
+    spot: Spot
+    message: str
+    hint: str = ""
+
+
+@dataclass(slots=True)
+class Script:
+    """What reading a script came to."""
+
+    lines: list[Line] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    words: set[str] = field(default_factory=set)
+    """Every ``$word`` that occurs."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """One line after substitution; ``columns[i]`` is the file's column of character i."""
+
+    number: int
+    text: str
+    indented: bool
+    columns: tuple[int, ...] = ()
+
+    def spot(self, column: int) -> Spot:
+        """Where a 1-based column of the substituted text stands in the file."""
+        if not self.columns:
+            return Spot(self.number, column)
+        return Spot(self.number, self.columns[min(max(column, 1), len(self.columns)) - 1])
+
+    @property
+    def shown(self) -> str:
+        """The line without tag, for reports."""
+        return " ".join(_TAG.sub("", self.text).split())
+
+
+def read_script(text: str, first_line: int, values: Mapping[str, str]) -> Script:
+    """Read all lines; problems are collected, so that one lint run shows them all."""
+    script = Script()
+    block: list[Expect] | None = None
+    for source in _source_lines(text, first_line, values, script):
+        try:
+            node = parse_line(source.text)
+            if block is not None and source.indented and node.data == "expect":
+                block.append(_expect(node, source))
+            elif node.data in {"also", "alternative"}:
+                _attach(node, source, script.lines, block)
+            else:
+                _close(block, script)
+                block = [] if node.data == "any_order" else None
+                _add(node, source, script)
+        except SyntaxProblem as problem:
+            script.problems.append(Problem(source.spot(problem.column), problem.message, problem.hint))
+    _close(block, script)
+    return script
+
+
+def _source_lines(text: str, first: int, values: Mapping[str, str], script: Script) -> list[SourceLine]:
+    found = []
+    for number, line in enumerate(text.split("\n"), first):
+        bare = re.sub(r"#.*", lambda m: " " * len(m[0]), _blank_strings(line))
+        code = line[: len(bare.rstrip())]
+        if code.strip():
+            found.append(_substitute(code, number, values, script))
+    return found
+
+
+def _blank_strings(line: str) -> str:
+    return re.sub(r'"[^"]*"', lambda m: "_" * len(m[0]), line)
+
+
+def _substitute(code: str, number: int, values: Mapping[str, str], script: Script) -> SourceLine:
+    parts: list[str] = []
+    columns: list[int] = []
+    position = 0
+    for match in re.finditer(r"\$([A-Za-z_]\w*)", code):
+        word = match[1]
+        script.words.add(word)
+        parts.append(code[position : match.start()])
+        columns += range(position + 1, match.start() + 1)
+        if word in values:
+            parts.append(values[word])
+            columns += [match.start() + 1] * len(values[word])
+        else:
+            near = nearest(word, list(values))
+            hint = f"did you mean ${near}?" if near else "a [[variant]] must give it a value"
+            script.problems.append(Problem(Spot(number, match.start() + 1), f"${word} has no value", hint))
+        position = match.end()
+    parts.append(code[position:])
+    columns += range(position + 1, len(code) + 2)
+    return SourceLine(number, "".join(parts), code[:1].isspace(), tuple(columns))
+
+
+def _attach(node: Node, source: SourceLine, lines: list[Line], block: list[Expect] | None) -> None:
+    target: list[Expect] | list[Line] = block if block is not None and source.indented else lines
+    above = target[-1] if target else None
+    if not isinstance(above, Expect):
+        raise SyntaxProblem(1 + len(source.text) - len(source.text.lstrip()), "and/or needs a <- line above it")
+    if node.data == "also":
+        changed = replace(above, conditions=(*above.conditions, _condition(node, source)))
+    else:
+        what = _incoming(_child(node, 0), source)
+        modifiers, _ = _modifiers(node.children[1:], source)
+        other = Alternative(what, modifiers, source.spot(1), source.shown)
+        changed = replace(above, alternatives=(*above.alternatives, other))
+    target[-1] = changed  # type: ignore[call-overload]
+
+
+def _close(block: list[Expect] | None, script: Script) -> None:
+    """Put a finished block into the AnyOrder line that opened it."""
+    if block is None or not script.lines or not isinstance(script.lines[-1], AnyOrder):
+        return
+    head = script.lines[-1]
+    if not block and not head.lines:
+        script.problems.append(Problem(head.spot, "in any order: needs indented <- lines below it"))
+    script.lines[-1] = replace(head, lines=tuple(block) or head.lines)
+
+
+def _add(node: Node, source: SourceLine, script: Script) -> None:
+    script.lines.append(_READERS[node.data](node, source))
+
+
+# Messages -----------------------------------------------------------------------------------------------------------
+
+
+def _send(node: Node, source: SourceLine) -> Line:
+    modifiers, _ = _modifiers(node.children[1:], source)
+    return Send(_outgoing(_child(node, 0), source), modifiers, source.spot(1), source.shown)
+
+
+def _expect(node: Node, source: SourceLine) -> Expect:
+    modifiers, tag = _modifiers(node.children[1:], source)
+    spot = source.spot(1 + len(source.text) - len(source.text.lstrip()))
+    first = Alternative(_incoming(_child(node, 0), source), modifiers, spot, source.shown)
+    return Expect((first,), (), tag, spot, source.shown)
+
+
+def _condition(node: Node, source: SourceLine) -> Condition:
+    message = _message_parts(node.children, source)
+    modifiers, tag = _modifiers(node.children, source)
+    return Condition(message.items, message.header, modifiers, tag, source.spot(1), source.shown)
+
+
+def _outgoing(node: Node, source: SourceLine) -> Outgoing:
+    what = _incoming(node, source)
+    if isinstance(what, Silence):  # the grammar does not let it come so far
+        raise SyntaxProblem(1, "silence cannot be sent")
+    return what
+
+
+def _incoming(node: Node, source: SourceLine) -> Incoming:
+    match node.data:
+        case "message":
+            return _message(node, source)
+        case "data":
+            return _data(node, source)
+        case "same":
+            return SamePattern(str(node.children[0]), source.spot(_column(node)))
+        case "keepalive":
+            return OctetsPattern(NAT_KEEPALIVE)
+        case "octets":
+            return OctetsPattern(operands.literal_octets(_word(_child(node, 0))))
+        case "nothing":
+            return Silence(_seconds(node.children[0]))
+        case _:
+            return Silence(_seconds(node.children[1]), _message(_child(node, 0), source))
+
+
+def _message(node: Node, source: SourceLine) -> MessagePattern:
+    exchange = _child(node, 0)
+    token = exchange.children[-1]
+    if len(exchange.children) == 2:
+        kind = operands.plain_number(Word(str(token), _column(token)))
+    elif str(token) in ExchangeType.__members__:
+        kind = int(ExchangeType[str(token)])
+    else:
+        words = [*ExchangeType.__members__, "nothing", "same", "octets", "keepalive", "ESP"]
+        near = nearest(str(token), words)
+        hint = f"did you mean {near!r}?" if near else ""
+        raise SyntaxProblem(_column(token), f"there is no exchange {str(token)!r}", hint)
+    parts = _message_parts(node.children[1:], source)
+    return replace(parts, exchange=kind, spot=source.spot(_column(token)))
+
+
+def _message_parts(children: list[Node | Token], source: SourceLine) -> MessagePattern:
+    items: list[PayloadItem] = []
+    header: tuple[Edit, ...] = ()
+    protection: tuple[Edit, ...] = ()
+    ellipsis = False
+    for child in children:
+        if not isinstance(child, Tree):
+            continue
+        if child.data in {"item", "outside"}:
+            items.append(_item(child, source))
+        elif child.data == "item_header":
+            header += arguments.read_header(_arguments(child.children), source.number)
+        elif child.data == "item_protection":
+            protection += arguments.read_protection(_arguments(child.children), source.number)
+        elif child.data == "ellipsis":
+            ellipsis = True
+    return MessagePattern(0, tuple(items), ellipsis, header, protection)
+
+
+def _item(node: Node, source: SourceLine) -> PayloadItem:
+    sign, name = node.children[0], node.children[1]
+    count = node.children[-1]
+    item = arguments.read_payload(str(name), _arguments(node.children), source.spot(_column(name)))
+    return replace(
+        item,
+        action=str(sign) if sign is not None and node.data == "item" else "",
+        place=str(sign).split()[0] if node.data == "outside" else "",
+        count=int(str(count)[1:]) if isinstance(count, Token) and count.type == "COUNT" else None,
+    )
+
+
+def _arguments(children: list[Node | Token]) -> list[Argument]:
+    found = []
+    for child in children:
+        if isinstance(child, Tree) and child.data == "named":
+            found.append(Argument(str(child.children[0]), _word(_child(child, 1)), _column(child.children[0])))
+        elif isinstance(child, Tree) and child.data == "positional":
+            word = _word(_child(child, 0))
+            found.append(Argument("", word, word.column))
+    return found
+
+
+def _word(node: Node) -> Word:
+    token = node.children[-1]
+    assert isinstance(token, Token)
+    text = str(token)[1:-1] if token.type == "STRING" else str(token)
+    return Word(text, _column(token), token.type == "STRING", token.type == "REPEATED", len(node.children) > 1)
+
+
+def _data(node: Node, source: SourceLine) -> DataPattern:
+    protocol, child, *rest = node.children
+    if str(protocol) == "AH":
+        raise SyntaxProblem(_column(protocol), "AH lines are not there yet")
+    pattern = DataPattern(str(child), "", spot=source.spot(_column(protocol)))
+    edits: list[Edit] = []
+    for argument in _arguments(rest):
+        name, spot = argument.field, Spot(source.number, argument.column)
+        if name == "encap" and argument.value.text in {"udp", "raw"}:
+            pattern = replace(pattern, encapsulation=argument.value.text)
+        elif name in DATA_NUMBERS:
+            edits.append(Edit(name, operands.number(argument.value), spot))
+        elif name == "spi":
+            edits.append(Edit(name, operands.spi(argument.value), spot))
+        elif name in {"icv", "iv", "padding"}:
+            edits.append(Edit(name, operands.octets(argument.value), spot))
+        else:
+            near = nearest(name, [*DATA_NUMBERS, "spi", "icv", "iv", "padding", "encap"])
+            raise SyntaxProblem(argument.column, f"ESP has no field {name!r}", f"did you mean {near!r}?" if near else "")
+    return _content(replace(pattern, edits=tuple(edits)), _child(node, -1))
+
+
+def _content(pattern: DataPattern, node: Node) -> DataPattern:
+    if node.data == "content_octets":
+        return replace(pattern, content="octets", octets=operands.literal_octets(_word(_child(node, 0))))
+    name = str(node.children[0])
+    if name not in CONTENTS:
+        near = nearest(name, list(CONTENTS))
+        hint = f"did you mean {near!r}?" if near else f"contents are {', '.join(CONTENTS)} and octets"
+        raise SyntaxProblem(_column(node.children[0]), f"ESP cannot carry {name!r}", hint)
+    pattern = replace(pattern, content=name)
+    for part in node.children[1:]:
+        assert isinstance(part, Tree)
+        token = part.children[0]
+        word = Word(str(token), _column(token))
+        if part.data == "content_size":
+            pattern = replace(pattern, size=operands.plain_number(word))
+        else:
+            arguments.read_selector(word)
+            key = "source" if part.data == "content_from" else "destination"
+            pattern = replace(pattern, **{key: word.text})
+    return pattern
+
+
+# Verbs --------------------------------------------------------------------------------------------------------------
+
+
+def _use_tunnel(node: Node, source: SourceLine) -> Line:
+    name, behind, on = node.children
+    sa = str(on.children[0]) if isinstance(on, Tree) else ""
+    return UseTunnel(str(name), behind is not None, sa, source.spot(1), source.shown)
+
+
+def _ping(node: Node, source: SourceLine) -> Line:
+    return PingLine(str(node.children[0]), _modifiers(node.children[1:], source)[1], source.spot(1), source.shown)
+
+
+def _peer(node: Node, source: SourceLine) -> Line:
+    verb = node.children[0]
+    names = [c for c in node.children[1:] if isinstance(c, Token) and c.type == "NAME"]
+    sa = next((str(c.children[0]) for c in node.children if isinstance(c, Tree) and c.data == "on"), "")
+    _, tag = _modifiers([c for c in node.children if isinstance(c, Tree) and c.data == "tag"], source)
+    if tag is not None:
+        raise SyntaxProblem(_column(verb), f"peer {verb} cannot be tagged", "tag the <- line for what the peer sends")
+    name = str(names[0]) if names else ""
+    needs_name = str(verb) in {"create", "rekey", "delete", "ping"}
+    if needs_name and not name:
+        raise SyntaxProblem(len(source.text.rstrip()) + 1, f"peer {verb} needs a name", f"peer {verb} net")
+    kind = str(verb)
+    if kind in {"rekey", "delete"}:
+        kind += " ike" if name == "ike" else " child"
+    return PeerVerb(Verb(kind), name or "net", sa, None, None, None, source.spot(1), source.shown)
+
+
+def _counter(node: Node, source: SourceLine) -> Line:
+    name, counted = node.children[0], str(node.children[1])
+    if str(name) not in list(Counter):
+        near = nearest(str(name), [str(c) for c in Counter])
+        hint = f"did you mean {near!r}?" if near else f"counters are {', '.join(Counter)}"
+        raise SyntaxProblem(_column(name), f"there is no counter {str(name)!r}", hint)
+    number = int(re.sub(r"\D", "", counted))
+    expected: Operand = operands.Offset(number) if counted.startswith("+") else Number(number)
+    _, tag = _modifiers(node.children[2:], source)
+    return PeerVerb(Verb.COUNTER, "", "", Counter(str(name)), expected, tag, source.spot(1), source.shown)
+
+
+def _repeat(node: Node, source: SourceLine) -> Line:
+    return Repeat(str(node.children[0]), node.data == "release", source.spot(1), source.shown)
+
+
+def _wait(node: Node, source: SourceLine) -> Line:
+    return Wait(_seconds(node.children[0]), source.spot(1), source.shown)
+
+
+def _any_order(_node: Node, source: SourceLine) -> Line:
+    return AnyOrder((), source.spot(1), source.shown)
+
+
+_READERS: dict[str, Callable[[Node, SourceLine], Line]] = {
+    "send": _send,
+    "expect": _expect,
+    "any_order": _any_order,
+    "use_tunnel": _use_tunnel,
+    "ping": _ping,
+    "peer": _peer,
+    "counter": _counter,
+    "release": _repeat,
+    "duplicate": _repeat,
+    "wait": _wait,
+}
+
+
+# Modifiers ----------------------------------------------------------------------------------------------------------
+
+
+def _modifiers(children: list[Node | Token], source: SourceLine) -> tuple[Modifiers, Tag | None]:
+    modifiers, tag = Modifiers(), None
+    for child in children:
+        if not isinstance(child, Tree):
+            continue
+        if child.data == "tag":
+            tag = _tag(child, source)
+        elif child.data == "flag":
+            modifiers = _flagged(modifiers, str(child.children[0]))
+        elif child.data == "within":
+            modifiers = replace(modifiers, within=_seconds(child.children[0]))
+        elif child.data in {"source", "destination"}:
+            word = child.children[0]
+            if str(word) not in PORTS:
+                near = nearest(str(word), list(PORTS))
+                raise SyntaxProblem(_column(word), f"{str(word)!r} is no port word", f"did you mean {near!r}?" if near else "")
+            modifiers = replace(modifiers, **{str(child.data): str(word)})
+        elif child.data in {"label", "answers", "on_sa"}:
+            key = {"on_sa": "sa"}.get(str(child.data), str(child.data))
+            modifiers = replace(modifiers, **{key: str(child.children[0])})
+    return modifiers, tag
+
+
+def _flagged(modifiers: Modifiers, word: str) -> Modifiers:
+    if word in {"request", "response"}:
+        return replace(modifiers, kind=Kind(word))
+    return replace(modifiers, **{word: True})
+
+
+def _tag(node: Node, source: SourceLine) -> Tag:
+    level, *ids = node.children
+    return Tag(Level(str(level)), tuple(str(i) for i in ids), source.spot(_column(level)))
+
+
+def _seconds(token: Node | Token) -> float:
+    text = str(token)
+    return float(text[:-2]) / 1000 if text.endswith("ms") else float(text[:-1])
+
+
+def _column(where: Node | Token) -> int:
+    column = where.column if isinstance(where, Token) else where.meta.column
+    return column or 1
+
+
+def _child(node: Node, index: int) -> Node:
+    child = node.children[index]
+    assert isinstance(child, Tree)
+    return child
+
+
+def is_request_only(item: PayloadItem) -> bool:
+    """Payloads that only a request carries: Ni and N(REKEY_SA)."""
+    return item.action != "-" and (item.name == "Ni" or (item.type == PayloadType.N and item.notify == 16393))
