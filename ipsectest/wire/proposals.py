@@ -10,7 +10,11 @@ MORE_PROPOSALS = 2
 MORE_TRANSFORMS = 3
 """Last Substruc of a transform that another follows (RFC 7296 section 3.3.2)."""
 _PROPOSAL = Struct("!BBHBBBB").unpack_from
-_TRANSFORM = Struct("!BBHBBH").unpack_from
+_TRANSFORM = Struct("!IBBH").unpack_from
+_FOLLOWED = MORE_TRANSFORMS << 8
+_PLAIN = _FOLLOWED << 16 | 8
+_KEYED = _FOLLOWED << 16 | 12
+_new = object.__new__
 _HH = Struct("!HH").unpack_from
 
 
@@ -68,40 +72,76 @@ def _check_order(proposals: list[Proposal], marks: list[tuple[int, int]], anomal
 
 
 def read_transforms(data: bytes, position: int, end: int, anomalies: list[Anomaly]) -> tuple[list[Transform], int]:
-    """The transforms between two octets, and where they end."""
+    """The transforms between two octets, and where they end.
+
+    The two shapes that fill real proposals, without attribute and with a key length, are
+    recognised by their first four octets at once; whatever else comes goes to ``_read_odd``.
+    """
     transforms: list[Transform] = []
     append = transforms.append
-    last, start = MORE_TRANSFORMS, position
-    while end - position >= 8:
-        following, reserved, length, kind, reserved2, number = _TRANSFORM(data, position)
-        if length < 8:
-            _too_small("transform", length, position, anomalies)
-            break
-        if last != MORE_TRANSFORMS:
-            transforms[-1].last_substructure = last
-            _last("transform", last, start, anomalies)
-        last, start = following, position
-        if length == 8:
-            transform = Transform(kind, number, [])
+    odd: list[tuple[Transform, int, int]] = []
+    limit = end - 8
+    while position <= limit:
+        head, kind, reserved2, number = _TRANSFORM(data, position)
+        if head == _PLAIN and not reserved2:
+            attributes = []
             position += 8
+        elif head == _KEYED and not reserved2 and position < limit - 3 and data[position + 8] > 0x7F:
+            attribute_type, value = _HH(data, position + 8)
+            attributes = [Attribute(attribute_type & 0x7FFF, value)]
+            position += 12
+        elif head & 0xFFFF < 8:
+            _too_small("transform", head & 0xFFFF, position, anomalies)
+            break
         else:
-            position = min(start + length, end)
-            attributes, stop = _read_attributes(data, start + 8, position, anomalies)
-            transform = Transform(kind, number, attributes)
-            if stop != position:
-                transform.trailing = data[stop:position]
-                _trailing("attribute", stop, position, anomalies)
-            if start + length > end:
-                transform.length = length
-                _beyond("transform", length, start, end, anomalies)
-        if reserved or reserved2:
-            transform.reserved, transform.reserved2 = reserved, reserved2
-            _reserved(start + 1 if reserved else start + 5, anomalies)
+            transform, stop = _read_odd(data, position, end, anomalies)
+            odd.append((transform, head >> 16, position))
+            append(transform)
+            position = stop
+            continue
+        # Setting the slots costs two thirds of calling __init__, and proposals are the bulk of what is parsed.
+        transform = _new(Transform)
+        transform.type, transform.id, transform.attributes = kind, number, attributes
+        transform.last_substructure = transform.length = None
+        transform.reserved = transform.reserved2 = 0
+        transform.trailing = b""
         append(transform)
-    if transforms and last != 0:
-        transforms[-1].last_substructure = last
-        _last("transform", last, start, anomalies)
+    if transforms:
+        _check_marks(transforms[-1], position, odd, anomalies)
     return transforms, position
+
+
+def _read_odd(data: bytes, position: int, end: int, anomalies: list[Anomaly]) -> tuple[Transform, int]:
+    """Any transform whose length is at least that of its header, and where it ends."""
+    head, kind, reserved2, number = _TRANSFORM(data, position)
+    length = head & 0xFFFF
+    stop = min(position + length, end)
+    attributes, attributes_end = _read_attributes(data, position + 8, stop, anomalies)
+    transform = Transform(kind, number, attributes)
+    if attributes_end != stop:
+        transform.trailing = data[attributes_end:stop]
+        _trailing("attribute", attributes_end, stop, anomalies)
+    if position + length > end:
+        transform.length = length
+        _beyond("transform", length, position, end, anomalies)
+    if reserved2:
+        transform.reserved2 = reserved2
+        _reserved(position + 5, anomalies)
+    return transform, stop
+
+
+def _check_marks(final: Transform, end: int, odd: list[tuple[Transform, int, int]], anomalies: list[Anomaly]) -> None:
+    """Last-substructure and reserved octets, which depend on whether another transform follows."""
+    if not odd or odd[-1][0] is not final:
+        odd = [*odd, (final, _FOLLOWED, end - 8 - 4 * len(final.attributes))]
+    for transform, mark, start in odd:
+        last = mark >> 8
+        if last != (0 if transform is final else MORE_TRANSFORMS):
+            transform.last_substructure = last
+            _last("transform", last, start, anomalies)
+        if mark & 0xFF:
+            transform.reserved = mark & 0xFF
+            _reserved(start + 1, anomalies)
 
 
 def _read_attributes(data: bytes, position: int, end: int, anomalies: list[Anomaly]) -> tuple[list[Attribute], int]:
