@@ -10,28 +10,46 @@ _LAST_WORDS = re.compile(
     r"killing ourself|received critical signal|ERROR: (?:Address|Leak|Memory|Thread)Sanitizer|runtime error: |"
     r"Assertion .* failed|ASSERTION FAILED|EXPECTATION FAILED|stack smashing detected|double free|malloc\(\):"
 )
-_TAIL_LINES = 40
+_TAIL = 6000
 
 
-def crash_reason(process: Process, log: Path, directory: Path) -> str | None:
-    """Why the daemon is dead or dying (first line a summary, then the end of its log), or None while it is well."""
-    said = [*_lines(log), *_lines(process.output)]
-    words = next((line for line in said if _LAST_WORDS.search(line)), "")
-    status = process.status()
-    if status is None and not words:
-        return None
-    summary = words or _ending(status or 0)
-    cores = ", ".join(sorted(path.name for path in directory.glob("core*")))
-    if cores:
-        summary += f"; core dump: {cores}"
-    return "\n".join([summary, *said[-_TAIL_LINES:]])
+class CrashWatch:
+    """Reads each file of a daemon's output once, as it grows, looking for last words."""
+
+    def __init__(self, process: Process, *logs: Path) -> None:
+        self._process = process
+        self._seen = dict.fromkeys((process.output, *logs), 0)
+        self._words = ""
+
+    def reason(self) -> str | None:
+        """Why the daemon is dead or dying (a summary line, then the end of its output), or None while it is well."""
+        for path in self._seen:
+            self._read(path)
+        status = self._process.status()
+        if status is None and not self._words:
+            return None
+        parts = [self._words or _ending(status or 0)]
+        parts += [f"core dump: {core.name}" for core in sorted(self._process.output.parent.glob("core*"))]
+        parts += [_tail(path) for path in self._seen]
+        return "\n".join(part for part in parts if part)
+
+    def _read(self, path: Path) -> None:
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            file.seek(self._seen[path])
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break  # the rest of it is yet to be written
+                self._seen[path] += len(line)
+                text = line.decode(errors="replace")
+                if not self._words and _LAST_WORDS.search(text):
+                    self._words = text.strip()
 
 
 def _ending(status: int) -> str:
-    if status < 0:
-        return f"ended by {signal.Signals(-status).name}"
-    return f"ended with status {status}"
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text(errors="replace").splitlines() if path.exists() else []
+def _tail(path: Path) -> str:
+    return path.read_bytes()[-_TAIL:].decode(errors="replace").strip() if path.exists() else ""

@@ -9,21 +9,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import vici
 from vici.exception import CommandException, SessionException
 
 from ipsectest.base.errors import PeerError, UnsupportedError
-from ipsectest.peers.crash import crash_reason
+from ipsectest.peers.crash import CrashWatch
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.echo import send_echo_request
 from ipsectest.peers.host import Host
 from ipsectest.peers.rootfs import Recipe
-from ipsectest.peers.strongswan_log import count_replays, count_wrong_icvs, lines_of_case
-from ipsectest.peers.strongswan_settings import DaemonOptions, connection, identity, options_for
-from ipsectest.peers.strongswan_settings import daemon_conf as daemon_conf_text
+from ipsectest.peers.strongswan_cookies import CONNECTION, open_half
+from ipsectest.peers.strongswan_log import count_replays, lines_of_case
+from ipsectest.peers.strongswan_settings import DaemonOptions, connection, daemon_conf, identity, options_for
 from ipsectest.scenario.ports import Authentication, Counter, PeerRequest, PeerSettings, Verb
 
 PROGRAM = "/usr/sbin/charon-systemd"
@@ -43,13 +42,6 @@ _ANSWER_CAP = 5.0
 _ASYNC = "-1"  # vici: a negative timeout returns without waiting for the exchange
 
 
-@dataclass(slots=True)
-class _Case:
-    settings: PeerSettings
-    log_start: int
-    """Size of the log when the case began."""
-
-
 class StrongSwan:
     """One charon on one host; ``start`` before, ``stop`` after. Calls may come from several threads."""
 
@@ -62,7 +54,7 @@ class StrongSwan:
         self._credentials = credentials or Credentials()
         self._options = options or DaemonOptions()
         self._lock = threading.Lock()
-        self._cases: dict[str, _Case] = {}
+        self._log_starts: dict[str, int] = {}
         self._log = host.directory / "charon.log"
         self._session: vici.Session | None = None
         self.version = ""
@@ -77,8 +69,9 @@ class StrongSwan:
         if not self._host.has(PROGRAM):
             raise PeerError(f"{PROGRAM} is not installed there")
         conf = self._host.directory / "strongswan.conf"
-        conf.write_text(daemon_conf_text(self._options, self._host.inside))
+        conf.write_text(daemon_conf(self._options, self._host.inside))
         self._process = self._host.spawn([PROGRAM], {"STRONGSWAN_CONF": f"{self._host.inside}/{conf.name}"})
+        self._watch = CrashWatch(self._process, self._log)
         self._connect()
         with self._vici() as session:
             self.version = session.version()["version"].decode()
@@ -86,6 +79,10 @@ class StrongSwan:
                 session.load_cert({"type": "X509", "flag": "CA", "data": authority})
             for credential in self._credentials.mine.values():
                 session.load_key({"type": "any", "data": credential.key})
+            if self._options.cookies:
+                session.load_conn(CONNECTION)
+        if self._options.cookies and not open_half(self._host):
+            raise PeerError("charon does not answer the IKE_SA_INIT that makes it demand cookies")
 
     def stop(self) -> int:
         """End charon; its exit status."""
@@ -99,7 +96,7 @@ class StrongSwan:
         if options_for(settings) != self._options:
             raise UnsupportedError(f"{options_for(settings)} in a daemon with {self._options}")
         section = connection(settings, self._credentials, user_space_esp=self._options.user_space_esp)
-        self._cases[settings.name] = _Case(settings, self._log_size())
+        self._log_starts[settings.name] = self._log_size()
         with self._vici() as session:
             if Authentication.PSK in {settings.local_auth, settings.remote_auth}:
                 owners = [identity(settings.local_id), identity(settings.remote_id)]
@@ -135,7 +132,7 @@ class StrongSwan:
 
     def forget(self, settings: PeerSettings) -> None:
         """Unload the connection and drop its SAs; charon cannot help sending one Delete for each IKE SA."""
-        self._cases.pop(settings.name, None)
+        self._log_starts.pop(settings.name, None)
         with self._vici() as session:
             for command, message in (
                 ("unload-conn", {"name": settings.name}),
@@ -157,12 +154,11 @@ class StrongSwan:
 
     def log(self, settings: PeerSettings) -> str:
         """The lines of charon's log that belong to this case, or since it began where lines name no case."""
-        case = self._cases.get(settings.name)
-        return lines_of_case(self._log_from(case.log_start if case else 0), settings.name, settings.remote.host)
+        return lines_of_case(self._log_since(settings), settings.name, settings.remote.host)
 
     def crash(self) -> str | None:
         """Why charon is dead, or None."""
-        return crash_reason(self._process, self._log, self._host.directory)
+        return self._watch.reason() if self._session else None
 
     def _counter(self, request: PeerRequest) -> int:
         settings = request.settings
@@ -174,11 +170,9 @@ class StrongSwan:
                 return sum(sa["state"] == b"CONNECTING" for sa in sas)
             case Counter.CHILD_SAS:
                 return sum(len(_children(sa, b"INSTALLED")) for sa in sas)
-            case Counter.REPLAY | Counter.INTEGRITY if self._options.user_space_esp:
-                case = self._cases.get(settings.name)
-                text = self._log_from(case.log_start if case else 0)
+            case Counter.REPLAY if self._options.user_space_esp:
                 spis = {child["spi-in"].decode() for sa in sas for child in _children(sa)}
-                return (count_replays if request.counter is Counter.REPLAY else count_wrong_icvs)(text, spis)
+                return count_replays(self._log_since(settings), spis)
             case _:
                 raise UnsupportedError(f"peer counter {request.counter}")
 
@@ -245,7 +239,9 @@ class StrongSwan:
     def _log_size(self) -> int:
         return self._log.stat().st_size if self._log.exists() else 0
 
-    def _log_from(self, start: int) -> str:
+    def _log_since(self, settings: PeerSettings) -> str:
+        """The log from the moment the case was configured."""
+        start = self._log_starts.get(settings.name, 0)
         if not self._log.exists():
             return ""
         with self._log.open("rb") as log:

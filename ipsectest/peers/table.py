@@ -1,0 +1,74 @@
+"""The peers there are: a literal table of names, where each comes from and how it is started."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ipsectest.base.errors import PeerError, UsageError
+from ipsectest.peers import rootfs, strongswan
+from ipsectest.peers.credentials import Credentials
+from ipsectest.peers.host import Host
+from ipsectest.peers.names import HOST, PeerName
+from ipsectest.peers.rootfs import Progress, Recipe, Tree
+from ipsectest.peers.strongswan import StrongSwan
+from ipsectest.peers.strongswan_settings import DaemonOptions
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonPeer:
+    """A real daemon: the suites its tree can be made from (the default first) and its driver."""
+
+    recipe: Recipe
+    suites: tuple[str, ...]
+    program: str
+    driver: Callable[[Host, Credentials | None, DaemonOptions | None], StrongSwan]
+
+
+BUILTIN = "builtin"
+"""Our own endpoint in memory: no daemon, no tree, no root."""
+
+PEERS: dict[str, DaemonPeer] = {
+    "strongswan": DaemonPeer(strongswan.RECIPE, ("trixie", "bookworm", "forky"), strongswan.PROGRAM, StrongSwan),
+}
+
+
+def parse(text: str) -> PeerName:
+    """A name as typed, the default suite filled in; UsageError says what there is instead."""
+    driver, _, place = text.partition("@")
+    known = [*PEERS, BUILTIN]
+    if driver not in known:
+        near = difflib.get_close_matches(driver, known, n=1)
+        raise UsageError(f"no peer {driver!r}" + (f", did you mean {near[0]!r}?" if near else f" (there are {known})"))
+    if driver == BUILTIN:
+        if place:
+            raise UsageError(f"{BUILTIN} comes from nowhere: write just {BUILTIN!r}")
+        return PeerName(BUILTIN)
+    suites = PEERS[driver].suites
+    if place and place not in {*suites, HOST}:
+        raise UsageError(f"no {driver} from {place!r} (there are {', '.join([*suites, HOST])})")
+    return PeerName(driver, place or suites[0])
+
+
+def names() -> list[PeerName]:
+    """Every peer that can be asked for."""
+    return [PeerName(BUILTIN), *(PeerName(d, place) for d, peer in PEERS.items() for place in (*peer.suites, HOST))]
+
+
+def install(name: PeerName, progress: Progress = lambda _line: None) -> Tree:
+    """The tree of a peer, built first if need be; UsageError for a peer that needs none."""
+    if name.place in {"", HOST}:
+        raise UsageError(f"{name} needs no root file system")
+    return rootfs.install(name, PEERS[name.driver].recipe, progress)
+
+
+def root_of(name: PeerName) -> Path | None:
+    """The root file system to run a daemon peer in, None for the host's own; PeerError says how to get it."""
+    if name.place == HOST:
+        if not Path(PEERS[name.driver].program).exists():
+            raise PeerError(f"{PEERS[name.driver].program} is not installed on this host")
+        return None
+    tree = rootfs.find(name)
+    if tree is None:
+        raise PeerError(f"{name} is not installed: ipsectest peers install {name}")
+    return tree.root
