@@ -22,7 +22,14 @@ from ipsectest.peers.host import Host
 from ipsectest.peers.rootfs import Recipe
 from ipsectest.peers.strongswan_cookies import CONNECTION, open_half
 from ipsectest.peers.strongswan_log import count_replays, lines_of_case
-from ipsectest.peers.strongswan_settings import DaemonOptions, connection, daemon_conf, identity, options_for
+from ipsectest.peers.strongswan_settings import (
+    DaemonOptions,
+    child_names,
+    connection,
+    daemon_conf,
+    identity,
+    options_for,
+)
 from ipsectest.scenario.ports import Authentication, Counter, PeerRequest, PeerSettings, Verb
 
 PROGRAM = "/usr/sbin/charon-systemd"
@@ -111,9 +118,10 @@ class StrongSwan:
         """Start what is asked; the answer is None, or the number for a counter."""
         settings = request.settings
         match request.verb:
-            case Verb.INITIATE | Verb.CREATE:
-                child = {"ike": settings.name, "child": settings.child, "timeout": _ASYNC, "loglevel": "-1"}
-                self._command("initiate", child)
+            case Verb.INITIATE:
+                self._initiate(settings, settings.child)
+            case Verb.CREATE:
+                self._initiate(settings, self._unused_child(settings))
             case Verb.REKEY_IKE:
                 self._command("rekey", {"ike-id": self._ike_id(request)})
             case Verb.REKEY_CHILD:
@@ -159,6 +167,16 @@ class StrongSwan:
     def crash(self) -> str | None:
         """Why charon is dead, or None."""
         return self._watch.reason() if self._session else None
+
+    def _initiate(self, settings: PeerSettings, child: str) -> None:
+        self._command("initiate", {"ike": settings.name, "child": child, "timeout": _ASYNC, "loglevel": "-1"})
+
+    def _unused_child(self, settings: PeerSettings) -> str:
+        used = {_octets(child["name"]).decode() for sa in self.sas(settings) for child in _children(sa)}
+        unused = [name for name in child_names(settings) if name not in used]
+        if not unused:
+            raise UnsupportedError("peer create", f"more than {len(used)} Child SAs with the same selectors")
+        return unused[0]
 
     def _counter(self, request: PeerRequest) -> int:
         settings = request.settings

@@ -25,6 +25,8 @@ _PLUGINS = (
 )
 # 10 threads are taken by permanent jobs with kernel-libipsec; with fewer than 16 in all vici may stay mute.
 _THREADS = 32
+_DOUBLES = 3
+_NEVER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,18 @@ def connection(settings: PeerSettings, credentials: Credentials, *, user_space_e
         "over_time": _seconds(max(settings.ike_lifetime, 10)),
         "rand_time": "0",
         "keyingtries": "1",
-        "children": {settings.child: _child(settings)},
+        "children": _children(settings),
     }
     if settings.local.port not in {0, 500}:
         section["local_port"] = str(settings.local.port)
     if settings.remote.port not in {0, 500}:
         section["remote_port"] = str(settings.remote.port)
     return section
+
+
+def child_names(settings: PeerSettings) -> list[str]:
+    """The configured Child SA and its doubles: charon refuses to create the same one twice on an IKE SA."""
+    return [settings.child, *(f"{settings.child}-{number}" for number in range(2, 2 + _DOUBLES))]
 
 
 def identity(given: Identity) -> str:
@@ -136,6 +143,15 @@ def selectors(given: Selector) -> list[str]:
     if not ports and not given.protocol:
         return [where]
     return [f"{where}[{given.protocol or ''}{ports}]"]
+
+
+def _children(settings: PeerSettings) -> Section:
+    """The doubles must differ in something, or charon 6 still sees duplicates: a time-out that never comes."""
+    first, *doubles = child_names(settings)
+    children: Section = {first: _child(settings)}
+    for number, name in enumerate(doubles, 1):
+        children[name] = {**_child(settings), "inactivity": str(_NEVER + number)}
+    return children
 
 
 def _child(settings: PeerSettings) -> Section:
