@@ -6,37 +6,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ipsectest.base.errors import UsageError
-
-_NO_SCENARIOS = frozenset({"requirements", "expected", "profiles"})
-_INSTALLED = Path(__file__).parents[1] / "data" / "scenarios"
-_CHECKOUT = Path(__file__).parents[2] / "scenarios"
+from ipsectest.scenario.load import files, scenario_id
+from ipsectest.scenario.requirements import scenarios_folder
 
 
 def root(given: Path | None = None) -> Path:
-    """The folder of scenarios: the one given, that of the working directory, of this checkout or of the package."""
-    if given:
-        if not given.is_dir():
-            raise UsageError(f"{given} is no folder of scenarios")
-        return given
-    for candidate in (Path("scenarios"), _CHECKOUT, _INSTALLED):
-        if (candidate / "requirements").is_dir():
-            return candidate
-    raise UsageError("no folder of scenarios here; name one with --scenarios DIR")
-
-
-def scenario_id(path: Path, folder: Path) -> str:
-    """``ike/init/cookie`` for scenarios/ike/init/cookie.toml; a file elsewhere keeps its bare name."""
-    try:
-        relative = path.resolve().relative_to(folder.resolve())
-    except ValueError:
-        return path.stem
-    return relative.with_suffix("").as_posix()
-
-
-def files(folder: Path) -> list[Path]:
-    """All scenario files below folder, sorted by id."""
-    found = (p for p in folder.rglob("*.toml") if p.relative_to(folder).parts[0] not in _NO_SCENARIOS)
-    return sorted(found)
+    """The folder of scenarios: the one given, else that of the checkout or of the package."""
+    if given and not given.is_dir():
+        raise UsageError(f"{given} is no folder of scenarios")
+    return given or scenarios_folder()
 
 
 def select(patterns: Sequence[str], folder: Path) -> list[Path]:
@@ -44,7 +22,7 @@ def select(patterns: Sequence[str], folder: Path) -> list[Path]:
 
     Without patterns all files. UsageError names a pattern that means nothing, with the nearest id.
     """
-    known = {scenario_id(path, folder): path for path in files(folder)}
+    known = {scenario_id(path, folder): path for path in files([folder])}
     if not patterns:
         return list(known.values())
     chosen: dict[Path, None] = {}
@@ -63,7 +41,7 @@ def _matches(pattern: str, known: dict[str, Path]) -> list[Path]:
     matches = [path for key, path in known.items() if key == name or key.startswith(f"{name}/")]
     matches = matches or [path for key, path in known.items() if fnmatchcase(key, name)]
     if not matches and Path(pattern).is_dir():
-        matches = files(Path(pattern))
+        matches = files([Path(pattern)])
     if not matches and pattern.endswith(".toml") and Path(pattern).is_file():
         matches = [Path(pattern)]
     return matches

@@ -1,0 +1,216 @@
+"""Plays many cases against one peer: slots, verbs, deadlines and captures, without sockets and without a clock.
+
+The loops of `virtual` and `live` carry datagrams and time; everything else about a running case is here.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ipsectest.base.addresses import Datagram
+from ipsectest.base.clock import Instant
+from ipsectest.base.errors import IpsectestError, PeerError, UnsupportedError
+from ipsectest.runner import capture
+from ipsectest.scenario.model import Case
+from ipsectest.scenario.ports import Peer, PeerRequest, PeerSettings
+from ipsectest.scenario.results import CaseResult, Reason, Verdict
+
+CASE_CAP = 120.0
+"""Seconds after which a case is given up, whatever its lines say."""
+DATAGRAM_CAP = 5_000
+"""Datagrams of one case, both directions: a peer that answers answers would never end."""
+
+
+class CaseRun(Protocol):
+    """What the conductor needs of ``scenario.Run``."""
+
+    settings: PeerSettings
+
+    @property
+    def result(self) -> CaseResult | None: ...  # noqa: D102
+
+    def receive(self, datagram: Datagram, now: Instant) -> None: ...  # noqa: D102
+
+    def datagrams_to_send(self, now: Instant) -> Sequence[Datagram]: ...  # noqa: D102
+
+    def get_timer(self) -> Instant | None: ...  # noqa: D102
+
+    def handle_timer(self, now: Instant) -> None: ...  # noqa: D102
+
+    def peer_requests(self) -> Sequence[PeerRequest]: ...  # noqa: D102
+
+    def peer_answered(self, number: int, answer: int | IpsectestError | None, now: Instant) -> None: ...  # noqa: D102
+
+    def stop(self, verdict: Verdict, reason: Reason, now: Instant) -> CaseResult: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A case that came to an end, with what the peer logged and what was on the wire."""
+
+    case: Case
+    result: CaseResult
+    settings: PeerSettings
+    log: str
+    packets: list[tuple[Instant, bytes]]
+
+
+@dataclass(slots=True)
+class _Active:
+    case: Case
+    run: CaseRun
+    slot: int
+    started: Instant
+    hosts: tuple[str, ...]
+    packets: list[tuple[Instant, bytes]] = field(default_factory=list)
+
+
+Begin = Callable[[Case, int, Instant], tuple[CaseRun, tuple[str, ...]]]
+"""Makes the run of a case in a slot, and names the tester's addresses there."""
+
+
+class Conductor:
+    """Cases of one peer: `start`, then carry datagrams and time until `done`."""
+
+    def __init__(self, peer: Peer, cases: Iterable[Case], begin: Begin, finished: Callable[[Finished], None]) -> None:
+        self.peer = peer
+        self._waiting = deque(cases)
+        self._begin = begin
+        self._finished = finished
+        self._free: deque[int] = deque()
+        self._active: dict[int, _Active] = {}
+        self._by_host: dict[str, _Active] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether every case has its result."""
+        return not self._active and not self._waiting
+
+    @property
+    def running(self) -> int:
+        """Number of cases that run at this moment."""
+        return len(self._active)
+
+    def start(self, slots: range, now: Instant) -> None:
+        """Begin as many cases as there are slots."""
+        self._free = deque(slots)
+        self._fill(now)
+
+    def receive(self, datagram: Datagram, now: Instant) -> None:
+        """Take a datagram of the peer; it belongs to the case that owns the destination address."""
+        active = self._by_host.get(datagram.destination.host)
+        if active is not None:
+            self._record(active, datagram, now)
+            active.run.receive(datagram, now)
+            self._settle(active, now)
+            self._fill(now)
+
+    def datagrams_to_send(self, now: Instant) -> list[Datagram]:
+        """What the cases want to be on the wire now."""
+        outgoing: list[Datagram] = []
+        for active in list(self._active.values()):
+            for datagram in active.run.datagrams_to_send(now):
+                self._record(active, datagram, now)
+                outgoing.append(datagram)
+            self._settle(active, now)
+        self._fill(now)
+        return outgoing
+
+    def get_timer(self) -> Instant | None:
+        """When `handle_timer` is due; None if no case runs."""
+        timers = [active.run.get_timer() for active in self._active.values()]
+        caps = [active.started + CASE_CAP for active in self._active.values()]
+        return min([timer for timer in timers if timer is not None] + caps, default=None)
+
+    def handle_timer(self, now: Instant) -> None:
+        """Wake the cases whose time has come."""
+        for active in list(self._active.values()):
+            timer = active.run.get_timer()
+            if timer is not None and timer <= now:
+                active.run.handle_timer(now)
+            if now >= active.started + CASE_CAP and active.run.result is None:
+                self._give_up(active, Verdict.INCONCLUSIVE, f"no end after {CASE_CAP:.0f} s", now)
+            else:
+                self._settle(active, now)
+        self._fill(now)
+
+    def crashed(self, why: str, now: Instant) -> None:
+        """The peer died: whatever ran has failed (a crash must never look like a refusal).
+
+        The others wait for `resume`, with a peer that lives.
+        """
+        for active in list(self._active.values()):
+            self._give_up(active, Verdict.FAIL, f"the peer crashed: {why}", now)
+
+    def resume(self, now: Instant) -> None:
+        """Go on with the cases that did not run yet."""
+        self._fill(now)
+
+    def abandon(self, verdict: Verdict, why: str, now: Instant) -> None:
+        """End everything, begun or not."""
+        for active in list(self._active.values()):
+            self._give_up(active, verdict, why, now)
+        while self._waiting:
+            case = self._waiting.popleft()
+            run, _ = self._begin(case, 1, now)
+            result = CaseResult(verdict, reason=Reason(0, "", "", why), started=now, finished=now)
+            self._finished(Finished(case, result, run.settings, "", []))
+
+    def _fill(self, now: Instant) -> None:
+        """Begin what can begin. Slots queue up, so that stragglers of an old case rarely meet the next one."""
+        while self._free and self._waiting:
+            self._start(self._waiting.popleft(), self._free.popleft(), now)
+
+    def _start(self, case: Case, slot: int, now: Instant) -> None:
+        run, hosts = self._begin(case, slot, now)
+        active = _Active(case, run, slot, now, hosts)
+        self._active[slot] = active
+        self._by_host |= dict.fromkeys(hosts, active)
+        try:
+            self.peer.configure(run.settings)
+        except UnsupportedError as error:
+            self._give_up(active, Verdict.UNSUPPORTED, str(error), now)
+        except PeerError as error:
+            self._give_up(active, Verdict.INCONCLUSIVE, str(error), now)
+        else:
+            run.handle_timer(now)
+            self._settle(active, now)
+
+    def _settle(self, active: _Active, now: Instant) -> None:
+        """Pass on what the script asks of the peer, and see whether the case is over."""
+        if self._active.get(active.slot) is not active:
+            return
+        for request in active.run.peer_requests():
+            active.run.peer_answered(request.number, self._perform(request), now)
+        if active.run.result is not None:
+            self._end(active, active.run.result)
+        elif len(active.packets) > DATAGRAM_CAP:
+            self._give_up(active, Verdict.INCONCLUSIVE, f"more than {DATAGRAM_CAP} datagrams", now)
+
+    def _perform(self, request: PeerRequest) -> int | IpsectestError | None:
+        try:
+            return self.peer.perform(request)
+        except (UnsupportedError, PeerError) as error:
+            return error
+
+    def _record(self, active: _Active, datagram: Datagram, now: Instant) -> None:
+        active.packets.append((now, capture.packet(datagram)))
+
+    def _give_up(self, active: _Active, verdict: Verdict, why: str, now: Instant) -> None:
+        result = active.run.stop(verdict, Reason(0, "", "", why), now)
+        self._end(active, result)
+
+    def _end(self, active: _Active, result: CaseResult) -> None:
+        settings = active.run.settings
+        log = ""
+        try:
+            log = self.peer.log(settings)
+            self.peer.forget(settings)
+        except PeerError as error:
+            log += f"\n{error}\n"
+        del self._active[active.slot]
+        for host in active.hosts:
+            del self._by_host[host]
+        self._free.append(active.slot)
+        self._finished(Finished(active.case, result, settings, log, active.packets))
