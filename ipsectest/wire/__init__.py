@@ -4,11 +4,11 @@
 """
 
 from ipsectest.wire.anomalies import Anomaly, AnomalyCode
-from ipsectest.wire.build import BuildError, build_message, build_payloads
+from ipsectest.wire.build import BuildError, build_message, build_payloads, build_structure
 from ipsectest.wire.describe import Line, describe, describe_payloads, payload_name, summary
 from ipsectest.wire.fields import Field, Form
 from ipsectest.wire.message import HEADER_LENGTH, Message, Payloads
-from ipsectest.wire.parse import parse_message, parse_payloads
+from ipsectest.wire.parse import parse_message, parse_payloads, parse_structures
 from ipsectest.wire.payloads import (
     AUTH,
     CERT,
@@ -40,6 +40,7 @@ from ipsectest.wire.structures import (
     ConfigurationAttribute,
     OtherTrafficSelector,
     Proposal,
+    Structure,
     TrafficSelector,
     Transform,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "Payloads",
     "Proposal",
     "Span",
+    "Structure",
     "TSi",
     "TSr",
     "TrafficSelector",
@@ -86,10 +88,12 @@ __all__ = [
     "VendorID",
     "build_message",
     "build_payloads",
+    "build_structure",
     "describe",
     "describe_payloads",
     "parse_message",
     "parse_payloads",
+    "parse_structures",
     "payload_name",
     "summary",
 ]

@@ -160,7 +160,7 @@ def _selectors(kind: type[TSi | TSr]) -> Reader:
             too_short(kind.__name__, start, end, anomalies)
             return None
         (word,) = _I(data, start)
-        selectors, stop = _read_selectors(data, start + 4, end, anomalies)
+        selectors, stop = read_selectors(data, start + 4, end, anomalies)
         payload = kind(selectors, body_reserved=word & 0xFFFFFF)
         if word & 0xFFFFFF:
             reserved_set(start + 1, start + 4, anomalies)
@@ -176,9 +176,10 @@ def _selectors(kind: type[TSi | TSr]) -> Reader:
     return read
 
 
-def _read_selectors(
+def read_selectors(
     data: bytes, position: int, end: int, anomalies: list[Anomaly]
 ) -> tuple[list[TrafficSelector | OtherTrafficSelector], int]:
+    """The selectors of a TS body, and where they end."""
     selectors: list[TrafficSelector | OtherTrafficSelector] = []
     while end - position >= 4:
         ts_type, protocol, length = _BBH(data, position)
@@ -215,15 +216,11 @@ def _skf(data: bytes, start: int, end: int, anomalies: list[Anomaly]) -> SKF | N
     return SKF(fragment, total, data[start + 4 : end])
 
 
-def _cp(data: bytes, start: int, end: int, anomalies: list[Anomaly]) -> CP | None:
-    if end - start < 4:
-        too_short("CP", start, end, anomalies)
-        return None
-    (word,) = _I(data, start)
-    if word & 0xFFFFFF:
-        reserved_set(start + 1, start + 4, anomalies)
+def read_configuration_attributes(
+    data: bytes, position: int, end: int, anomalies: list[Anomaly]
+) -> tuple[list[ConfigurationAttribute], int]:
+    """The attributes of a CP body, and where they end."""
     attributes: list[ConfigurationAttribute] = []
-    position = start + 4
     while end - position >= 4:
         kind, length = _HH(data, position)
         stop = min(position + 4 + length, end)
@@ -236,6 +233,17 @@ def _cp(data: bytes, start: int, end: int, anomalies: list[Anomaly]) -> CP | Non
             anomalies.append(Anomaly(AnomalyCode.LENGTH_BEYOND_CONTAINER, text, position + 2, position + 4))
         attributes.append(attribute)
         position = stop
+    return attributes, position
+
+
+def _cp(data: bytes, start: int, end: int, anomalies: list[Anomaly]) -> CP | None:
+    if end - start < 4:
+        too_short("CP", start, end, anomalies)
+        return None
+    (word,) = _I(data, start)
+    if word & 0xFFFFFF:
+        reserved_set(start + 1, start + 4, anomalies)
+    attributes, position = read_configuration_attributes(data, start + 4, end, anomalies)
     payload = CP(word >> 24, attributes, word & 0xFFFFFF)
     if position != end:
         payload.trailing = data[position:end]

@@ -31,13 +31,20 @@ from ipsectest.wire.payloads import (
     VendorID,
 )
 from ipsectest.wire.proposals import MORE_PROPOSALS, MORE_TRANSFORMS
-from ipsectest.wire.structures import Attribute, OtherTrafficSelector, Proposal, Transform
+from ipsectest.wire.structures import (
+    Attribute,
+    ConfigurationAttribute,
+    OtherTrafficSelector,
+    Proposal,
+    Structure,
+    TrafficSelector,
+    Transform,
+)
 
 _HEADER = Struct("!BBBBII").pack
 _GENERIC = Struct("!BBH").pack
 _PROPOSAL = Struct("!BBHBBBB").pack
 _TRANSFORM = Struct("!BBHBBH").pack
-_TRANSFORM_TV = Struct("!BBHBBHHH").pack
 _HH = Struct("!HH").pack
 _BBH = Struct("!BBH").pack
 _SELECTOR = Struct("!BBHHH").pack
@@ -132,6 +139,23 @@ def build_proposal(proposal: Proposal, last: int) -> bytes:
     return fixed + body
 
 
+def build_structure(structure: Structure) -> bytes:
+    """Encode one proposal, transform, attribute or selector as the last of its list. Raises BuildError."""
+    try:
+        match structure:
+            case Proposal():
+                return build_proposal(structure, 0)
+            case Transform():
+                return build_transform(structure, 0)
+            case Attribute():
+                return build_attribute(structure)
+            case ConfigurationAttribute():
+                return build_configuration_attribute(structure)
+        return build_selector(structure)
+    except error as problem:
+        raise BuildError(f"{type(structure).__name__}: {problem}") from None
+
+
 def _sa(payload: SA) -> bytes:
     final = len(payload.proposals) - 1
     return b"".join(
@@ -182,31 +206,34 @@ def _delete(payload: Delete) -> bytes:
     return _BBH(payload.protocol, spi_size, count) + b"".join(payload.spis)
 
 
+def build_selector(selector: TrafficSelector | OtherTrafficSelector) -> bytes:
+    """Encode one traffic selector."""
+    if isinstance(selector, OtherTrafficSelector):
+        length = 4 + len(selector.data) if selector.length is None else selector.length
+        return _BBH(selector.ts_type, selector.protocol, length) + selector.data
+    addresses = selector.start + selector.end
+    length = 8 + len(addresses) if selector.length is None else selector.length
+    return _SELECTOR(selector.ts_type, selector.protocol, length, selector.start_port, selector.end_port) + addresses
+
+
 def _selectors(payload: TrafficSelectors) -> bytes:
     count = len(payload.selectors) if payload.count is None else payload.count
-    parts = [_octet_reserved(count, payload.body_reserved)]
-    for selector in payload.selectors:
-        if isinstance(selector, OtherTrafficSelector):
-            length = 4 + len(selector.data) if selector.length is None else selector.length
-            parts += (_BBH(selector.ts_type, selector.protocol, length), selector.data)
-            continue
-        addresses = selector.start + selector.end
-        length = 8 + len(addresses) if selector.length is None else selector.length
-        ports = selector.start_port, selector.end_port
-        parts += (_SELECTOR(selector.ts_type, selector.protocol, length, *ports), addresses)
-    return b"".join(parts)
+    return _octet_reserved(count, payload.body_reserved) + b"".join(map(build_selector, payload.selectors))
 
 
 def _skf(payload: SKF) -> bytes:
     return _HH(payload.fragment, payload.total) + payload.data
 
 
+def build_configuration_attribute(attribute: ConfigurationAttribute) -> bytes:
+    """Encode one configuration attribute."""
+    length = len(attribute.value) if attribute.length is None else attribute.length
+    return _HH(attribute.type | attribute.reserved << 15, length) + attribute.value
+
+
 def _cp(payload: CP) -> bytes:
-    parts = [_octet_reserved(payload.cfg_type, payload.body_reserved)]
-    for attribute in payload.attributes:
-        length = len(attribute.value) if attribute.length is None else attribute.length
-        parts += (_HH(attribute.type | attribute.reserved << 15, length), attribute.value)
-    return b"".join(parts)
+    attributes = b"".join(map(build_configuration_attribute, payload.attributes))
+    return _octet_reserved(payload.cfg_type, payload.body_reserved) + attributes
 
 
 def _eap(payload: EAP) -> bytes:

@@ -4,19 +4,39 @@ Nothing raises and nothing is lost. Where a length lies, the structure gets the 
 container still has and keeps the false number; what cannot be walked stays as ``trailing``.
 """
 
+from collections.abc import Callable
 from struct import Struct
+from typing import Any
 
 from ipsectest.base.iana import HeaderFlag, PayloadType, name_of
 from ipsectest.wire.anomalies import Anomaly, AnomalyCode
-from ipsectest.wire.bodies import READERS
+from ipsectest.wire.bodies import READERS, read_configuration_attributes, read_selectors
 from ipsectest.wire.message import HEADER_LENGTH, Message, Payloads
 from ipsectest.wire.payloads import SK, SKF, Payload, UnknownPayload
+from ipsectest.wire.proposals import read_attributes, read_proposals, read_transforms
+from ipsectest.wire.structures import (
+    Attribute,
+    ConfigurationAttribute,
+    OtherTrafficSelector,
+    Proposal,
+    Structure,
+    TrafficSelector,
+    Transform,
+)
 
 _HEADER = Struct("!8s8sBBBBII").unpack_from
 _GENERIC = Struct("!BBH").unpack_from
 _VERSION_FLAG = HeaderFlag.VERSION.value
 _RESPONSE = HeaderFlag.RESPONSE.value
 _DEFINED_FLAGS = HeaderFlag.INITIATOR | HeaderFlag.VERSION | HeaderFlag.RESPONSE
+_STRUCTURE_READERS: dict[type[Structure], Callable[[bytes, int, int, list[Anomaly]], tuple[list[Any], int]]] = {
+    Proposal: read_proposals,
+    Transform: read_transforms,
+    Attribute: read_attributes,
+    TrafficSelector: read_selectors,
+    OtherTrafficSelector: read_selectors,
+    ConfigurationAttribute: read_configuration_attributes,
+}
 _ENCRYPTED = (PayloadType.SK.value, PayloadType.SKF.value)
 
 
@@ -59,6 +79,12 @@ def parse_payloads(first: int, data: bytes) -> Payloads:
         text = f"{len(data) - end} octets follow the last payload"
         anomalies.append(Anomaly(AnomalyCode.TRAILING_OCTETS, text, end, len(data)))
     return Payloads(items, data[end:], tuple(anomalies))
+
+
+def parse_structures(kind: type[Structure], data: bytes) -> tuple[list[Structure], bytes]:
+    """Decode a run of structures of one kind, and the octets that follow the last of them."""
+    items, end = _STRUCTURE_READERS[kind](data, 0, len(data), [])
+    return items, data[end:]
 
 
 def _walk(kind: int, data: bytes, position: int, end: int, anomalies: list[Anomaly]) -> tuple[list[Payload], int, bool]:

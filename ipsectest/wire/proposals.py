@@ -116,7 +116,7 @@ def _read_odd(data: bytes, position: int, end: int, anomalies: list[Anomaly]) ->
     head, kind, reserved2, number = _TRANSFORM(data, position)
     length = head & 0xFFFF
     stop = min(position + length, end)
-    attributes, attributes_end = _read_attributes(data, position + 8, stop, anomalies)
+    attributes, attributes_end = read_attributes(data, position + 8, stop, anomalies)
     transform = Transform(kind, number, attributes)
     if attributes_end != stop:
         transform.trailing = data[attributes_end:stop]
@@ -144,7 +144,7 @@ def _check_marks(final: Transform, end: int, odd: list[tuple[Transform, int, int
             _reserved(start + 1, anomalies)
 
 
-def _read_attributes(data: bytes, position: int, end: int, anomalies: list[Anomaly]) -> tuple[list[Attribute], int]:
+def read_attributes(data: bytes, position: int, end: int, anomalies: list[Anomaly]) -> tuple[list[Attribute], int]:
     """Transform attributes: the top bit of the type says TV (value) or TLV (length and octets)."""
     attributes: list[Attribute] = []
     while end - position >= 4:
