@@ -27,7 +27,8 @@ class Datagram:
     """The payload of one IP packet on its way from source to destination.
 
     ``protocol`` is the IP protocol: 17 (``data`` is the UDP payload, on port 4500 with whatever precedes
-    or replaces the non-ESP marker), 50 (``data`` starts with the ESP header) or 51 (with the AH header).
+    or replaces the non-ESP marker), 50 (``data`` starts with the ESP header) or 51 (``data`` is the whole
+    IP packet, because AH authenticates its header too).
     """
 
     data: bytes

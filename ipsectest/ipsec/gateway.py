@@ -98,6 +98,16 @@ class Gateway:
             return self._drop(DropReason.UNKNOWN_SPI, datagram.data[:4])
         return open_datagram(sa, datagram)
 
+    def seal(self, packet: bytes, random: RandomBytes) -> Datagram | None:
+        """``outbound`` for a data plane that carries protected packets only; all else is dropped and counted."""
+        result = self.outbound(packet, random)
+        return result if isinstance(result, Datagram) else None
+
+    def open(self, datagram: Datagram) -> bytes | None:
+        """``inbound`` for a data plane: the inner packet, or None where it was dropped and counted."""
+        result = self.inbound(datagram)
+        return result.inner if isinstance(result, Unprotected) else None
+
     def inbound_clear(self, packet: bytes) -> bytes | Drop:
         """A packet that came without IPsec: passes only where policy says BYPASS (RFC 4301 section 5.2)."""
         ip = parse_ip(packet)

@@ -1,0 +1,1 @@
+"""Sockets, TUN devices and clocks: the rooms without I/O meet the network here."""

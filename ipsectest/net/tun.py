@@ -1,0 +1,106 @@
+"""TUN devices: whole IP packets between a network namespace and this process."""
+
+import fcntl
+import os
+import struct
+from collections.abc import Iterable
+from ipaddress import ip_interface
+from types import TracebackType
+from typing import Self
+
+from pyroute2 import IPRoute
+
+from ipsectest.base.errors import LabError
+from ipsectest.net.inside import inside
+
+_TUNSETIFF = 0x400454CA
+_IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
+_NO_DUPLICATE_ADDRESS_DETECTION = 0x02
+_MAX_PACKET = 65535
+_BATCH = 64
+
+
+class TunDevice:
+    """A layer-3 device in ``namespace`` whose other end is this process; gone when closed.
+
+    What the namespace routes into the device is read here; what is written here arrives there.
+    Addresses are texts such as ``192.0.2.254/24``, routes prefixes such as ``203.0.113.0/24``.
+    Raises LabError where the machine does not let us.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        namespace: str | None = None,
+        *,
+        addresses: Iterable[str] = (),
+        routes: Iterable[str] = (),
+        mtu: int = 1500,
+    ) -> None:
+        self.name = name
+        self.namespace = namespace
+        self.mtu = mtu
+        self._handle = inside(namespace, lambda: _open(name))
+        try:
+            self._configure(addresses, routes)
+        except BaseException:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        """For selectors."""
+        return self._handle
+
+    def read(self) -> list[bytes]:
+        """The packets that wait, at most 64 of them at once; never blocks."""
+        packets: list[bytes] = []
+        while len(packets) < _BATCH:
+            try:
+                packets.append(os.read(self._handle, _MAX_PACKET))
+            except BlockingIOError:
+                break
+        return packets
+
+    def write(self, packet: bytes) -> bool:
+        """Hand a packet to the namespace; False if its kernel refuses it (no IP packet, link down)."""
+        try:
+            os.write(self._handle, packet)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Remove the device; a second call does nothing."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _configure(self, addresses: Iterable[str], routes: Iterable[str]) -> None:
+        with IPRoute(netns=self.namespace) if self.namespace else IPRoute() as route:
+            index = route.link_lookup(ifname=self.name)[0]
+            route.link("set", index=index, mtu=self.mtu, state="up")
+            for address in map(ip_interface, addresses):
+                options = {"flags": _NO_DUPLICATE_ADDRESS_DETECTION} if address.version == 6 else {}
+                route.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **options)
+            for prefix in routes:
+                route.route("add", dst=prefix, oif=index)
+
+
+def _open(name: str) -> int:
+    """The device exists in the namespace where /dev/net/tun is *opened*, so this runs inside."""
+    try:
+        handle = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise LabError(f"cannot open /dev/net/tun: {error.strerror} (is the tun module loaded?)") from error
+    try:
+        fcntl.ioctl(handle, _TUNSETIFF, struct.pack("16sH22x", name.encode()[:15], _IFF_TUN | _IFF_NO_PI))
+    except OSError as error:
+        os.close(handle)
+        raise LabError(f"cannot create TUN device {name}: {error.strerror}") from error
+    return handle
