@@ -1,0 +1,69 @@
+"""Daemons of a run: each in a namespace of its own, with a packet wire to us."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from ipsectest.lab.hosts import NamespaceHost
+from ipsectest.lab.lab import Lab
+from ipsectest.lab.topology import furnish_peer
+from ipsectest.net.packet_wire import PacketWire
+from ipsectest.peers import table
+from ipsectest.peers.credentials import Credentials
+from ipsectest.peers.names import PeerName
+from ipsectest.peers.strongswan import StrongSwan
+from ipsectest.peers.strongswan_settings import DaemonOptions
+from ipsectest.runner.slots import SLOTS
+
+_WIRE = "tester0"
+
+
+@dataclass(slots=True)
+class Instance:
+    """A running daemon and the wire to it."""
+
+    name: PeerName
+    peer: StrongSwan
+    wire: PacketWire
+    options: DaemonOptions
+
+
+class Daemons:
+    """Starts instances in one lab and ends them all; a context manager."""
+
+    def __init__(self, credentials: Credentials | None = None) -> None:
+        self._credentials = credentials
+        self._stack = ExitStack()
+        self._lab = self._stack.enter_context(Lab())
+        self._count = 0
+
+    def start(self, name: PeerName, options: DaemonOptions) -> Instance:
+        """A new daemon with these options; LabError or PeerError say what is missing."""
+        root = table.root_of(name)
+        self._count += 1
+        label = f"peer{self._count}"
+        namespace = self._lab.namespace(label)
+        wire = PacketWire(str(namespace.path), (), name=_WIRE)
+        self._stack.callback(wire.close)
+        furnish_peer(namespace, _WIRE, SLOTS)
+        host = NamespaceHost(self._lab, label, namespace, root)
+        peer = table.PEERS[name.driver].driver(host, self._credentials, options)
+        peer.start()
+        return Instance(name, peer, wire, options)
+
+    def restart(self, instance: Instance) -> StrongSwan:
+        """A fresh daemon in place of one that died."""
+        instance.peer.stop()
+        instance.peer.start()
+        return instance.peer
+
+    def close(self) -> None:
+        """End every daemon and remove what the lab made."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
