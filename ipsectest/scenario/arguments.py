@@ -129,6 +129,8 @@ def _edit(item: PayloadItem, argument: Argument) -> Edit:
         name = "id_type"
     spot = Spot(item.spot.line, argument.column)
     table = fields_of(item.type)
+    if name == "at" and argument.value.text == "first":
+        return Edit(name, Number(0), spot)
     if name in {"size", "at"}:
         return Edit(name, operands.number(argument.value), spot)
     if name not in table or table[name].form is Form.STRUCTURES:
@@ -170,6 +172,9 @@ def _security_association(item: PayloadItem, arguments: list[Argument]) -> Paylo
             proposals = proposals or [ProposalItem(None)]
             last = proposals[-1]
             proposals[-1] = replace(last, edits=(*last.edits, _proposal_edit(argument, spot)))
+        elif argument.field == "transform" and proposals and proposals[-1].suite:
+            last = proposals[-1]
+            proposals[-1] = replace(last, suite=(*(last.suite or ()), *_suite(word)))
         elif argument.field:
             edits.append(_edit(item, argument))
         elif word.text in PROTOCOLS:
@@ -178,7 +183,8 @@ def _security_association(item: PayloadItem, arguments: list[Argument]) -> Paylo
             as_before = True
         else:
             proposals.append(ProposalItem(_suite(word)))
-    return replace(_with_edits(item, edits), offer=Offer(protocol, tuple(proposals), as_before))
+    offer = Offer(protocol, tuple(proposals), as_before)
+    return replace(_with_edits(item, edits), offer=None if offer == Offer() else offer)
 
 
 def _suite(word: Word) -> tuple[TransformSpec, ...]:
@@ -245,7 +251,9 @@ def _authentication(item: PayloadItem, arguments: list[Argument]) -> PayloadItem
 
 
 def _notify(item: PayloadItem, arguments: list[Argument]) -> PayloadItem:
-    if not arguments or arguments[0].field:
+    if not arguments:
+        return item
+    if arguments[0].field:
         raise SyntaxProblem(item.spot.column, "N needs a type first", "N(NO_PROPOSAL_CHOSEN)")
     kind = operands.plain_number(arguments[0].value, NotifyType)
     edits: list[Edit] = []
@@ -256,6 +264,8 @@ def _notify(item: PayloadItem, arguments: list[Argument]) -> PayloadItem:
             value = operands.plain_number(word, names)  # type: ignore[arg-type]
             data = Octets(value.to_bytes(NOTIFY_NUMBERS[argument.field], "big"))
             edits.append(Edit("data", data, spot))
+        elif argument.field == "hashes":
+            edits.append(Edit("data", operands.hashes(word), spot))
         elif not argument.field and word.text in {"match", "mismatch"}:
             edits.append(Edit("data", NatHash(word.text == "match"), spot))
         else:
@@ -280,7 +290,7 @@ def _delete(item: PayloadItem, arguments: list[Argument]) -> PayloadItem:
 def _traffic_selectors(item: PayloadItem, arguments: list[Argument]) -> PayloadItem:
     selectors: list[SelectorWords] = []
     edits: list[Edit] = []
-    within = False
+    relation = ""
     for argument in arguments:
         if argument.field in SELECTOR_FIELDS:
             if not selectors:
@@ -289,10 +299,10 @@ def _traffic_selectors(item: PayloadItem, arguments: list[Argument]) -> PayloadI
             selectors[-1] = replace(last, edits=(*last.edits, _selector_edit(item, argument)))
         elif argument.field:
             edits.append(_edit(item, argument))
-        elif argument.value.text == "within":
-            within = True
+        elif argument.value.text in {"within", "covers"}:
+            relation = argument.value.text
         else:
-            selectors.append(replace(read_selector(argument.value), within=within))
+            selectors.append(replace(read_selector(argument.value), relation=relation))
     return replace(_with_edits(item, edits), selectors=tuple(selectors))
 
 

@@ -96,7 +96,15 @@ class Inverse:
     operand: "Operand"
 
 
-Operand = Number | Offset | Octets | Damage | Fresh | Between | Copied | ChildSpi | NatHash | Inverse
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """A list of 16-bit numbers (hash algorithms): these are in it, those are not; sent, it is ``present``."""
+
+    present: tuple[int, ...] = ()
+    absent: tuple[int, ...] = ()
+
+
+Operand = Number | Offset | Octets | Damage | Fresh | Between | Copied | ChildSpi | NatHash | Inverse | Holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +138,13 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class SelectorWords:
-    """A selector as written: where, IP protocol number, port range; ``within`` accepts any part of it."""
+    """A selector as written: where, IP protocol number, port range."""
 
     where: str
     protocol: int = 0
     ports: tuple[int, int] = (0, 0xFFFF)
-    within: bool = False
+    relation: str = ""
+    """Expected lines: ``within`` every selector lies inside, ``covers`` together they hold it, empty: is one of them."""
     edits: tuple[Edit, ...] = ()
 
 
@@ -226,6 +235,7 @@ class DataPattern:
     """``ESP(child ...) content``."""
 
     child: str
+    """Empty in an expected line: any Child SA."""
     content: str
     edits: tuple[Edit, ...] = ()
     encapsulation: str = ""
@@ -258,6 +268,7 @@ class Silence:
 
     seconds: float
     but: MessagePattern | None = None
+    modifiers: "Modifiers | None" = None
 
 
 Outgoing = MessagePattern | DataPattern | SamePattern | OctetsPattern
@@ -321,6 +332,8 @@ class Condition:
     tag: Tag | None
     spot: Spot
     text: str
+    data: DataPattern | None = None
+    """For a data line: further fields; its content is empty."""
 
 
 @dataclass(frozen=True, slots=True)

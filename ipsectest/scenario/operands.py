@@ -12,6 +12,7 @@ from ipsectest.scenario.model import (
     Copied,
     Damage,
     Fresh,
+    Holds,
     Inverse,
     Number,
     Octets,
@@ -22,6 +23,7 @@ from ipsectest.scenario.syntax import SyntaxProblem, nearest
 
 DAMAGES = ("flip", "zeros", "ones", "short", "long")
 KE_DAMAGES = (*DAMAGES, "one", "prime", "prime-1")
+HASHES = {"sha1": 1, "sha256": 2, "sha384": 3, "sha512": 4, "identity": 5}
 GROUPS = {word: spec.id for word, spec in KEYWORDS.items() if spec.type == TransformType.KE}
 
 
@@ -113,6 +115,19 @@ def _octets(word: Word, damages: tuple[str, ...]) -> Operand:
     raise SyntaxProblem(word.column, f"{word.text!r} is not octets", hint)
 
 
+def hashes(word: Word) -> Holds:
+    """``sha256``, ``sha256+sha384``, ``-sha1``: hash algorithms in a SIGNATURE_HASH_ALGORITHMS notify."""
+    present: list[int] = []
+    absent: list[int] = []
+    for sign, name in re.findall(r"([+-]?)(\w+)", word.text):
+        value = _integer(name)
+        if value is None and name not in HASHES:
+            near = nearest(name, list(HASHES))
+            raise SyntaxProblem(word.column, f"{name!r} is no hash algorithm", f"did you mean {near!r}?" if near else "")
+        (absent if sign == "-" else present).append(HASHES[name] if value is None else value)
+    return Holds(tuple(present), tuple(absent))
+
+
 def literal_octets(word: Word) -> bytes:
     """Octets written out: ``0x..``, ``00 x32``, ``"text"``, ``empty``."""
     literal = _literal(word)
@@ -131,6 +146,8 @@ def _literal(word: Word) -> bytes | None:
         return bytes.fromhex(octet) * int(times[1:])
     if word.text == "empty":
         return b""
+    if re.fullmatch(r"[0-9a-fA-F]{2}", word.text):
+        return bytes.fromhex(word.text)
     if word.text.startswith("0x"):
         digits = word.text[2:]
         if len(digits) % 2 or not re.fullmatch(r"[0-9a-fA-F]*", digits):

@@ -23,7 +23,6 @@ from ipsectest.scenario.model import (
     Number,
     OctetsPattern,
     Operand,
-    Outgoing,
     PayloadItem,
     PeerVerb,
     PingLine,
@@ -153,8 +152,9 @@ def _attach(node: Node, source: SourceLine, lines: list[Line], block: list[Expec
     if node.data == "also":
         changed = replace(above, conditions=(*above.conditions, _condition(node, source)))
     else:
-        what = _incoming(_child(node, 0), source)
-        modifiers, _ = _modifiers(node.children[1:], source)
+        what, modifiers, tag = _message_line(node, source)
+        if tag is not None:
+            raise SyntaxProblem(tag.spot.column, "an or line has no tag", "the tag of the <- line covers it")
         other = Alternative(what, modifiers, source.spot(1), source.shown)
         changed = replace(above, alternatives=(*above.alternatives, other))
     target[-1] = changed  # type: ignore[call-overload]
@@ -178,28 +178,32 @@ def _add(node: Node, source: SourceLine, script: Script) -> None:
 
 
 def _send(node: Node, source: SourceLine) -> Line:
-    modifiers, _ = _modifiers(node.children[1:], source)
-    return Send(_outgoing(_child(node, 0), source), modifiers, source.spot(1), source.shown)
+    what, modifiers, tag = _message_line(node, source)
+    if tag is not None or isinstance(what, Silence):
+        raise SyntaxProblem(tag.spot.column if tag else 1, "only <- lines and verbs can be tagged")
+    return Send(what, modifiers, source.spot(1), source.shown)
 
 
 def _expect(node: Node, source: SourceLine) -> Expect:
-    modifiers, tag = _modifiers(node.children[1:], source)
+    what, modifiers, tag = _message_line(node, source)
     spot = source.spot(1 + len(source.text) - len(source.text.lstrip()))
-    first = Alternative(_incoming(_child(node, 0), source), modifiers, spot, source.shown)
+    first = Alternative(what, modifiers, spot, source.shown)
     return Expect((first,), (), tag, spot, source.shown)
 
 
 def _condition(node: Node, source: SourceLine) -> Condition:
     message = _message_parts(node.children, source)
     modifiers, tag = _modifiers(node.children, source)
-    return Condition(message.items, message.header, modifiers, tag, source.spot(1), source.shown)
+    first = _child(node, 0)
+    data = _data_fields(first.children, source) if first.data == "condition" else None
+    return Condition(message.items, message.header, modifiers, tag, source.spot(1), source.shown, data)
 
 
-def _outgoing(node: Node, source: SourceLine) -> Outgoing:
-    what = _incoming(node, source)
-    if isinstance(what, Silence):  # the grammar does not let it come so far
-        raise SyntaxProblem(1, "silence cannot be sent")
-    return what
+def _message_line(node: Node, source: SourceLine) -> tuple[Incoming, Modifiers, Tag | None]:
+    """What a line with an arrow (or ``or``) says, its modifiers and its tag."""
+    inner = _child(node, 0)
+    what = inner if inner.data == "message" else _child(inner, 0)
+    return _incoming(what, source), *_modifiers(inner.children, source)
 
 
 def _incoming(node: Node, source: SourceLine) -> Incoming:
@@ -217,7 +221,8 @@ def _incoming(node: Node, source: SourceLine) -> Incoming:
         case "nothing":
             return Silence(_seconds(node.children[0]))
         case _:
-            return Silence(_seconds(node.children[1]), _message(_child(node, 0), source))
+            message = _child(node, 0)
+            return Silence(_seconds(node.children[1]), _message(message, source), _modifiers(message.children, source)[0])
 
 
 def _message(node: Node, source: SourceLine) -> MessagePattern:
@@ -286,10 +291,15 @@ def _word(node: Node) -> Word:
 
 
 def _data(node: Node, source: SourceLine) -> DataPattern:
-    protocol, child, *rest = node.children
+    return _content(_data_fields(node.children, source), _child(node, -1))
+
+
+def _data_fields(children: list[Node | Token], source: SourceLine) -> DataPattern:
+    protocol, child, *rest = children
+    assert isinstance(protocol, Token)
     if str(protocol) == "AH":
         raise SyntaxProblem(_column(protocol), "AH lines are not there yet")
-    pattern = DataPattern(str(child), "", spot=source.spot(_column(protocol)))
+    pattern = DataPattern("" if child is None else str(child), "", spot=source.spot(_column(protocol)))
     edits: list[Edit] = []
     for argument in _arguments(rest):
         name, spot = argument.field, Spot(source.number, argument.column)
@@ -304,7 +314,7 @@ def _data(node: Node, source: SourceLine) -> DataPattern:
         else:
             near = nearest(name, [*DATA_NUMBERS, "spi", "icv", "iv", "padding", "encap"])
             raise SyntaxProblem(argument.column, f"ESP has no field {name!r}", f"did you mean {near!r}?" if near else "")
-    return _content(replace(pattern, edits=tuple(edits)), _child(node, -1))
+    return replace(pattern, edits=tuple(edits))
 
 
 def _content(pattern: DataPattern, node: Node) -> DataPattern:

@@ -9,10 +9,10 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
 GRAMMAR = r"""
-start: "->" outgoing (modifier)*                    -> send
-     | "<-" incoming (modifier | tag)*              -> expect
-     | "and" (item | item_header)+ (modifier | tag)*  -> also
-     | "or" incoming (modifier)*                    -> alternative
+start: "->" (message | others)                      -> send
+     | "<-" (message | others | absence)            -> expect
+     | "and" (condition | (item | item_header)+) (modifier | tag)*  -> also
+     | "or" (message | others | absence)            -> alternative
      | "in" "any" "order" ":"                       -> any_order
      | "use" "tunnel" NAME [behind] [on]            -> use_tunnel
      | "ping" NAME [tag]                            -> ping
@@ -24,16 +24,17 @@ start: "->" outgoing (modifier)*                    -> send
 behind: "behind" "nat"
 on: "on" NAME
 
-?outgoing: message | data | same | keepalive | octets
-?incoming: message | data | same | keepalive | octets | nothing | forbidden
-message: exchange (item | item_header | item_protection | ellipsis)*
+others: (data | same | keepalive | octets) (modifier | tag)*
+absence: (nothing | forbidden) (modifier | tag)*
+message: exchange (item | item_header | item_protection | ellipsis | modifier | tag)*
 exchange: NAME | EXCHANGE "(" VALUE ")"
 same: "same" "octets" "as" NAME
 keepalive: "keepalive"
 octets: "octets" value
 nothing: "nothing" "for" TIME
 forbidden: "no" message "for" TIME
-data: ESP "(" VALUE argument* ")" content
+condition: ESP ["(" VALUE argument* ")"]
+data: ESP ["(" VALUE argument* ")"] content
 content: NAME content_argument*                     -> content
        | "octets" value                             -> content_octets
 content_argument: "size" "=" VALUE                  -> content_size
