@@ -22,7 +22,7 @@ As initiator of the IKE SA::
 
     sa = IkeSa.initiator(connection, random)                            # picks SPIi
     ctx = Context(config, random, overrides=Overrides(group=31))
-    message = sa.header(ExchangeType.IKE_SA_INIT, sa.take_message_id())   # SPIs and flags
+    message = sa.header(ExchangeType.IKE_SA_INIT, 0)  # SPIs and flags; ID 0 in repetitions too
     message.payloads = ike_sa_init.compose_request(sa, ctx)             # edit them freely now
     octets = build_message(message); sa.sent(octets)                    # the last IKE_SA_INIT sent is what AUTH signs
     sa.received(raw); verdict = ike_sa_init.read_response(sa, parse_message(raw), ctx)
@@ -37,11 +37,12 @@ As initiator of the IKE SA::
 
 As responder::
 
-    sa = IkeSa.responder(request, connection, local, remote, random); sa.received(raw)
+    sa = IkeSa.responder(request, connection, local, remote); sa.received(raw)
     verdict = ike_sa_init.read_request(sa, request, ctx)
-    payloads = ike_sa_init.compose_response(sa, request, verdict, ctx)  # for any verdict: also the error notify
+    payloads = ike_sa_init.compose_response(sa, request, verdict, ctx)  # any verdict: also the error
+    message = sa.header(request.exchange_type, request.message_id, response=True)  # after composing: SPIr is taken then
 
 CREATE_CHILD_SA and INFORMATIONAL requests do what ``ctx.task`` says (``tasks``: ``CreateChild``, ``RekeyChild``,
-``RekeyIke``, ``DeleteIke``, ``DeleteChildren``, ``Liveness``, ``SendNotifies``); their verdicts carry ``child`` (a new Child SA,
+``RekeyIke``, ``DeleteIke``, ``DeleteChildren``, ``Liveness``, ``Inform``); their verdicts carry ``child`` (a new Child SA,
 already in ``sa.children``), ``new_sa`` (the IKE SA that a rekey made) or ``deleted`` (Child SAs closed by this message).
 """

@@ -2,12 +2,13 @@
 
 import ipaddress
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
-from typing import Any
 
 from ipsectest.base.addresses import Address
 from ipsectest.base.iana import IdentificationType, ProtocolId
 from ipsectest.base.suites import TransformSpec, parse_suite
+from ipsectest.crypto.signature import PrivateKey
 from ipsectest.wire import TrafficSelector
 
 Suite = tuple[TransformSpec, ...]
@@ -43,7 +44,10 @@ class Identity:
 
     def __str__(self) -> str:
         """The text ``of`` takes, or the octets in hexadecimal."""
-        if self.type in {IdentificationType.ID_IPV4_ADDR, IdentificationType.ID_IPV6_ADDR} and len(self.data) in {4, 16}:
+        if self.type in {IdentificationType.ID_IPV4_ADDR, IdentificationType.ID_IPV6_ADDR} and len(self.data) in {
+            4,
+            16,
+        }:
             return str(ipaddress.ip_address(self.data))
         if self.type in {IdentificationType.ID_FQDN, IdentificationType.ID_RFC822_ADDR}:
             return self.data.decode("utf-8", "replace")
@@ -63,8 +67,8 @@ class KeyPair:
 
     chain: tuple[bytes, ...]
     """X.509 certificates in DER, ours first, then the intermediate ones; the trust anchor is left out."""
-    key: Any
-    """The private key, an object of ``crypto.signature``."""
+    key: PrivateKey
+    """The private key of the first certificate."""
     method: int | None = None
     """Authentication method; None: 14 when the peer announced a common hash (RFC 7427), else the legacy one."""
 
@@ -75,8 +79,8 @@ class TrustAnchors:
 
     certificates: tuple[bytes, ...]
     """X.509 certificates in DER."""
-    validate_at: float | None = None
-    """POSIX time for validity checks; None: the validity period is not checked."""
+    at: datetime
+    """Aware time for validity checks: this room has no clock."""
 
 
 def suites(*texts: str) -> tuple[Suite, ...]:
@@ -106,9 +110,9 @@ class ChildConfig:
     remote_ts: tuple[TrafficSelector, ...]
     """What the peer sends from."""
     proposals: tuple[Suite, ...] = DEFAULT_ESP
-    """Suites in order of preference; key exchange methods in them mean PFS for CREATE_CHILD_SA (RFC 7296 section 1.3)."""
+    """Suites in order of preference; key exchange methods in them mean PFS (RFC 7296 section 1.3.1)."""
     mode: Mode = Mode.TUNNEL
-    """TRANSPORT asks for it with USE_TRANSPORT_MODE and takes tunnel mode for a refusal."""
+    """TRANSPORT asks for it with USE_TRANSPORT_MODE and deletes a Child SA for which the responder declines it."""
     protocol: int = ProtocolId.ESP
     """``ProtocolId.ESP`` or ``ProtocolId.AH``."""
 
@@ -163,4 +167,4 @@ class EndpointConfig:
     half_open_timeout: float = 30.0
     """Seconds a responder waits for IKE_AUTH."""
     liveness_interval: float | None = None
-    """Seconds without a protected message after which the peer is asked (RFC 7296 section 2.4); None: only when told."""
+    """Seconds without a protected message until the peer is asked (RFC 7296 section 2.4); None: never."""

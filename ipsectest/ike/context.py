@@ -15,7 +15,7 @@ from ipsectest.wire import Notify, Proposal, TrafficSelector
 
 @dataclass(slots=True)
 class Overrides:
-    """What a script wants to differ from a correct endpoint, where keys depend on it. None: as a correct endpoint does.
+    """What a script wants to be otherwise where keys depend on it; None: as a correct endpoint does.
 
     Everything else (reserved bits, lengths, extra payloads ...) is edited in the composed payloads.
     Each field counts for the message composed with this context, request or response.
@@ -84,10 +84,16 @@ class Verdict:
     """The IKE SA a rekey made; it has keys, children are moved by the caller."""
     deleted: tuple[ChildSa, ...] = ()
     """Child SAs the message closed; they are no longer in ``sa.children``."""
+    paired: tuple[ChildSa, ...] = ()
+    """read_request: those of ``deleted`` that the response names too (RFC 7296 section 1.4.1)."""
     deletes_ike: bool = False
     """The message closes the IKE SA."""
     notifies: tuple[Notify, ...] = ()
     """Other notifies of the peer, for events."""
+    due: Notify | None = None
+    """read_response: error notify to tell the peer in an INFORMATIONAL of its own (RFC 7296 section 2.21.2)."""
+    abandon: tuple[int, bytes] | None = None
+    """read_response: protocol and our SPI of a Child SA that the peer made and we cannot use: to be deleted."""
 
     @property
     def ok(self) -> bool:
@@ -106,5 +112,7 @@ class Context:
     overrides: Overrides = field(default_factory=Overrides)
     task: Task | None = None
     """What a CREATE_CHILD_SA or INFORMATIONAL request is for; unused when answering."""
+    initial_contact: bool = False
+    """IKE_AUTH: whether INITIAL_CONTACT is sent."""
     pending: ChildNegotiation | IkeSa | None = None
     """The Child SA or rekeyed IKE SA being negotiated."""

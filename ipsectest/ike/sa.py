@@ -10,7 +10,7 @@ from enum import Enum
 from ipsectest.base.addresses import Address
 from ipsectest.base.clock import RandomBytes
 from ipsectest.base.iana import HeaderFlag, ProtocolId
-from ipsectest.crypto.ke import KeyShare
+from ipsectest.crypto import KeyShare
 from ipsectest.crypto.keys import IkeKeys
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, Identity, Mode
 from ipsectest.ike.proposals import Chosen
@@ -93,6 +93,8 @@ class IkeSa:
     """Key exchange method of the KE payloads."""
     shares: dict[int, KeyShare] = field(default_factory=dict)
     """Our key shares by group, kept for repeated requests."""
+    public_value: bytes = b""
+    """Our KE payload data as responder."""
     nonce_i: bytes = b""
     nonce_r: bytes = b""
     cookie: bytes | None = None
@@ -123,7 +125,9 @@ class IkeSa:
     peer_window: int = 1
     """Requests the peer processes at once (SET_WINDOW_SIZE, RFC 7296 section 2.3)."""
     children: dict[bytes, ChildSa] = field(default_factory=dict)
-    """Child SAs by our inbound SPI."""
+    """Child SAs by our inbound SPI; a rekeyed IKE SA shares the dictionary with its successor."""
+    outstanding: list[object] = field(default_factory=list)
+    """Tasks whose requests wait for a response: they decide conflicts (RFC 7296 section 2.25)."""
     successor: "IkeSa | None" = None
     """The IKE SA that replaced this one."""
     rekey_nonces: tuple[bytes, bytes] = (b"", b"")
@@ -136,11 +140,9 @@ class IkeSa:
         return cls(Role.INITIATOR, connection.local, connection.remote, connection, spi_i=spi)
 
     @classmethod
-    def responder(
-        cls, request: Message, connection: ConnectionConfig, local: Address, remote: Address, random: RandomBytes
-    ) -> "IkeSa":
-        """A new IKE SA that the peer's IKE_SA_INIT request asks for."""
-        return cls(Role.RESPONDER, local, remote, connection, spi_i=request.initiator_spi, spi_r=random(8))
+    def responder(cls, request: Message, connection: ConnectionConfig, local: Address, remote: Address) -> "IkeSa":
+        """A new IKE SA that the peer's IKE_SA_INIT request asks for; SPIr stays zero until it is accepted."""
+        return cls(Role.RESPONDER, local, remote, connection, spi_i=request.initiator_spi)
 
     @property
     def is_initiator(self) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ipsectest.ike.config import ChildConfig
 from ipsectest.ike.sa import ChildSa
-from ipsectest.wire import Notify
+from ipsectest.wire import Payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,10 @@ class Liveness:
 
 
 @dataclass(frozen=True, slots=True)
-class SendNotifies:
-    """An INFORMATIONAL with these notifies."""
+class Inform:
+    """An INFORMATIONAL with these payloads."""
 
-    notifies: tuple[Notify, ...]
+    payloads: tuple[Payload, ...]
 
 
-Task = Initiate | CreateChild | RekeyChild | RekeyIke | DeleteIke | DeleteChildren | Liveness | SendNotifies
+Task = Initiate | CreateChild | RekeyChild | RekeyIke | DeleteIke | DeleteChildren | Liveness | Inform

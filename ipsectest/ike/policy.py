@@ -1,0 +1,119 @@
+"""Every question that IKEv2 leaves to the implementation, one method each; a deviation is an override.
+
+The second half are places where a message can be looked at or changed on its way; a correct endpoint
+leaves them alone, ``impair`` does not.
+"""
+
+from collections.abc import Sequence
+
+from ipsectest.base.addresses import Address
+from ipsectest.base.clock import Instant, RandomBytes
+from ipsectest.base.iana import NAT_T_PORT
+from ipsectest.ike import proposals, selectors
+from ipsectest.ike.checks import Check
+from ipsectest.ike.config import ConnectionConfig, EndpointConfig, Identity, Suite
+from ipsectest.ike.proposals import Chosen
+from ipsectest.ike.sa import IkeSa
+from ipsectest.wire import SA, IDr, Message, Payload, Proposal, TrafficSelector
+
+NONCE_LENGTH = 32
+"""Octets: at least half the key size of any PRF here (RFC 7296 section 2.10)."""
+ANY_HOST = "%any"
+
+
+class Policy:
+    """The choices of a correct endpoint."""
+
+    def checks(self, check: Check) -> bool:
+        """Whether a validation is made at all."""
+        del check
+        return True
+
+    def connection_for(self, config: EndpointConfig, local: Address, remote: Address) -> ConnectionConfig | None:
+        """The connection that answers an IKE_SA_INIT request between these addresses."""
+        matching = [c for c in config.connections if c.local.host == local.host]
+        exact = [c for c in matching if c.remote.host == remote.host]
+        return next(iter(exact or [c for c in matching if c.remote.host == ANY_HOST]), None)
+
+    def connection_of(self, config: EndpointConfig, sa: IkeSa, request: Message) -> ConnectionConfig | None:
+        """The connection whose identities an IKE_AUTH request names: IDi in ``sa.remote_identity``, IDr if present."""
+        asked = request.get(IDr)
+        for connection in (sa.connection, *config.connections):
+            fits = connection.local.host == sa.local.host and connection.remote.host in {sa.remote.host, ANY_HOST}
+            named = asked is None or Identity(asked.id_type, asked.data) == connection.local_identity
+            if fits and named and connection.remote_identity in {None, sa.remote_identity}:
+                return connection
+        return None
+
+    def wants_cookie(self, half_open: int, config: EndpointConfig) -> bool:
+        """Whether to demand a cookie with so many half-open IKE SAs (RFC 7296 section 2.6)."""
+        return half_open >= config.cookie_threshold
+
+    def first_group(self, offered: Sequence[Proposal]) -> int:
+        """Key exchange method of the first KE payload: the first one offered, 0 without any."""
+        return next(iter(proposals.groups(offered)), 0)
+
+    def choose(
+        self, offered: Sequence[Proposal], wanted: Sequence[Suite], protocol: int, spi_size: int
+    ) -> Chosen | None:
+        """The responder's choice of a suite; None: NO_PROPOSAL_CHOSEN."""
+        return proposals.choose(offered, wanted, protocol, spi_size, self.checks)
+
+    def accept(self, offered: Sequence[Proposal], answered: SA, spi_size: int) -> Chosen | None:
+        """The initiator's view of the answered suite; None if it cannot be taken."""
+        return proposals.accept(offered, answered, spi_size)
+
+    def narrow(self, offered: Sequence[TrafficSelector], allowed: Sequence[TrafficSelector]) -> list[TrafficSelector]:
+        """The responder's part of the offered selectors (RFC 7296 section 2.9); none: TS_UNACCEPTABLE."""
+        return selectors.narrow(offered, allowed)
+
+    def keeps_own(self, own: tuple[bytes, bytes], peers: tuple[bytes, bytes]) -> bool:
+        """Whether ours of two rekeyed SAs survives: the lowest of four nonces loses (RFC 7296 section 2.8.1)."""
+        return min(own) > min(peers)
+
+    def nonce(self, random: RandomBytes) -> bytes:
+        """Ni or Nr."""
+        return random(NONCE_LENGTH)
+
+    def moves_to_nat_port(self, sa: IkeSa) -> bool:
+        """Initiator: whether to go on at port 4500 after IKE_SA_INIT (RFC 7296 section 2.23)."""
+        return sa.local_behind_nat or sa.remote_behind_nat
+
+    def encapsulates(self, sa: IkeSa) -> bool:
+        """Whether ESP travels in UDP."""
+        return sa.local.port == NAT_T_PORT and (sa.local_behind_nat or sa.remote_behind_nat)
+
+    def wait(self, config: EndpointConfig, transmissions: int) -> float | None:
+        """Seconds until the next transmission of a request sent so many times; None: give up (RFC 7296 section 2.4)."""
+        rule = config.retransmission
+        if transmissions > rule.tries:
+            return None
+        return float(rule.initial * rule.base ** (transmissions - 1))
+
+    def retry_after_temporary_failure(self, attempts: int) -> float | None:
+        """Seconds to wait after so many TEMPORARY_FAILUREs; None: give the task up (RFC 7296 section 2.25)."""
+        return float(min(1.0 * 2 ** (attempts - 1), 60.0)) if attempts <= 8 else None
+
+    def reports_bad_message_ids(self) -> bool:
+        """Whether a request out of the window causes INVALID_MESSAGE_ID, optional (RFC 7296 section 2.3)."""
+        return False
+
+    def incoming(self, sa: IkeSa | None, message: Message, now: Instant) -> Message | None:
+        """A message before it is looked at (plain payloads, opened if it had SK); None drops it."""
+        del sa, now
+        return message
+
+    def outgoing_payloads(self, sa: IkeSa, message: Message) -> list[Payload]:
+        """The payloads of a message before it is sealed or built."""
+        del sa
+        return message.payloads
+
+    def outgoing_header(self, sa: IkeSa, message: Message) -> Message:
+        """A message before it is sealed or built, to change its header."""
+        del sa
+        return message
+
+    def transmissions(self, sa: IkeSa, message: Message, octets: bytes) -> Sequence[bytes]:
+        """What goes on the wire for one finished message: normally once, as it is."""
+        del sa, message
+        return (octets,)
