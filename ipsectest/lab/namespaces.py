@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pyroute2 import IPRoute, netns
 
+from ipsectest.net.inside import inside
+
 _HOST_SCOPE = 254
 
 
@@ -30,8 +32,7 @@ class Namespace:
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket that lives inside."""
-        made: socket.socket = netns.create_socket(self.name, family, kind, protocol, flags=0)
-        return made
+        return inside(self.name, lambda: socket.socket(family, kind, protocol))
 
     def up(self, link: str) -> None:
         """Set a link up."""

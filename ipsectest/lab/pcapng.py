@@ -5,9 +5,11 @@ Source: draft-ietf-opsawg-pcapng. Scapy's writer knows no directions and opens o
 
 import struct
 from collections.abc import Sequence
-from enum import IntEnum
 from types import TracebackType
 from typing import BinaryIO, Self
+
+from ipsectest.base.clock import Instant
+from ipsectest.net.wire import Direction
 
 LINKTYPE_ETHERNET = 1
 LINKTYPE_RAW = 101
@@ -26,12 +28,7 @@ _SHB_USERAPPL = 4
 _EPB_FLAGS = 2
 
 
-class Direction(IntEnum):
-    """Which way a packet went, seen from the tester: the values of epb_flags."""
-
-    UNKNOWN = 0
-    RECEIVED = 1
-    SENT = 2
+_FLAGS = {Direction.RECEIVED: 1, Direction.SENT: 2}
 
 
 class PcapngWriter:
@@ -56,7 +53,7 @@ class PcapngWriter:
         data: bytes,
         *,
         interface: int = 0,
-        direction: Direction = Direction.UNKNOWN,
+        direction: Direction | None = None,
         comment: str = "",
     ) -> None:
         """Append one packet seen so many nanoseconds after the epoch."""
@@ -65,7 +62,7 @@ class PcapngWriter:
         )
         options = _text(_COMMENT, comment)
         if direction:
-            options.append((_EPB_FLAGS, struct.pack("<I", direction)))
+            options.append((_EPB_FLAGS, struct.pack("<I", _FLAGS[direction])))
         self._block(_ENHANCED_PACKET, header + _padded(data), options)
 
     def close(self) -> None:
@@ -88,7 +85,7 @@ class PcapngWriter:
 
 
 class WireCapture:
-    """Records a packet wire: call it with the instant, the direction and the IP packet.
+    """The tap of a packet wire: records every IP packet it is shown.
 
     ``epoch`` is what to add to the wire's clock (seconds) to get seconds since 1970.
     """
@@ -98,7 +95,7 @@ class WireCapture:
         self._epoch = round(epoch * 1_000_000_000)
         self._interface = writer.add_interface(name)
 
-    def __call__(self, now: float, direction: Direction, packet: bytes, comment: str = "") -> None:
+    def __call__(self, now: Instant, direction: Direction, packet: bytes, comment: str = "") -> None:
         """Append one IP packet."""
         # The sum is taken in integers: a float of seconds since 1970 resolves no better than 0.2 us.
         nanoseconds = self._epoch + round(now * 1_000_000_000)
