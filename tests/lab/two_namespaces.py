@@ -1,0 +1,61 @@
+"""Two network namespaces joined by a veth pair, for tests of net; unique names, removed at the end."""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from pyroute2 import IPRoute, netns
+
+
+@dataclass(frozen=True)
+class Pair:
+    left: str
+    right: str
+
+
+def require_lab(*programs: str) -> None:
+    """Skip, saying why, where namespaces cannot be made."""
+    for program in programs:
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
+    probe = f"ipsectest-probe-{secrets.token_hex(3)}"
+    try:
+        netns.create(probe)
+    except OSError as error:
+        pytest.skip(f"no network namespaces here: {error}")
+    netns.remove(probe)
+
+
+@contextmanager
+def namespaces(count: int) -> Iterator[list[str]]:
+    run = secrets.token_hex(3)
+    names = [f"ipsectest-{run}-{n}" for n in range(count)]
+    made = []
+    try:
+        for name in names:
+            netns.create(name)
+            made.append(name)
+            with IPRoute(netns=name) as route:
+                route.link("set", index=1, state="up")
+        yield names
+    finally:
+        for name in made:
+            netns.remove(name)
+
+
+@contextmanager
+def joined() -> Iterator[Pair]:
+    """192.0.2.1 and 2001:db8::1 on the left, .2 and ::2 on the right."""
+    with namespaces(2) as (left, right):
+        with IPRoute(netns=left) as route:
+            route.link("add", ifname="veth0", kind="veth", peer={"ifname": "veth0", "net_ns_fd": right})
+        for number, name in enumerate((left, right), 1):
+            with IPRoute(netns=name) as route:
+                index = route.link_lookup(ifname="veth0")[0]
+                route.link("set", index=index, state="up")
+                route.addr("add", index=index, address=f"192.0.2.{number}", prefixlen=24)
+                route.addr("add", index=index, address=f"2001:db8::{number}", prefixlen=64, flags=0x02)
+        yield Pair(left, right)
