@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from ipsectest.base.iana import EncryptionAlgorithm as Encr
 from ipsectest.base.iana import name_of
-from ipsectest.crypto.camellia import CamelliaCcm, camellia_ctr
+from ipsectest.crypto.block_modes import Ccm, ctr
 from ipsectest.crypto.errors import IntegrityError, UnsupportedAlgorithmError
 
 
@@ -143,18 +143,20 @@ def _triple_des(key: bytes, salt: bytes, icv_length: int) -> BoundCipher:
 
 
 class _Ctr(BoundCipher):
-    """A stream made of nonce || IV || block counter from 1 (RFC 3686 section 4, RFC 5529)."""
+    """A stream from nonce || IV || block counter, which starts at 1 (RFC 3686 section 4, RFC 5529)."""
 
-    __slots__ = ("_key", "_nonce", "_transform")
+    __slots__ = ("_algorithm", "_nonce")
 
-    def __init__(self, transform: Callable[[bytes, bytes, bytes], bytes], key: bytes, nonce: bytes) -> None:
-        self._transform = transform
-        self._key = key
+    def __init__(self, algorithm: BlockCipherAlgorithm, nonce: bytes) -> None:
+        self._algorithm = algorithm
         self._nonce = nonce
 
     def encrypt(self, iv: bytes, plaintext: bytes, aad: bytes = b"") -> bytes:
         del aad
-        return self._transform(self._key, self._nonce + iv + b"\0\0\0\1", plaintext)
+        counter_block = self._nonce + iv + b"\0\0\0\1"
+        if isinstance(self._algorithm, AES):
+            return Context(self._algorithm, modes.CTR(counter_block)).encryptor().update(plaintext)
+        return ctr(self._algorithm, counter_block, plaintext)
 
     def decrypt(self, iv: bytes, ciphertext: bytes, aad: bytes = b"") -> bytes:
         try:
@@ -163,18 +165,14 @@ class _Ctr(BoundCipher):
             raise IntegrityError(str(error)) from error
 
 
-def _aes_ctr_stream(key: bytes, counter_block: bytes, data: bytes) -> bytes:
-    return Context(AES(key), modes.CTR(counter_block)).encryptor().update(data)
-
-
 def _aes_ctr(key: bytes, salt: bytes, icv_length: int) -> BoundCipher:
     del icv_length
-    return _Ctr(_aes_ctr_stream, key, salt)
+    return _Ctr(AES(key), salt)
 
 
 def _camellia_ctr(key: bytes, salt: bytes, icv_length: int) -> BoundCipher:
     del icv_length
-    return _Ctr(camellia_ctr, key, salt)
+    return _Ctr(Camellia(key), salt)
 
 
 class _Aead(BoundCipher):
@@ -182,7 +180,7 @@ class _Aead(BoundCipher):
 
     __slots__ = ("_aead", "_salt")
 
-    def __init__(self, aead: AESGCM | AESCCM | ChaCha20Poly1305 | CamelliaCcm, salt: bytes) -> None:
+    def __init__(self, aead: AESGCM | AESCCM | ChaCha20Poly1305 | Ccm, salt: bytes) -> None:
         self._aead = aead
         self._salt = salt
 
@@ -206,7 +204,7 @@ def _aes_ccm(key: bytes, salt: bytes, icv_length: int) -> BoundCipher:
 
 
 def _camellia_ccm(key: bytes, salt: bytes, icv_length: int) -> BoundCipher:
-    return _Aead(CamelliaCcm(key, icv_length), salt)
+    return _Aead(Ccm(Camellia(key), icv_length), salt)
 
 
 def _chacha20_poly1305(key: bytes, salt: bytes, icv_length: int) -> BoundCipher:

@@ -27,7 +27,11 @@ _CURVES: dict[str, ec.EllipticCurve] = {
     "ecdsa384": ec.SECP384R1(),
     "ecdsa521": ec.SECP521R1(),
 }
-_HASH_OF_CURVE: dict[int, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
+_HASH_OF_CURVE: dict[int, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
+    256: hashes.SHA256(),
+    384: hashes.SHA384(),
+    521: hashes.SHA512(),
+}
 _LIFETIME = timedelta(days=30)
 _CLOCK_SKEW = timedelta(hours=1)
 
