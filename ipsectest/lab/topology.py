@@ -11,8 +11,6 @@ from ipsectest.lab.namespaces import Namespace, add_veth
 
 PEER = "192.0.2.254"
 PEER_V6 = "2001:db8:0:2::fe"
-PEER_INTERFACES = (f"{PEER}/24", f"{PEER_V6}/64")
-"""For the wire that stands in the peer's namespace; the testers lie in the same networks."""
 INNER_SLOTS = range(1, 254)
 
 
@@ -21,8 +19,10 @@ def peer_inner(slot: int) -> tuple[str, str]:
     return f"203.0.113.{slot}", f"2001:db8:0:113::{slot:x}"
 
 
-def furnish_peer(namespace: Namespace, slots: range = INNER_SLOTS) -> None:
-    """Give the peer's namespace one pair of inner addresses for each slot."""
+def furnish_peer(namespace: Namespace, wire: str, slots: range = INNER_SLOTS) -> None:
+    """Give the peer's namespace its outer addresses on the wire and one pair of inner addresses for each slot."""
+    namespace.add_addresses(wire, f"{PEER}/24", f"{PEER_V6}/64")
+    namespace.up(wire)
     # Host addresses, not one AnyIP prefix: charon takes the source of a route from an address it can see on a link.
     inner = [peer_inner(slot) for slot in slots]
     namespace.add_addresses("lo", *(f"{v4}/32" for v4, _ in inner), *(f"{v6}/128" for _, v6 in inner))

@@ -14,11 +14,14 @@ _TAIL = 6000
 
 
 class CrashWatch:
-    """Reads each file of a daemon's output once, as it grows, looking for last words."""
+    """Reads each file of a daemon's output once, as it grows, looking for last words.
+
+    What is in the files already is of an earlier daemon of the same instance.
+    """
 
     def __init__(self, process: Process, *logs: Path) -> None:
         self._process = process
-        self._seen = dict.fromkeys((process.output, *logs), 0)
+        self._seen = {path: path.stat().st_size if path.exists() else 0 for path in (process.output, *logs)}
         self._words = ""
 
     def reason(self) -> str | None:

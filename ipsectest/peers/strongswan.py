@@ -92,9 +92,9 @@ class StrongSwan:
             raise PeerError("charon does not answer the IKE_SA_INIT that makes it demand cookies")
 
     def stop(self) -> int:
-        """End charon; its exit status."""
+        """End charon; its exit status. It may be started again."""
         if self._session:
-            self._session.transport.close()
+            self._session.transport.socket.close()
             self._session = None
         return self._process.stop()
 
