@@ -11,7 +11,8 @@ from typing import Protocol
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant
 from ipsectest.base.errors import IpsectestError, PeerError, UnsupportedError
-from ipsectest.runner import capture
+from ipsectest.net.wire import Direction
+from ipsectest.runner.capture import Seen
 from ipsectest.scenario.model import Case
 from ipsectest.scenario.ports import Peer, PeerRequest, PeerSettings
 from ipsectest.scenario.results import CaseResult, Reason, Verdict
@@ -53,7 +54,7 @@ class Finished:
     result: CaseResult
     settings: PeerSettings
     log: str
-    packets: list[tuple[Instant, bytes]]
+    seen: list[Seen]
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ class _Active:
     slot: int
     started: Instant
     hosts: tuple[str, ...]
-    packets: list[tuple[Instant, bytes]] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
 
 
 Begin = Callable[[Case, int, Instant], tuple[CaseRun, tuple[str, ...]]]
@@ -101,7 +102,7 @@ class Conductor:
         """Take a datagram of the peer; it belongs to the case that owns the destination address."""
         active = self._by_host.get(datagram.destination.host)
         if active is not None:
-            self._record(active, datagram, now)
+            active.seen.append((now, Direction.RECEIVED, datagram))
             active.run.receive(datagram, now)
             self._settle(active, now)
             self._fill(now)
@@ -111,7 +112,7 @@ class Conductor:
         outgoing: list[Datagram] = []
         for active in list(self._active.values()):
             for datagram in active.run.datagrams_to_send(now):
-                self._record(active, datagram, now)
+                active.seen.append((now, Direction.SENT, datagram))
                 outgoing.append(datagram)
             self._settle(active, now)
         self._fill(now)
@@ -185,7 +186,7 @@ class Conductor:
             active.run.peer_answered(request.number, self._perform(request), now)
         if active.run.result is not None:
             self._end(active, active.run.result)
-        elif len(active.packets) > DATAGRAM_CAP:
+        elif len(active.seen) > DATAGRAM_CAP:
             self._give_up(active, Verdict.INCONCLUSIVE, f"more than {DATAGRAM_CAP} datagrams", now)
 
     def _perform(self, request: PeerRequest) -> int | IpsectestError | None:
@@ -193,9 +194,6 @@ class Conductor:
             return self.peer.perform(request)
         except (UnsupportedError, PeerError) as error:
             return error
-
-    def _record(self, active: _Active, datagram: Datagram, now: Instant) -> None:
-        active.packets.append((now, capture.packet(datagram)))
 
     def _give_up(self, active: _Active, verdict: Verdict, why: str, now: Instant) -> None:
         result = active.run.stop(verdict, Reason(0, "", "", why), now)
@@ -213,4 +211,4 @@ class Conductor:
         for host in active.hosts:
             del self._by_host[host]
         self._free.append(active.slot)
-        self._finished(Finished(active.case, result, settings, log, active.packets))
+        self._finished(Finished(active.case, result, settings, log, active.seen))

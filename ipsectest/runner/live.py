@@ -35,6 +35,10 @@ class Post:
         self._conductor.start(slots, now)
         self._flush(now)
 
+    def abandon(self, why: str, now: Instant) -> None:
+        """End what still runs or waits."""
+        self._conductor.abandon(Verdict.INCONCLUSIVE, why, now)
+
     def handles(self) -> Sequence[int]:
         """The wire's descriptors."""
         return self._wire.handles()

@@ -1,0 +1,143 @@
+"""One run: every chosen case against every chosen peer, in memory or over wires, until each has a result."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from ipsectest.base.clock import Instant, RandomBytes
+from ipsectest.net.loop import EventLoop
+from ipsectest.peers import table
+from ipsectest.peers.builtin import Builtin
+from ipsectest.peers.names import PeerName
+from ipsectest.peers.strongswan_settings import DaemonOptions, options_for
+from ipsectest.runner import expectations, slots, virtual
+from ipsectest.runner.conductor import CaseRun, Conductor, Finished
+from ipsectest.runner.instances import Daemons, Instance
+from ipsectest.runner.live import Post
+from ipsectest.runner.pki import Pki
+from ipsectest.runner.recorder import PeerUnderTest, Recorder
+from ipsectest.runner.seed import stream
+from ipsectest.scenario.load import load
+from ipsectest.scenario.model import Case
+from ipsectest.scenario.ports import Environment
+from ipsectest.scenario.results import Verdict
+from ipsectest.scenario.run import Run
+
+SANITY = Path(__file__).with_name("sanity.toml")
+RUN_CAP = 1800.0
+"""Seconds after which a run is ended whatever still waits."""
+_RETRANSMIT = 2.0
+"""A packet wire loses nothing, but a busy daemon may: seconds to our first retransmission."""
+
+Progress = Callable[[str, Finished], None]
+"""Is told the peer's name and each case as it ends."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What a run needs to know; `memory` and `daemons` play cases and hand results to the recorder."""
+
+    recorder: Recorder
+    folder: Path
+    seed: int
+    ip: int = 4
+    slow: float = 1.0
+    jobs: int = 24
+    progress: Progress = lambda _peer, _finished: None
+    pki: Pki = field(default_factory=Pki)
+
+    def memory(self, cases: Iterable[Case]) -> None:
+        """Play cases against the built-in endpoint, one after another in virtual time."""
+        under_test = self.peer_under_test(PeerName(table.BUILTIN), "")
+        for case in cases:
+            finished = self.play_alone(case, ())
+            self.recorder.add(under_test, finished)
+            self.progress(under_test.name, finished)
+
+    def play_alone(self, case: Case, impairments: Sequence[str]) -> Finished:
+        """One case against a built-in endpoint of its own, in virtual time."""
+        ended: list[Finished] = []
+        label = f"{table.BUILTIN}/{case.id}"
+        peer = Builtin(stream(self.seed, f"{label} peer"), impairments, self.pki)
+        begin = partial(self._begin, table.BUILTIN, raw_esp=True, retransmit=0.0)
+        virtual.play(Conductor(peer, [case], begin, ended.append), peer)
+        return ended[0]
+
+    def daemons(self, name: PeerName, cases: Sequence[Case]) -> None:
+        """Play cases against real daemons: one instance for each set of daemon options, all at once."""
+        with Daemons(self.pki.peer_credentials()) as daemons, EventLoop() as loop:
+            groups = [(daemons.start(name, options), group) for options, group in self._groups(name, cases).items()]
+            under_test = self.peer_under_test(name, groups[0][0].peer.version)
+            sanity = load(SANITY).cases[0]
+            first = self._phase(loop, daemons, under_test, [(instance, [sanity]) for instance, _ in groups], "first")
+            if first:
+                self._phase(loop, daemons, under_test, groups, "")
+                self._phase(loop, daemons, under_test, [(instance, [sanity]) for instance, _ in groups], "last")
+                return
+            why = "the sanity case did not pass, so nothing can be said about this peer"
+            for instance, group in groups:
+                conductor = self._conductor(instance, group, under_test, [])
+                conductor.abandon(Verdict.INCONCLUSIVE, why, loop.clock.now())
+
+    def _phase(
+        self,
+        loop: EventLoop,
+        daemons: Daemons,
+        under_test: PeerUnderTest,
+        groups: Sequence[tuple[Instance, Sequence[Case]]],
+        sanity: str,
+    ) -> bool:
+        """Play the groups at once; whether every case passed."""
+        ended: list[Finished] = []
+        posts: list[Post] = []
+        size = max(1, self.jobs // len(groups))
+        for instance, group in groups:
+            cases = [replace(case, scenario=f"sanity/{sanity}") for case in group] if sanity else group
+            conductor = self._conductor(instance, cases, under_test, ended)
+            posts.append(Post(conductor, instance.wire, partial(daemons.restart, instance)))
+        for post in posts:
+            loop.add(post)
+            post.start(slots.SLOTS[:size], loop.clock.now())
+        loop.run_until(lambda: all(post.done for post in posts), RUN_CAP)
+        for post in posts:
+            loop.remove(post)
+            post.abandon(f"the run was ended after {RUN_CAP:.0f} s", loop.clock.now())
+        return all(finished.result.verdict is Verdict.PASS for finished in ended)
+
+    def _conductor(
+        self, instance: Instance, cases: Sequence[Case], under_test: PeerUnderTest, ended: list[Finished]
+    ) -> Conductor:
+        def finished(result: Finished) -> None:
+            ended.append(result)
+            self.recorder.add(under_test, result)
+            self.progress(under_test.name, result)
+
+        begin = partial(self._begin, under_test.name, raw_esp=instance.peer.raw_esp, retransmit=_RETRANSMIT)
+        return Conductor(instance.peer, cases, begin, finished)
+
+    def _groups(self, name: PeerName, cases: Sequence[Case]) -> dict[DaemonOptions, list[Case]]:
+        groups: dict[DaemonOptions, list[Case]] = {DaemonOptions(): []}
+        for case in cases:
+            run, _ = self._begin(str(name), case, 1, 0.0, raw_esp=True, retransmit=0.0)
+            groups.setdefault(options_for(run.settings), []).append(case)
+        return {options: group for options, group in groups.items() if group}
+
+    def _begin(
+        self, peer: str, case: Case, slot: int, now: Instant, *, raw_esp: bool, retransmit: float
+    ) -> tuple[CaseRun, tuple[str, ...]]:
+        place: Environment = slots.environment(
+            slot, ip=self.ip, slow=self.slow, retransmit=retransmit, raw_esp=raw_esp, pki=self.pki.for_tester()
+        )
+        random: RandomBytes = stream(self.seed, f"{peer}/{case.id}")
+        return Run(case, place, random, now), slots.hosts(place)
+
+    def peer_under_test(self, name: PeerName, version: str) -> PeerUnderTest:
+        """The name of a peer in the report, with what is known of its driver."""
+        return PeerUnderTest(str(name), version, expectations.load(self.folder, name.driver))
+
+
+def wall_clock_offset() -> float:
+    """What to add to the monotonic clock to get the time of day."""
+    return time.time() - time.monotonic()
