@@ -4,11 +4,14 @@ Peers (``ipsectest.peers``) implement `Peer`; the runner makes an `Environment` 
 datagrams and `PeerRequest` between a `Run` and the peer. Nothing here opens a socket.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from ipsectest.base.suites import TransformSpec
+from ipsectest.ike.config import KeyPair
 from ipsectest.base.addresses import Address
 
 
@@ -193,6 +196,22 @@ class Peer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Certificates:
+    """The tester's side of the test PKI. With certificates the default identities are the two host names."""
+
+    host: str
+    """DNS name in the tester's certificates."""
+    peer_host: str
+    """DNS name in the peer's certificates."""
+    mine: Mapping[Authentication, KeyPair]
+    """Chain and key for rsa, ecdsa and ed25519."""
+    anchors: tuple[bytes, ...]
+    """Root certificates in DER that both ends trust."""
+    at: datetime | None = None
+    """Instant at which certificates are checked; None: no check of validity."""
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """Where one case stands: addresses of both ends outside and inside, and how patient to be."""
 
@@ -214,5 +233,5 @@ class Environment:
     """Seconds until our own requests are repeated for the first time; 0 on a wire that loses nothing."""
     raw_esp: bool = True
     """Whether datagrams of protocol 50 can be carried; otherwise ESP lines need a tunnel ``behind nat``."""
-    pki: object | None = field(default=None, repr=False, compare=False)
-    """Test certificates (``crypto.pki``) that both ends trust; None if the runner has none."""
+    pki: Certificates | None = field(default=None, repr=False, compare=False)
+    """What the tester proves itself with where a case asks for certificates; None if the runner has none."""
