@@ -122,8 +122,6 @@ class Authority:
         if sans:
             names = x509.SubjectAlternativeName([_general_name(san) for san in sans])
             builder = builder.add_extension(names, critical=False)
-        authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())  # type: ignore[arg-type]
-        builder = builder.add_extension(authority_key, critical=False)
         return Credential(_signed(builder, self.credential.key), key, self._chain())
 
     def _chain(self) -> tuple[x509.Certificate, ...]:
@@ -217,6 +215,8 @@ def _as_authority(builder: x509.CertificateBuilder, *, path_length: int | None) 
 
 
 def _signed(builder: x509.CertificateBuilder, key: PrivateKey) -> x509.Certificate:
+    authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+    builder = builder.add_extension(authority_key, critical=False)
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return builder.sign(key, _HASH_OF_CURVE[key.curve.key_size], ecdsa_deterministic=True)
     return builder.sign(key, hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey) else None)

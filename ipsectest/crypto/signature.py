@@ -118,6 +118,8 @@ def _parse_pss(parameters: bytes) -> SignatureScheme:
             mgf_hash = _parse_hash(digest[0].encoding)
         elif element.tag == 0xA2:
             (number,) = der.elements(element.content)
+            if number.tag != der.INTEGER:
+                raise ValueError("salt length is no number")
             salt = int.from_bytes(number.content, "big")
         elif element.encoding != b"\xa3\x03\x02\x01\x01":
             raise ValueError("unknown RSASSA-PSS parameter")
@@ -127,9 +129,9 @@ def _parse_pss(parameters: bytes) -> SignatureScheme:
 
 
 def _parse_hash(data: bytes) -> int:
-    oid = der.contents(data)[0].content
+    oid, *_ = der.contents(data)
     for hash_id, known in _HASH_OIDS.items():
-        if oid == known:
+        if oid.content == known:
             return hash_id
     raise ValueError("unknown hash algorithm")
 
