@@ -68,7 +68,10 @@ class EventLoop:
                 machine.handle_timer(now)
 
     def run_until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Step until the condition holds; False if ``timeout`` seconds went by before it did."""
+        """Step until the condition holds; False if ``timeout`` seconds went by before it did.
+
+        It is looked at after each step, so it should depend on what the machines do.
+        """
         end = self.clock.now() + timeout
         while not condition():
             left = end - self.clock.now()

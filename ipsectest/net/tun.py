@@ -3,12 +3,14 @@
 import fcntl
 import os
 import struct
+import time
 from collections.abc import Iterable
-from ipaddress import ip_interface
+from contextlib import suppress
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 from types import TracebackType
 from typing import Self
 
-from pyroute2 import IPRoute
+from pyroute2 import IPRoute, NetlinkError
 
 from ipsectest.base.errors import LabError
 from ipsectest.net.inside import inside
@@ -16,6 +18,8 @@ from ipsectest.net.inside import inside
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _NO_DUPLICATE_ADDRESS_DETECTION = 0x02
+_RTN_LOCAL = 2
+_ADDRESS_TIMEOUT = 2.0
 _MAX_PACKET = 65535
 _BATCH = 64
 
@@ -40,12 +44,19 @@ class TunDevice:
         self.name = name
         self.namespace = namespace
         self.mtu = mtu
+        try:
+            interfaces, prefixes = (
+                [ip_interface(text) for text in addresses],
+                [str(ip_network(text)) for text in routes],
+            )
+        except ValueError as error:
+            raise LabError(f"cannot configure TUN device {name}: {error}") from error
         self._handle = inside(namespace, lambda: _open(name))
         try:
-            self._configure(addresses, routes)
-        except BaseException:
+            self._configure(interfaces, prefixes)
+        except (NetlinkError, LabError) as error:
             self.close()
-            raise
+            raise LabError(f"cannot configure TUN device {name}: {error}") from error
 
     def fileno(self) -> int:
         """For selectors."""
@@ -81,15 +92,27 @@ class TunDevice:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _configure(self, addresses: Iterable[str], routes: Iterable[str]) -> None:
+    def _configure(self, addresses: list[IPv4Interface | IPv6Interface], routes: list[str]) -> None:
         with IPRoute(netns=self.namespace) if self.namespace else IPRoute() as route:
             index = route.link_lookup(ifname=self.name)[0]
             route.link("set", index=index, mtu=self.mtu, state="up")
-            for address in map(ip_interface, addresses):
+            for address in addresses:
                 options = {"flags": _NO_DUPLICATE_ADDRESS_DETECTION} if address.version == 6 else {}
                 route.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **options)
+                if address.version == 6:
+                    _await_local(route, str(address.ip))
             for prefix in routes:
                 route.route("add", dst=prefix, oif=index)
+
+
+def _await_local(route: IPRoute, host: str) -> None:
+    """Return once the kernel delivers to a new IPv6 address: it installs the local route a moment after answering."""
+    deadline = time.monotonic() + _ADDRESS_TIMEOUT
+    while time.monotonic() < deadline:
+        with suppress(NetlinkError):  # no route at all so far
+            if any(answer["type"] == _RTN_LOCAL for answer in route.route("get", dst=host)):
+                return
+    raise LabError(f"the kernel does not take up address {host}")
 
 
 def _open(name: str) -> int:

@@ -1,5 +1,6 @@
 """ping crosses two user-space data planes with ESP between them."""
 
+import os
 import secrets
 import subprocess
 from contextlib import ExitStack
@@ -7,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 from two_namespaces import joined, require_lab
 
+from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.suites import parse_suite
 from ipsectest.crypto.ciphers import cipher
 from ipsectest.crypto.integrities import integrity
@@ -50,12 +52,36 @@ def gateways(suite: str, version: int, ports: tuple[int, int] | None) -> tuple[G
     going, coming = one_way(suite, left, right, ports), one_way(suite, right, left, ports)
     gates = Gateway(), Gateway()
     gates[0].add(
-        outbound=SecurityAssociation(**going[0], selectors=here), inbound=SecurityAssociation(**coming[0], selectors=here)
+        outbound=SecurityAssociation(**going[0], selectors=here),
+        inbound=SecurityAssociation(**coming[0], selectors=here),
     )
     gates[1].add(
-        outbound=SecurityAssociation(**coming[1], selectors=there), inbound=SecurityAssociation(**going[1], selectors=there)
+        outbound=SecurityAssociation(**coming[1], selectors=there),
+        inbound=SecurityAssociation(**going[1], selectors=there),
     )
     return gates
+
+
+class ProcessEnd:
+    """A machine that notices the end of a process."""
+
+    def __init__(self, pid: int) -> None:
+        self.handle = os.pidfd_open(pid)
+        self.ended = False
+
+    def handles(self) -> list[int]:
+        return [self.handle]
+
+    def readable(self, handle: int, now: float) -> None:
+        del handle, now
+        self.ended = True
+
+    def get_timer(self) -> None:
+        return None
+
+    def handle_timer(self, now: float) -> None:
+        del now
+        raise AssertionError("it has no timer")
 
 
 class Lab:
@@ -65,7 +91,9 @@ class Lab:
         self.pair = stack.enter_context(joined())
         self.loop = stack.enter_context(EventLoop())
         self.planes = []
-        for side, (name, gate) in enumerate(zip((self.pair.left, self.pair.right), gateways(suite, version, ports), strict=True)):
+        for side, (name, gate) in enumerate(
+            zip((self.pair.left, self.pair.right), gateways(suite, version, ports), strict=True)
+        ):
             wire = SocketWire(name)
             stack.callback(wire.close)
             addresses = [f"{INNER[4][side]}/32", f"{INNER[6][side]}/128"]
@@ -78,11 +106,15 @@ class Lab:
     def ping(self, destination: str, *options: str) -> int:
         command = ["ip", "netns", "exec", self.pair.left, "ping", "-n", "-c3", "-i0.01", "-W2", *options, destination]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            end = ProcessEnd(process.pid)
+            self.loop.add(end)
             try:
-                assert self.loop.run_until(lambda: process.poll() is not None, 15), "ping did not end"
+                assert self.loop.run_until(lambda: end.ended, 15), "ping did not end"
             finally:
+                self.loop.remove(end)
+                os.close(end.handle)
                 process.kill()
-            return process.returncode
+            return process.wait()
 
 
 @pytest.mark.parametrize("ports", [None, (4500, 4500)], ids=["plain", "udp"])
@@ -107,32 +139,18 @@ def test_what_the_policy_does_not_know_is_dropped_and_garbage_does_no_harm() -> 
         # Another source address is outside the selectors.
         assert lab.ping(INNER[4][1], "-I", "192.0.2.1") == 1
         assert lab.planes[0].boundary.drops[DropReason.NO_SA] >= 3
-        stranger = stack.enter_context(SocketWireCloser(lab.pair.left))
-        stranger.flood("192.0.2.2")
+        flood(lab.pair.left, "192.0.2.2")
         assert lab.ping(INNER[4][1]) == 0
         counters = lab.planes[1].counters
         assert counters.keepalives_received >= 1
         assert counters.dropped_in >= 100
 
 
-class SocketWireCloser:
-    """Sends octets of all sorts to port 4500 and as raw ESP."""
-
-    def __init__(self, namespace: str) -> None:
-        self.wire = SocketWire(namespace, ports=(4600,))
-
-    def __enter__(self) -> "SocketWireCloser":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.wire.close()
-
-    def flood(self, host: str) -> None:
-        from ipsectest.base.addresses import Address, Datagram
-
-        source = Address("192.0.2.1", 4600)
-        payloads = [b"\xff", b"", b"\0\0\0\0", *(secrets.token_bytes(n) for n in range(1, 120))]
-        for payload in payloads:
-            assert self.wire.send(Datagram(payload, source, Address(host, 4500)), 0.0)
-            raw = Datagram(payload, Address("192.0.2.1"), Address(host), 50)
-            self.wire.send(raw, 0.0)
+def flood(namespace: str, host: str) -> None:
+    """Octets of all sorts to port 4500, and as raw ESP."""
+    wire = SocketWire(namespace, ports=(4600,))
+    source = Address("192.0.2.1", 4600)
+    for payload in (b"\xff", b"", b"\0\0\0\0", *(secrets.token_bytes(n) for n in range(1, 120))):
+        assert wire.send(Datagram(payload, source, Address(host, 4500)), 0.0)
+        assert wire.send(Datagram(payload, Address("192.0.2.1"), Address(host), 50), 0.0)
+    wire.close()
