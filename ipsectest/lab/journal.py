@@ -20,6 +20,7 @@ from ipsectest.lab.mounts import detach
 
 PREFIX = "ipsectest-"
 """Every namespace of ours is called ``ipsectest-<run>-<name>``."""
+_SHAPES = ({"run", "pid", "start", "boot"}, {"kind", "name", "start"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +122,19 @@ def remove(thing: Thing) -> bool:
 
 def _read(path: Path) -> tuple[bool, bool, list[Thing]]:
     """Whether the owner lives, whether this is still its boot, and what it made."""
-    lines = list(_records(path))
-    if not lines:  # died between creating the file and its first line: nothing was made yet
-        return False, True, []
-    owner, *records = lines
+    owner, *records = [*_records(path)] or [{}]
     same_boot = owner.get("boot") == _boot()
-    alive = same_boot and start_time(int(owner["pid"])) == owner["start"]
-    return alive, same_boot, [Thing(r["kind"], r["name"], r["start"]) for r in records]
+    alive = same_boot and start_time(owner["pid"]) == owner["start"]
+    return alive, same_boot, [Thing(record["kind"], record["name"], record["start"]) for record in records]
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="ascii").splitlines():
-        with contextlib.suppress(ValueError):  # the last line of a run that died while writing it
-            yield json.loads(line)
+    """The whole lines; a run that died while writing may have left a part of one."""
+    for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            record = json.loads(line)
+            if isinstance(record, dict) and record.keys() in _SHAPES:
+                yield record
 
 
 def _ours(thing: Thing, run: str, directory: Path) -> bool:
