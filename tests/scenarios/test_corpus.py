@@ -8,7 +8,8 @@ import pytest
 
 from ipsectest.scenario import load
 from ipsectest.scenario.lint import lint
-from ipsectest.scenario.model import Scenario, Tests
+from ipsectest.scenario.model import Scenario
+from ipsectest.scenario.model import Tests as Role
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 FILES = [path for path in load.files([SCENARIOS]) if path.parent.name not in {"expected", "requirements"}]
@@ -29,12 +30,12 @@ def test_no_file_has_a_lint_finding() -> None:
 def test_every_family_has_cases_with_the_peer_in_both_roles(scenarios: list[Scenario]) -> None:
     for family in FAMILIES:
         roles = {s.tests for s in scenarios if s.id.rpartition("/")[0] == family}
-        assert Tests.EITHER in roles or {Tests.INITIATOR, Tests.RESPONDER} <= roles, family
+        assert Role.EITHER in roles or {Role.INITIATOR, Role.RESPONDER} <= roles, family
 
 
 def test_a_third_of_the_files_have_the_peer_as_initiator(scenarios: list[Scenario]) -> None:
     roles = Counter(s.tests for s in scenarios)
-    assert 3 * (roles[Tests.INITIATOR] + roles[Tests.EITHER]) >= len(scenarios)
+    assert 3 * (roles[Role.INITIATOR] + roles[Role.EITHER]) >= len(scenarios)
 
 
 def test_titles_are_single_sentences_and_differ(scenarios: list[Scenario]) -> None:
