@@ -1,0 +1,141 @@
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pytest
+from runner_fakes import Echo, Script, case
+
+from ipsectest.base.addresses import Datagram
+from ipsectest.base.clock import Instant
+from ipsectest.base.errors import PeerError, UnsupportedError
+from ipsectest.net.wire import Direction
+from ipsectest.runner import slots, virtual
+from ipsectest.runner.conductor import CASE_CAP, DATAGRAM_CAP, Conductor, Finished
+from ipsectest.scenario.model import Case
+from ipsectest.scenario.ports import Verb
+from ipsectest.scenario.results import Verdict
+
+
+@dataclass
+class Stage:
+    """A conductor with all it made."""
+
+    peer: Echo
+    verb: Verb | None = None
+    silence: float = 60.0
+    runs: list[Script] = field(default_factory=list)
+    ended: list[Finished] = field(default_factory=list)
+
+    def conductor(self, cases: Iterable[Case]) -> Conductor:
+        return Conductor(self.peer, cases, self._begin, self.ended.append)
+
+    def _begin(self, _case: Case, slot: int, now: Instant) -> tuple[Script, tuple[str, ...]]:
+        script = Script(slot, now, self.verb, self.silence)
+        self.runs.append(script)
+        return script, slots.hosts(slots.environment(slot))
+
+    def verdicts(self) -> list[Verdict]:
+        return [finished.result.verdict for finished in self.ended]
+
+
+def test_silence_costs_virtual_time_only(echo: Echo) -> None:
+    stage = Stage(echo)
+    end = virtual.play(stage.conductor([case()]), echo)
+    assert stage.verdicts() == [Verdict.PASS]
+    assert end == pytest.approx(60.0 + 2 * virtual.LATENCY)
+
+
+def test_a_finished_case_carries_log_and_packets_and_leaves_the_peer(echo: Echo) -> None:
+    stage = Stage(echo)
+    virtual.play(stage.conductor([case()]), echo)
+    (finished,) = stage.ended
+    assert finished.log == "log of case-1"
+    assert [(d, datagram.data) for _, d, datagram in finished.seen] == [
+        (Direction.SENT, b"question"),
+        (Direction.RECEIVED, b"answer"),
+    ]
+    assert echo.forgotten == echo.configured == ["case-1"]
+
+
+def test_cases_share_the_slots_and_all_come_to_an_end(echo: Echo) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case(f"a/{n}") for n in range(10)])
+    conductor.start(range(1, 4), 0.0)
+    assert conductor.running == 3
+    now = 0.0
+    while not conductor.done:
+        for datagram in conductor.datagrams_to_send(now):
+            answer = Datagram(b"answer", datagram.destination, datagram.source)
+            conductor.receive(answer, now)
+        now = conductor.get_timer() or now
+        conductor.handle_timer(now)
+        assert conductor.running <= 3
+    assert stage.verdicts() == [Verdict.PASS] * 10
+    assert now == pytest.approx(4 * 60.0)  # ten cases through three slots
+
+
+def test_a_deaf_peer_is_given_up_at_the_cap() -> None:
+    peer = Echo(deaf=True)
+    stage = Stage(peer)
+    assert virtual.play(stage.conductor([case()]), peer) == CASE_CAP
+    assert stage.verdicts() == [Verdict.INCONCLUSIVE]
+
+
+def test_a_peer_that_never_stops_talking_is_given_up() -> None:
+    peer = Echo(deaf=True, chatty=True)
+    stage = Stage(peer)
+    virtual.play(stage.conductor([case()]), peer)
+    assert stage.verdicts() == [Verdict.INCONCLUSIVE]
+    assert len(stage.ended[0].seen) <= DATAGRAM_CAP + 1
+
+
+@pytest.mark.parametrize("count", [1, 2000])
+def test_what_the_peer_cannot_be_configured_for_is_unsupported(count: int) -> None:
+    stage = Stage(Echo(unable=True))
+    conductor = stage.conductor([case()] * count)
+    conductor.start(range(1, 3), 0.0)
+    assert conductor.done
+    assert stage.verdicts() == [Verdict.UNSUPPORTED] * count
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer"),
+    [(Verb.COUNTER, 7), (Verb.PING, None), (Verb.LIVENESS, UnsupportedError), (Verb.DELETE_IKE, PeerError)],
+)
+def test_verbs_are_performed_and_answered(echo: Echo, verb: Verb, answer: object) -> None:
+    stage = Stage(echo, verb)
+    virtual.play(stage.conductor([case()]), echo)
+    (given,) = stage.runs[0].answers
+    assert isinstance(given, answer) if isinstance(answer, type) else given == answer
+
+
+def test_a_crash_fails_what_runs_and_the_rest_goes_on_with_a_fresh_peer(echo: Echo) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case("a/1"), case("a/2"), case("a/3")])
+    conductor.start(range(1, 3), 0.0)
+    conductor.crashed("signal 11", 1.0)
+    assert stage.verdicts() == [Verdict.FAIL] * 2
+    assert "signal 11" in stage.ended[0].result.reason.text
+    conductor.resume(2.0)
+    assert conductor.running == 1
+    conductor.abandon(Verdict.INCONCLUSIVE, "over", 3.0)
+    assert conductor.done
+
+
+def test_abandoning_gives_every_case_a_result(echo: Echo) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case(f"a/{n}") for n in range(5)])
+    conductor.start(range(1, 3), 0.0)
+    conductor.abandon(Verdict.INCONCLUSIVE, "over", 1.0)
+    assert conductor.done
+    assert sorted(f.case.id for f in stage.ended) == [f"a/{n}" for n in range(5)]
+    assert set(stage.verdicts()) == {Verdict.INCONCLUSIVE}
+
+
+def test_a_datagram_to_nobody_is_ignored(echo: Echo) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case()])
+    conductor.start(range(1, 2), 0.0)
+    (sent,) = conductor.datagrams_to_send(0.0)
+    conductor.receive(Datagram(b"answer", sent.destination, slots.environment(9).tester), 0.0)
+    assert conductor.running == 1
+    assert stage.ended == []
