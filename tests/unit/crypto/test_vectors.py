@@ -6,7 +6,7 @@ from cryptography.hazmat.decrepit.ciphers.algorithms import Camellia
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from ipsectest.base.clock import RandomBytes
-from ipsectest.crypto import IntegrityError, cipher, integrity, key_exchange, prf
+from ipsectest.crypto import IntegrityError, cipher, integrity, key_exchange, keys, prf
 from ipsectest.crypto.block_modes import Ccm
 
 CIPHER_FILES = [
@@ -79,6 +79,21 @@ def test_ml_kem_vectors(vector: Vector) -> None:
     assert share.finish(vector.octets("ciphertext")) == vector.octets("secret")
     ciphertext, secret = exchange.respond(share.public, bytes)
     assert share.finish(ciphertext) == secret
+
+
+@pytest.mark.parametrize("vector", load("ike_kdf"))
+def test_ike_key_derivation_vectors(vector: Vector) -> None:
+    algorithm, ni, nr = prf(vector["prf"]), vector.octets("ni"), vector.octets("nr")
+    skeyseed = keys.skeyseed(algorithm, vector.octets("secret"), ni, nr)
+    assert skeyseed == vector.octets("skeyseed")
+    # The CAVP file cuts 132 octets of stream: those of AES-CBC-128 and HMAC-SHA1 are all within them.
+    spis = {"spi_i": vector.octets("spi_i"), "spi_r": vector.octets("spi_r")}
+    made = keys.ike_keys(algorithm, cipher(12, 128), integrity(2), skeyseed, ni=ni, nr=nr, **spis)
+    stream = b"".join([made.sk_d, made.sk_ai, made.sk_ar, made.sk_ei, made.sk_er, made.sk_pi, made.sk_pr])
+    assert stream == vector.octets("keys")[: len(stream)]
+    assert len(stream) == 132
+    rekeyed = keys.rekey_skeyseed(algorithm, made.sk_d, vector.octets("new_secret"), ni, nr)
+    assert rekeyed == vector.octets("rekey_skeyseed")
 
 
 def as_random(private: bytes, group: int) -> RandomBytes:
