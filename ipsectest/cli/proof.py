@@ -2,6 +2,7 @@
 
 import json
 from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -10,8 +11,10 @@ from rich.text import Text
 from ipsectest.cli import selection
 from ipsectest.report.marks import MARKS
 from ipsectest.runner import library
+from ipsectest.runner.pki import make, needs_certificates
 from ipsectest.runner.proof import Proof, prove
 from ipsectest.runner.recorder import Recorder
+from ipsectest.runner.seed import stream
 from ipsectest.runner.session import Session
 from ipsectest.scenario.model import Case
 
@@ -31,7 +34,8 @@ def execute(arguments: Namespace) -> int:
         return _list_impairments(as_json=arguments.json)
     scenarios = list(selection.chosen(arguments))
     cases = library.wanted(arguments.scenario, [case for s in scenarios for case in s.cases])
-    session = Session(Recorder({}, {}, arguments.seed), selection.folder(arguments), arguments.seed)
+    pki = make(datetime.now(UTC), stream(arguments.seed, "pki")) if needs_certificates(cases) else None
+    session = Session(Recorder({}, {}, arguments.seed), selection.folder(arguments), arguments.seed, pki=pki)
     trials = prove(session, cases)
     unproven = [case.id for case in cases if not case.proof]
     broken = [trial for trial in trials if not trial.holds]

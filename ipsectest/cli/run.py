@@ -16,8 +16,10 @@ from ipsectest.peers.names import PeerName
 from ipsectest.report import jsonfile
 from ipsectest.runner import library
 from ipsectest.runner.artifacts import PRIVATE
+from ipsectest.runner.pki import make, needs_certificates
 from ipsectest.runner.recorder import Recorder, summary_json
 from ipsectest.runner.records import RunRecord, exit_code
+from ipsectest.runner.seed import stream
 from ipsectest.runner.session import Session, wall_clock_offset
 from ipsectest.scenario import requirements
 from ipsectest.scenario.model import Case
@@ -60,9 +62,9 @@ def execute(arguments: Namespace) -> int:
     recorder = Recorder(scenarios, catalogue, seed, folder, wall_clock_offset(), arguments.strict, arguments.ip)
     begun = time.monotonic()
     with RunProgress(len(cases) * len(peers)) as progress:
-        session = Session(
-            recorder, selection.folder(arguments), seed, arguments.ip, arguments.slow, arguments.jobs, progress
-        )
+        pki = make(started, stream(seed, "pki")) if needs_certificates(cases) else None
+        root, ip, slow, jobs = selection.folder(arguments), arguments.ip, arguments.slow, arguments.jobs
+        session = Session(recorder, root, seed, ip, slow, jobs, progress, pki)
         for peer in peers:
             _play(session, peer, cases)
     command = shlex.join(["ipsectest", "run", *arguments.scenario, *(f"--peer={p}" for p in peers), f"--seed={seed}"])

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ipsectest.base.clock import Instant, RandomBytes
+from ipsectest.base.clock import Instant
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.peers.builtin import Builtin
@@ -16,9 +16,10 @@ from ipsectest.runner import expectations, slots, virtual
 from ipsectest.runner.conductor import CaseRun, Conductor, Finished
 from ipsectest.runner.instances import Daemons, Instance
 from ipsectest.runner.live import Post
-from ipsectest.runner.pki import Pki
+from ipsectest.runner.pki import RunPki
 from ipsectest.runner.recorder import PeerUnderTest, Recorder
 from ipsectest.runner.seed import stream
+from ipsectest.scenario.facts import both_ends
 from ipsectest.scenario.load import load
 from ipsectest.scenario.model import Case
 from ipsectest.scenario.ports import Environment
@@ -46,7 +47,8 @@ class Session:
     slow: float = 1.0
     jobs: int = 24
     progress: Progress = lambda _peer, _finished: None
-    pki: Pki = field(default_factory=Pki)
+    pki: RunPki | None = None
+    """Needed only for cases that authenticate with certificates."""
 
     def memory(self, cases: Iterable[Case]) -> None:
         """Play cases against the built-in endpoint, one after another in virtual time."""
@@ -60,15 +62,15 @@ class Session:
         """One case against a built-in endpoint of its own, in virtual time."""
         ended: list[Finished] = []
         label = f"{table.BUILTIN}/{case.id}"
-        peer = Builtin(stream(self.seed, f"{label} peer"), impairments, self.pki)
+        peer = Builtin(stream(self.seed, f"{label} peer"), impairments, self.pki.builtin if self.pki else None)
         begin = partial(self._begin, table.BUILTIN, raw_esp=True, retransmit=0.0)
         virtual.play(Conductor(peer, [case], begin, ended.append), peer)
         return ended[0]
 
     def daemons(self, name: PeerName, cases: Sequence[Case]) -> None:
         """Play cases against real daemons: one instance for each set of daemon options, all at once."""
-        with Daemons(self.pki.peer_credentials()) as daemons, EventLoop() as loop:
-            groups = [(daemons.start(name, options), group) for options, group in self._groups(name, cases).items()]
+        with Daemons(self.pki.daemon if self.pki else None) as daemons, EventLoop() as loop:
+            groups = [(daemons.start(name, options), group) for options, group in self._groups(cases).items()]
             under_test = self.peer_under_test(name, groups[0][0].peer.version)
             sanity = load(SANITY).cases[0]
             first = self._phase(loop, daemons, under_test, [(instance, [sanity]) for instance, _ in groups], "first")
@@ -117,21 +119,24 @@ class Session:
         begin = partial(self._begin, under_test.name, raw_esp=instance.peer.raw_esp, retransmit=_RETRANSMIT)
         return Conductor(instance.peer, cases, begin, finished)
 
-    def _groups(self, name: PeerName, cases: Sequence[Case]) -> dict[DaemonOptions, list[Case]]:
+    def _groups(self, cases: Sequence[Case]) -> dict[DaemonOptions, list[Case]]:
         groups: dict[DaemonOptions, list[Case]] = {DaemonOptions(): []}
         for case in cases:
-            run, _ = self._begin(str(name), case, 1, 0.0, raw_esp=True, retransmit=0.0)
-            groups.setdefault(options_for(run.settings), []).append(case)
+            settings = both_ends(case, self._place(1)).peer
+            groups.setdefault(options_for(settings), []).append(case)
         return {options: group for options, group in groups.items() if group}
 
     def _begin(
         self, peer: str, case: Case, slot: int, now: Instant, *, raw_esp: bool, retransmit: float
     ) -> tuple[CaseRun, tuple[str, ...]]:
-        place: Environment = slots.environment(
-            slot, ip=self.ip, slow=self.slow, retransmit=retransmit, raw_esp=raw_esp, pki=self.pki.for_tester()
+        place = self._place(slot, raw_esp=raw_esp, retransmit=retransmit)
+        return Run(case, place, stream(self.seed, f"{peer}/{case.id}"), now), slots.hosts(place)
+
+    def _place(self, slot: int, *, raw_esp: bool = True, retransmit: float = 0.0) -> Environment:
+        certificates = self.pki.tester if self.pki else None
+        return slots.environment(
+            slot, ip=self.ip, slow=self.slow, retransmit=retransmit, raw_esp=raw_esp, pki=certificates
         )
-        random: RandomBytes = stream(self.seed, f"{peer}/{case.id}")
-        return Run(case, place, random, now), slots.hosts(place)
 
     def peer_under_test(self, name: PeerName, version: str) -> PeerUnderTest:
         """The name of a peer in the report, with what is known of its driver."""

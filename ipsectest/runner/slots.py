@@ -3,7 +3,7 @@
 from ipsectest.base.addresses import Address
 from ipsectest.base.iana import IKE_PORT
 from ipsectest.lab import topology
-from ipsectest.scenario.ports import Environment
+from ipsectest.scenario.ports import Certificates, Environment
 
 SLOTS = range(1, 121)
 """Slot numbers; the other address of slot N is host 120 + N, the last host of the network is the peer's."""
@@ -11,7 +11,13 @@ _OTHER = 120
 
 
 def environment(
-    slot: int, *, ip: int = 4, slow: float = 1.0, retransmit: float = 0.0, raw_esp: bool = True, pki: object = None
+    slot: int,
+    *,
+    ip: int = 4,
+    slow: float = 1.0,
+    retransmit: float = 0.0,
+    raw_esp: bool = True,
+    pki: Certificates | None = None,
 ) -> Environment:
     """The addresses of a slot, IPv4 or IPv6 outside and inside, and how patient a case there is."""
     outer = "192.0.2.{}" if ip == 4 else "2001:db8:0:2::{:x}"

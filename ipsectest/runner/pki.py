@@ -1,0 +1,44 @@
+"""The test PKI of a run: made only if some case authenticates with certificates."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from ipsectest.base.clock import RandomBytes
+from ipsectest.ike.config import KeyPair
+from ipsectest.peers.credentials import Credentials
+from ipsectest.scenario.model import Case
+from ipsectest.scenario.ports import Authentication, Certificates
+
+TESTER = "tester.example.org"
+PEER = "peer.example.org"
+_KEY_TYPES = {Authentication.RSA: "rsa2048", Authentication.ECDSA: "ecdsa256", Authentication.ED25519: "ed25519"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunPki:
+    """Both sides of it: what cases show and check, and the same for the built-in peer and for daemons."""
+
+    tester: Certificates
+    builtin: Certificates
+    daemon: Credentials
+
+
+def needs_certificates(cases: Iterable[Case]) -> bool:
+    """Whether any of the cases asks for a signature in AUTH."""
+    return any(facts.get("auth") in _KEY_TYPES for case in cases for facts in (case.peer, case.tester))
+
+
+def make(at: datetime, random: RandomBytes) -> RunPki:
+    """A root and one certificate for each side and kind of key, valid around ``at`` (aware)."""
+    from ipsectest.crypto import pki  # noqa: PLC0415 - X.509 costs start-up time that most runs do not need
+
+    made = pki.generate((TESTER, PEER), at, random, key_types=tuple(_KEY_TYPES.values()))
+    anchors = (made.root.credential.certificate_der,)
+
+    def side(host: str, other: str) -> Certificates:
+        issued = {kind: made.credentials[f"{host}/{word}"] for kind, word in _KEY_TYPES.items()}
+        pairs = {kind: KeyPair((one.certificate_der,), one.key) for kind, one in issued.items()}
+        return Certificates(host, other, pairs, anchors, at)
+
+    return RunPki(side(TESTER, PEER), side(PEER, TESTER), Credentials.of(made, PEER))
