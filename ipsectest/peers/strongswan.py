@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import vici
@@ -100,19 +101,21 @@ class StrongSwan:
 
     def configure(self, settings: PeerSettings) -> None:
         """Load the connection of a case; nothing is sent."""
-        if options_for(settings) != self._options:
-            raise UnsupportedError(f"{options_for(settings)} in a daemon with {self._options}")
+        needed = replace(options_for(settings), user_space_esp=self._options.user_space_esp)
+        if needed != self._options:
+            raise UnsupportedError(
+                "daemon options", f"the case needs {needed}, this charon was started with {self._options}"
+            )
         section = connection(settings, self._credentials, user_space_esp=self._options.user_space_esp)
         self._log_starts[settings.name] = self._log_size()
         with self._vici() as session:
-            if Authentication.PSK in {settings.local_auth, settings.remote_auth}:
-                owners = [identity(settings.local_id), identity(settings.remote_id)]
-                secret = {"id": settings.name, "type": "IKE", "data": settings.secret, "owners": owners}
-                session.load_shared(secret)
             try:
                 session.load_conn({settings.name: section})
             except CommandException as error:
                 raise UnsupportedError("configuration", str(error)) from None
+            if Authentication.PSK in {settings.local_auth, settings.remote_auth}:
+                owners = [identity(settings.local_id), identity(settings.remote_id)]
+                session.load_shared({"id": settings.name, "type": "IKE", "data": settings.secret, "owners": owners})
 
     def perform(self, request: PeerRequest) -> int | None:
         """Start what is asked; the answer is None, or the number for a counter."""

@@ -1,0 +1,49 @@
+"""Names of peers."""
+
+import pytest
+
+from ipsectest.base.errors import PeerError, UsageError
+from ipsectest.peers import table
+from ipsectest.peers.names import PeerName
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("strongswan", PeerName("strongswan", "trixie")),
+        ("strongswan@bookworm", PeerName("strongswan", "bookworm")),
+        ("strongswan@host", PeerName("strongswan", "host")),
+        ("builtin", PeerName("builtin")),
+    ],
+)
+def test_names(text: str, name: PeerName) -> None:
+    assert table.parse(text) == name
+    assert table.parse(str(name)) == name
+    assert name in table.names()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("strongsvan", "did you mean 'strongswan'"),
+        ("racoon", "there are"),
+        ("", "there are"),
+        ("strongswan@warty", "trixie"),
+        ("builtin@host", "just 'builtin'"),
+    ],
+)
+def test_wrong_names_are_usage_errors(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        table.parse(text)
+
+
+def test_what_needs_no_tree_cannot_be_installed() -> None:
+    for text in ("builtin", "strongswan@host"):
+        with pytest.raises(UsageError):
+            table.install(table.parse(text))
+
+
+def test_a_missing_tree_says_how_to_get_it(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IPSECTEST_CACHE", str(tmp_path))
+    with pytest.raises(PeerError, match="ipsectest peers install strongswan@trixie"):
+        table.root_of(table.parse("strongswan"))
