@@ -66,12 +66,16 @@ def _ike(data: bytes) -> Packet:
 
 
 def _upper_layer(protocol: int, data: bytes) -> Packet:
-    """ESP, AH or ICMP; Raw where the octets are too short or the protocol is another one."""
+    """ESP, AH or ICMP; Raw where the octets do not fit the layer or the protocol is another one."""
     layer = _TRANSPORTS.get(protocol)
     if layer is None or len(data) < _ESP_HEADER_LENGTH:
         return raw_layer(data)
-    packet: Packet = layer(data)
-    return packet if packet.do_build() == data else raw_layer(data)
+    try:
+        packet: Packet = layer(data)
+        fits = packet.do_build() == data
+    except Exception:  # noqa: BLE001 - Scapy's own layers raise what they like on hostile octets
+        return raw_layer(data)
+    return packet if fits else raw_layer(data)
 
 
 def datagram_of(packet: Packet) -> Datagram | None:

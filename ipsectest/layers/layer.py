@@ -91,6 +91,10 @@ class WireLayer(Packet):  # type: ignore[misc]
         octets: bytes = after_chain(self).build_done(p)
         return octets
 
+    def dissection_done(self, pkt: Packet) -> None:
+        """Scapy's hook after a dissection, passed on to what follows the chain."""
+        after_chain(self).dissection_done(pkt)
+
     def copy(self) -> Self:
         """A deep copy with everything that follows."""
         first = last = self.copy_alone()

@@ -19,7 +19,6 @@ from ipsectest.wire.payloads import GENERIC_HEADER, SK, SKF, Nonce, Notify, Payl
 from ipsectest.wire.structures import TrafficSelector, Transform
 
 _SHOWN_OCTETS = 32
-_SELECTOR_NAMES = {"start", "end"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
-from ipsectest.base.iana import HeaderFlag, PayloadType, name_of
+from ipsectest.base.iana import ExchangeType, HeaderFlag, PayloadType, name_of
 from ipsectest.wire.anomalies import Anomaly, AnomalyCode
 from ipsectest.wire.bodies import READERS, read_configuration_attributes, read_selectors
 from ipsectest.wire.message import HEADER_LENGTH, Message, Payloads
@@ -28,7 +28,10 @@ _HEADER = Struct("!8s8sBBBBII").unpack_from
 _GENERIC = Struct("!BBH").unpack_from
 _VERSION_FLAG = HeaderFlag.VERSION.value
 _RESPONSE = HeaderFlag.RESPONSE.value
-_DEFINED_FLAGS = HeaderFlag.INITIATOR | HeaderFlag.VERSION | HeaderFlag.RESPONSE
+_RESERVED_FLAGS = 0xFF & ~(HeaderFlag.INITIATOR.value | HeaderFlag.VERSION.value | HeaderFlag.RESPONSE.value)
+_ODD_FLAGS = _RESERVED_FLAGS | _VERSION_FLAG
+_ZERO_SPI = bytes(8)
+_IKE_SA_INIT = ExchangeType.IKE_SA_INIT.value
 _STRUCTURE_READERS: dict[type[Structure], Callable[[bytes, int, int, list[Anomaly]], tuple[list[Any], int]]] = {
     Proposal: read_proposals,
     Transform: read_transforms,
@@ -64,7 +67,8 @@ def parse_message(data: bytes) -> Message:
         if chain_end != end and not dangling:
             text = f"{end - chain_end} octets follow the last payload"
             anomalies.append(Anomaly(AnomalyCode.TRAILING_OCTETS, text, chain_end, end))
-    if version != 0x20 or flags & ~(_RESPONSE | 0x08) or spi_i == bytes(8) or (not message_id and exchange == 34):
+    early_spi = exchange == _IKE_SA_INIT and not flags & _RESPONSE and spi_r != _ZERO_SPI
+    if version != 0x20 or flags & _ODD_FLAGS or spi_i == _ZERO_SPI or early_spi:
         _check_header(message, anomalies)
     message.anomalies = tuple(anomalies)
     message.raw = data
@@ -160,14 +164,17 @@ def _check_length(length: int, size: int, anomalies: list[Anomaly]) -> None:
 
 def _check_header(message: Message, anomalies: list[Anomaly]) -> None:
     """What RFC 7296 section 3.1 says of the header and of the first message."""
-    if message.initiator_spi == bytes(8):
+    if message.initiator_spi == _ZERO_SPI:
         anomalies.append(Anomaly(AnomalyCode.ZERO_INITIATOR_SPI, "the initiator's SPI is zero", 0, 8))
+    if message.exchange_type == _IKE_SA_INIT and not message.is_response and message.responder_spi != _ZERO_SPI:
+        text = "a responder SPI in an IKE_SA_INIT request"
+        anomalies.append(Anomaly(AnomalyCode.RESPONDER_SPI_IN_FIRST_REQUEST, text, 8, 16))
     if message.major != 2:
         anomalies.append(Anomaly(AnomalyCode.MAJOR_VERSION, f"major version {message.major}", 17, 18))
     if message.minor:
         anomalies.append(Anomaly(AnomalyCode.MINOR_VERSION, f"minor version {message.minor}", 17, 18))
     if message.flags & _VERSION_FLAG:
         anomalies.append(Anomaly(AnomalyCode.VERSION_FLAG, "the V flag is set", 19, 20))
-    if message.flags & ~_DEFINED_FLAGS:
-        text = f"reserved flags {message.flags & ~_DEFINED_FLAGS:#04x}"
+    if message.flags & _RESERVED_FLAGS:
+        text = f"reserved flags {message.flags & _RESERVED_FLAGS:#04x}"
         anomalies.append(Anomaly(AnomalyCode.RESERVED_SET, text, 19, 20))

@@ -157,7 +157,7 @@ def read_attributes(data: bytes, position: int, end: int, anomalies: list[Anomal
         attribute = Attribute(kind, data[position + 4 : stop])
         if position + 4 + value > end:
             attribute.length = value
-            _beyond("attribute", value, position - 2, end, anomalies)
+            _beyond("attribute", value, position, end, anomalies)
         if kind == 14:
             # RFC 7296 section 3.3.5: Key Length is always sent in the TV format.
             text = "key length in TLV format"

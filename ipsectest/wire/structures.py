@@ -159,6 +159,11 @@ class TrafficSelector:
         kind = ipv4 if first.version == 4 else TrafficSelectorType.TS_IPV6_ADDR_RANGE
         return cls(kind.value, protocol, *ports, first.packed, last.packed)
 
+    def __str__(self) -> str:
+        """``192.0.2.0-192.0.2.255 protocol 17 ports 53-53``."""
+        start, end = (str(ipaddress.ip_address(a)) if len(a) in {4, 16} else a.hex() for a in (self.start, self.end))
+        return f"{start}-{end} protocol {self.protocol} ports {self.start_port}-{self.end_port}"
+
 
 @dataclass(slots=True)
 class OtherTrafficSelector:

@@ -14,6 +14,7 @@ from ipsectest.layers import ESP, NAT_KEEPALIVE, NON_ESP, IKEv2, datagram_of, ip
 from tests.unit.wire import samples
 
 IKE = wire.build_message(samples.MESSAGES["sa_init_request"])
+ETHERNET = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 HOSTS = {4: ("192.0.2.1", "192.0.2.254"), 6: ("2001:db8::1", "2001:db8::fe")}
 
 
@@ -42,12 +43,12 @@ def test_packets_have_the_layers_of_their_port(given_datagram: Datagram, expecte
     packet = ip_packet(given_datagram)
     assert packet.layers()[: len(expected)] == expected
     assert datagram_of(packet) == given_datagram
-    assert datagram_of(Ether() / packet) == given_datagram
+    assert datagram_of(ETHERNET / packet) == given_datagram
     assert datagram_of(type(packet)(bytes(packet))) == given_datagram
 
 
 def test_ethernet_padding_is_not_data() -> None:
-    frame = Ether(bytes(Ether() / ip_packet(datagram(b"\xff", 4500))) + bytes(17))
+    frame = Ether(bytes(ETHERNET / ip_packet(datagram(b"\xff", 4500))) + bytes(17))
     assert Padding in frame
     assert datagram_of(frame) == datagram(b"\xff", 4500)
 
@@ -59,7 +60,7 @@ def test_ipv6_extension_headers_are_skipped() -> None:
 
 def test_later_fragments_and_other_packets_are_no_datagrams() -> None:
     assert datagram_of(IP(src="192.0.2.1", dst="192.0.2.2", frag=3) / Raw(b"x")) is None
-    assert datagram_of(Ether() / Raw(b"x")) is None
+    assert datagram_of(ETHERNET / Raw(b"x")) is None
     assert datagram_of(IP(src="192.0.2.1", dst="192.0.2.2")) is None
 
 

@@ -1,6 +1,7 @@
 """The Scapy face: what a Scapy user expects, with the octets of wire."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,12 @@ from ipsectest.base.errors import UsageError
 from ipsectest.layers import IKEv2, from_message, to_message
 from tests.unit.wire import samples
 
+ETHERNET = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 MESSAGES = samples.MESSAGES
 
 
 @pytest.fixture(autouse=True)
-def bound():
+def bound() -> Iterator[None]:
     layers.bind()
     yield
     layers.unbind()
@@ -130,7 +132,8 @@ def test_fuzz_randomises_and_settles() -> None:
     fuzzed = fuzz(sa_init())
     assert len({bytes(fuzzed) for _ in range(5)}) > 1
     settled = next(iter(fuzzed))
-    assert bytes(settled) == bytes(settled)
+    first, second = bytes(settled), bytes(settled)
+    assert first == second
     assert isinstance(to_message(settled).get(wire.SA), wire.SA)
 
 
@@ -142,16 +145,16 @@ def test_a_list_of_values_stands_for_several_packets() -> None:
 def test_ports_500_and_4500_are_dissected_over_ipv4_and_ipv6(tmp_path: Path) -> None:
     ike = sa_init()
     packets = [
-        Ether() / IP(src="192.0.2.1", dst="192.0.2.2") / UDP() / ike,
-        Ether() / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP(sport=33333, dport=500) / ike,
-        Ether() / IP(src="192.0.2.1", dst="192.0.2.2") / UDP(sport=4500, dport=4500) / layers.NON_ESP() / ike,
-        Ether() / IP(src="192.0.2.1", dst="192.0.2.2") / UDP(sport=4500, dport=4500) / layers.NAT_KEEPALIVE(),
+        ETHERNET / IP(src="192.0.2.1", dst="192.0.2.2") / UDP() / ike,
+        ETHERNET / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP(sport=33333, dport=500) / ike,
+        ETHERNET / IP(src="192.0.2.1", dst="192.0.2.2") / UDP(sport=4500, dport=4500) / layers.NON_ESP() / ike,
+        ETHERNET / IP(src="192.0.2.1", dst="192.0.2.2") / UDP(sport=4500, dport=4500) / layers.NAT_KEEPALIVE(),
         Ether()
         / IP(src="192.0.2.1", dst="192.0.2.2")
         / UDP(sport=4500, dport=4500)
         / layers.ESP(spi=5, seq=1, data=b"x" * 20),
-        Ether() / IP(src="192.0.2.1", dst="192.0.2.2") / layers.ESP(spi=5, seq=1, data=b"x" * 20),
-        Ether() / IP(src="192.0.2.1", dst="192.0.2.2") / layers.AH(spi=6, seq=1, icv=bytes(12), payloadlen=4, nh=59),
+        ETHERNET / IP(src="192.0.2.1", dst="192.0.2.2") / layers.ESP(spi=5, seq=1, data=b"x" * 20),
+        ETHERNET / IP(src="192.0.2.1", dst="192.0.2.2") / layers.AH(spi=6, seq=1, icv=bytes(12), payloadlen=4, nh=59),
     ]
     path = str(tmp_path / "layers.pcap")
     wrpcap(path, packets)

@@ -36,7 +36,7 @@ def test_what_was_sealed_opens(name: str) -> None:
 def test_one_altered_octet_or_another_key_does_not_open(name: str) -> None:
     octets = bytearray(bytes(seal(auth(), KEYS[name])))
     octets[20] ^= 1
-    with pytest.raises(InputError, match="ICV|open"):
+    with pytest.raises(InputError, match=r"ICV|open"):
         unseal(IKEv2(bytes(octets)), KEYS[name])
 
 

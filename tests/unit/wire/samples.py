@@ -45,12 +45,16 @@ def request(exchange: int, *payloads: Payload, message_id: int = 0, flags: int =
 
 
 LARGE_PROPOSALS = (
-    "aes128-aes192-aes256-aes128ctr-aes192ctr-aes256ctr-camellia128-camellia192-camellia256-camellia256ctr-3des"
-    "-sha256-sha384-sha512-sha1-aesxcbc-aescmac-prfsha256-prfsha384-prfsha512-prfsha1-prfaesxcbc-prfaescmac"
-    "-ecp256-ecp384-ecp521-ecp256bp-ecp384bp-ecp512bp-x25519-x448-modp2048-modp3072-modp4096",
-    "aes128gcm16-aes192gcm16-aes256gcm16-aes128gcm12-aes192gcm12-aes256gcm12-aes128gcm8-aes192gcm8-aes256gcm8"
-    "-aes128ccm16-chacha20poly1305-prfsha256-prfsha384-prfsha512-prfsha1-prfaesxcbc-prfaescmac"
-    "-ecp256-ecp384-ecp521-ecp256bp-ecp384bp-ecp512bp-x25519-x448-modp2048-modp3072-modp4096-modp6144-modp8192",
+    (
+        "aes128-aes192-aes256-aes128ctr-aes192ctr-aes256ctr-camellia128-camellia192-camellia256-camellia256ctr-3des"
+        "-sha256-sha384-sha512-sha1-aesxcbc-aescmac-prfsha256-prfsha384-prfsha512-prfsha1-prfaesxcbc-prfaescmac"
+        "-ecp256-ecp384-ecp521-ecp256bp-ecp384bp-ecp512bp-x25519-x448-modp2048-modp3072-modp4096"
+    ),
+    (
+        "aes128gcm16-aes192gcm16-aes256gcm16-aes128gcm12-aes192gcm12-aes256gcm12-aes128gcm8-aes192gcm8-aes256gcm8"
+        "-aes128ccm16-chacha20poly1305-prfsha256-prfsha384-prfsha512-prfsha1-prfaesxcbc-prfaescmac"
+        "-ecp256-ecp384-ecp521-ecp256bp-ecp384bp-ecp512bp-x25519-x448-modp2048-modp3072-modp4096-modp6144-modp8192"
+    ),
 )
 
 
