@@ -31,6 +31,9 @@ class PacketWire:
 
     ``addresses`` are the peer's, with the length of the network in which the tester's lie. Larger packets
     than the device's MTU are sent in fragments, fragments that arrive are put together. Raises LabError.
+
+    What is sent is built as a packet of ``ipsectest.layers``; ``scapy=False`` builds the same octets without,
+    a hundred times as fast, for data planes.
     """
 
     def __init__(
@@ -42,11 +45,13 @@ class PacketWire:
         routes: Iterable[str] = (),
         mtu: int = 1500,
         tap: Tap | None = None,
+        scapy: bool = True,
     ) -> None:
         self.tun = TunDevice(name, namespace, addresses=addresses, routes=routes, mtu=mtu)
         self.tap = tap
         self.icmp_errors: deque[IcmpError] = deque(maxlen=256)
         """Newest last; older ones fall off."""
+        self._packet_of = layered_packet_of if scapy else packet_of
         self._reassembler = Reassembler()
         self._identification = 0
 
@@ -76,7 +81,7 @@ class PacketWire:
     def send(self, datagram: Datagram, now: Instant) -> bool:
         """Write the datagram as one or more IP packets."""
         self._identification += 1
-        packet = packet_of(datagram, self._identification & 0xFFFF)
+        packet = self._packet_of(datagram, self._identification & 0xFFFF)
         return all(self.send_packet(piece, now) for piece in cut(packet, self.tun.mtu, self._identification))
 
     def send_packet(self, packet: bytes, now: Instant) -> bool:
@@ -116,6 +121,18 @@ def packet_of(datagram: Datagram, identification: int = 0) -> bytes:
         payload = build_udp(source, destination, datagram.source.port, datagram.destination.port, payload)
     fields = {"identification": identification} if len(source) == 4 else {}
     return build_ip(source, destination, datagram.protocol, payload, **fields)
+
+
+def layered_packet_of(datagram: Datagram, identification: int = 0) -> bytes:
+    """``packet_of`` by way of Scapy."""
+    if datagram.protocol == AH:
+        return datagram.data
+    from ipsectest.layers import datagrams  # noqa: PLC0415  # scapy is loaded where a packet is sent, not before
+
+    packet = datagrams.ip_packet(datagram)
+    if not datagram.source.is_ipv6:
+        packet.id = identification
+    return bytes(packet)
 
 
 def icmp_error_of(ip: IpPacket) -> IcmpError | None:
