@@ -43,6 +43,6 @@ As responder::
     message = sa.header(request.exchange_type, request.message_id, response=True)  # after composing: SPIr is taken then
 
 CREATE_CHILD_SA and INFORMATIONAL requests do what ``ctx.task`` says (``tasks``: ``CreateChild``, ``RekeyChild``,
-``RekeyIke``, ``DeleteIke``, ``DeleteChildren``, ``Liveness``, ``Inform``); their verdicts carry ``child`` (a new Child SA,
-already in ``sa.children``), ``new_sa`` (the IKE SA that a rekey made) or ``deleted`` (Child SAs closed by this message).
+``RekeyIke``, ``DeleteIke``, ``DeleteChildren``, ``Liveness``, ``Inform``); their verdicts carry ``child`` (a new
+Child SA, already in ``sa.children``), ``new_sa`` (the IKE SA that a rekey made) or ``deleted`` (Child SAs closed).
 """

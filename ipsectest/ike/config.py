@@ -6,8 +6,10 @@ from datetime import datetime
 from enum import Enum
 
 from ipsectest.base.addresses import Address
+from ipsectest.base.errors import InputError
 from ipsectest.base.iana import IdentificationType, ProtocolId
 from ipsectest.base.suites import TransformSpec, parse_suite
+from ipsectest.crypto import signature
 from ipsectest.crypto.signature import PrivateKey
 from ipsectest.wire import TrafficSelector
 
@@ -71,6 +73,14 @@ class KeyPair:
     """The private key of the first certificate."""
     method: int | None = None
     """Authentication method; None: 14 when the peer announced a common hash (RFC 7427), else the legacy one."""
+
+    def __post_init__(self) -> None:
+        """A method that does not fit the key is a mistake of the configuration, not of an exchange."""
+        if self.method is not None:
+            try:
+                signature.sign(self.key, b"", self.method)
+            except ValueError as error:
+                raise InputError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

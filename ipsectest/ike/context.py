@@ -22,7 +22,7 @@ class Overrides:
     """
 
     suites: Sequence[Suite] | None = None
-    """Proposals of the SA payload: IKE suites in IKE_SA_INIT and IKE rekey, Child suites elsewhere. A response has one."""
+    """Proposals of the SA payload: suites of the IKE SA or of the Child SA, whichever is negotiated."""
     proposals: list[Proposal] | None = None
     """The same as finished payload parts; an empty ``spi`` is filled with ours."""
     group: int | None = None
@@ -112,6 +112,10 @@ class Context:
     overrides: Overrides = field(default_factory=Overrides)
     task: Task | None = None
     """What a CREATE_CHILD_SA or INFORMATIONAL request is for; unused when answering."""
+    attempts: int = 0
+    """TEMPORARY_FAILUREs that the task met already."""
+    not_before: Instant = 0.0
+    """When the task may be tried."""
     initial_contact: bool = False
     """IKE_AUTH: whether INITIAL_CONTACT is sent."""
     pending: ChildNegotiation | IkeSa | None = None

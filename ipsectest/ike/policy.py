@@ -103,17 +103,22 @@ class Policy:
         del sa, now
         return message
 
-    def outgoing_payloads(self, sa: IkeSa, message: Message) -> list[Payload]:
+    def outgoing_payloads(self, sa: IkeSa | None, message: Message) -> list[Payload]:
         """The payloads of a message before it is sealed or built."""
         del sa
         return message.payloads
 
-    def outgoing_header(self, sa: IkeSa, message: Message) -> Message:
+    def outgoing_header(self, sa: IkeSa | None, message: Message) -> Message:
         """A message before it is sealed or built, to change its header."""
         del sa
         return message
 
-    def transmissions(self, sa: IkeSa, message: Message, octets: bytes) -> Sequence[bytes]:
+    def retransmission(self, sa: IkeSa, octets: bytes) -> bytes:
+        """A request before it is sent again: the same octets (RFC 7296 section 2.1)."""
+        del sa
+        return octets
+
+    def transmissions(self, sa: IkeSa | None, message: Message, octets: bytes) -> Sequence[bytes]:
         """What goes on the wire for one finished message: normally once, as it is."""
         del sa, message
         return (octets,)

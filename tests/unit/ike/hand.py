@@ -85,7 +85,7 @@ class Hand:
         theirs: Overrides | None = None,
         from_bob: bool = False,
         ctx: Context | None = None,
-        edit: Callable[[Message], None] = lambda message: None,
+        edit: Callable[[Message], None] = lambda _: None,
     ) -> tuple[Verdict, Verdict]:
         """One protected exchange; (responder's verdict, initiator's verdict)."""
         here, there = (self.bob, self.alice) if from_bob else (self.alice, self.bob)

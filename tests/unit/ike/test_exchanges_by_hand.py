@@ -19,16 +19,19 @@ INIT, AUTH, CREATE, INFO = (
 
 
 def assert_paired(one: ChildSa | None, other: ChildSa | None) -> None:
-    assert one is not None and other is not None
+    assert one is not None
+    assert other is not None
     assert (one.spi_in, one.spi_out) == (other.spi_out, other.spi_in)
     assert one.keys.encryption_in == other.keys.encryption_out != one.keys.encryption_out
     assert one.keys.integrity_in == other.keys.integrity_out
-    assert one.local_ts == other.remote_ts and one.remote_ts == other.local_ts
+    assert one.local_ts == other.remote_ts
+    assert one.remote_ts == other.local_ts
 
 
 def test_both_ends_have_the_same_ike_keys_after_init(hand: Hand) -> None:
     given, taken = hand.init()
-    assert given.ok and taken.ok
+    assert given.ok
+    assert taken.ok
     assert hand.alice.sa.keys == hand.bob.sa.keys is not None
     assert str(hand.alice.sa.chosen) == str(hand.bob.sa.chosen)
 
@@ -60,7 +63,9 @@ def test_wrong_group_is_refused_with_the_right_one_and_the_repetition_succeeds()
     assert taken.outcome is Outcome.RETRY
     assert hand.alice.sa.spi_r == bytes(8)
     given, taken = hand.init(ctx=ctx)
-    assert given.ok and taken.ok and hand.alice.sa.keys == hand.bob.sa.keys
+    assert given.ok
+    assert taken.ok
+    assert hand.alice.sa.keys == hand.bob.sa.keys
     hand.exchange(AUTH)
 
 
@@ -68,7 +73,8 @@ def test_overridden_group_offers_a_fresh_share_of_it(hand: Hand) -> None:
     given, _ = hand.init(Overrides(group=14))
     ke = next(p for p in hand.request if isinstance(p, KE))
     assert (ke.group, len(ke.data)) == (14, 256)
-    assert given.notify is not None and given.notify.notify_type == NotifyType.INVALID_KE_PAYLOAD
+    assert given.notify is not None
+    assert given.notify.notify_type == NotifyType.INVALID_KE_PAYLOAD
 
 
 def test_unknown_group_can_be_offered(hand: Hand) -> None:
@@ -79,9 +85,11 @@ def test_unknown_group_can_be_offered(hand: Hand) -> None:
 @pytest.mark.parametrize("length", [16, 256])
 def test_overridden_nonces_enter_the_keys(hand: Hand, length: int) -> None:
     given, taken = hand.init(Overrides(nonce=b"i" * length), Overrides(nonce=b"r" * length))
-    assert given.ok and taken.ok
+    assert given.ok
+    assert taken.ok
     assert hand.alice.sa.keys == hand.bob.sa.keys
-    assert hand.bob.sa.nonce_i == b"i" * length and hand.alice.sa.nonce_r == b"r" * length
+    assert hand.bob.sa.nonce_i == b"i" * length
+    assert hand.alice.sa.nonce_r == b"r" * length
 
 
 def test_short_nonce_is_invalid_syntax(hand: Hand) -> None:
@@ -93,7 +101,8 @@ def test_short_nonce_is_invalid_syntax(hand: Hand) -> None:
 def test_no_common_suite_is_no_proposal_chosen(hand: Hand) -> None:
     given, taken = hand.init(Overrides(suites=suites("3des-sha1-prfsha1-modp1024")))
     assert given.notify == Notify(NotifyType.NO_PROPOSAL_CHOSEN)
-    assert taken.outcome is Outcome.DROPPED and taken.notify == given.notify
+    assert taken.outcome is Outcome.DROPPED
+    assert taken.notify == given.notify
 
 
 def test_responder_can_answer_a_suite_that_was_not_offered(hand: Hand) -> None:
@@ -104,14 +113,17 @@ def test_responder_can_answer_a_suite_that_was_not_offered(hand: Hand) -> None:
 def test_wrong_key_fails_authentication_at_the_responder(hand: Hand) -> None:
     hand.init()
     given, taken = hand.exchange(AUTH, ours=Overrides(credential=SharedKey(b"another")))
-    assert given.outcome is Outcome.FATAL and hand.response == [Notify(NotifyType.AUTHENTICATION_FAILED)]
-    assert taken.outcome is Outcome.FATAL and taken.due is None
+    assert given.outcome is Outcome.FATAL
+    assert hand.response == [Notify(NotifyType.AUTHENTICATION_FAILED)]
+    assert taken.outcome is Outcome.FATAL
+    assert taken.due is None
 
 
 def test_wrong_key_of_the_responder_is_told_in_a_message_of_its_own(hand: Hand) -> None:
     hand.init()
     given, taken = hand.exchange(AUTH, theirs=Overrides(credential=SharedKey(b"another")))
-    assert given.ok and taken.outcome is Outcome.FATAL
+    assert given.ok
+    assert taken.outcome is Outcome.FATAL
     assert taken.due == Notify(NotifyType.AUTHENTICATION_FAILED)
 
 
@@ -134,13 +146,16 @@ def test_selectors_are_narrowed_to_the_common_part(hand: Hand) -> None:
     hand.init()
     wide = [TrafficSelector.of("198.51.0.0/16"), TrafficSelector.of("2001:db8::/32")]
     _, taken = hand.exchange(AUTH, ours=Overrides(local_ts=wide))
-    assert taken.child is not None and taken.child.local_ts == (NET_A,) and taken.child.remote_ts == (NET_B,)
+    assert taken.child is not None
+    assert taken.child.local_ts == (NET_A,)
+    assert taken.child.remote_ts == (NET_B,)
 
 
 def test_selectors_wider_than_offered_are_abandoned(hand: Hand) -> None:
     hand.init()
     _, taken = hand.exchange(AUTH, theirs=Overrides(remote_ts=[TrafficSelector.of("198.51.0.0/16")]))
-    assert taken.outcome is Outcome.CHILD_FAILED and taken.abandon is not None
+    assert taken.outcome is Outcome.CHILD_FAILED
+    assert taken.abandon is not None
     assert not hand.alice.sa.children
 
 
@@ -168,7 +183,8 @@ def test_child_rekey_retries_with_the_group_demanded() -> None:
     hand.establish()
     ctx = hand.alice.context(task=RekeyChild(next(iter(hand.alice.sa.children.values()))))
     given, taken = hand.exchange(CREATE, ctx=ctx)
-    assert given.notify.data == b"\x00\x1f" and taken.outcome is Outcome.RETRY
+    assert given.notify.data == b"\x00\x1f"
+    assert taken.outcome is Outcome.RETRY
     given, taken = hand.exchange(CREATE, ctx=ctx)
     assert_paired(given.child, taken.child)
 
@@ -188,7 +204,8 @@ def test_ike_sa_is_rekeyed_and_the_new_one_works(hand: Hand, from_bob: bool) -> 
     given, taken = hand.exchange(CREATE, RekeyIke(), from_bob=from_bob)
     assert [type(p) for p in hand.request] == [SA, Nonce, KE]
     assert given.new_sa.keys == taken.new_sa.keys is not None
-    assert taken.new_sa.is_initiator and not given.new_sa.is_initiator
+    assert taken.new_sa.is_initiator
+    assert not given.new_sa.is_initiator
     alice, bob = (given, taken) if from_bob else (taken, given)
     hand.alice.sa, hand.bob.sa = alice.new_sa, bob.new_sa
     assert hand.exchange(INFO, Liveness())[1].ok
@@ -203,14 +220,18 @@ def test_delete_of_a_child_is_answered_with_its_pair(hand: Hand) -> None:
     given, taken = hand.exchange(INFO, DeleteChildren((child,)))
     assert hand.request == [Delete(ProtocolId.ESP, [child.spi_in])]
     assert hand.response == [Delete(ProtocolId.ESP, [child.spi_out])]
-    assert given.deleted[0].spi_in == child.spi_out and taken.deleted == (child,)
-    assert not hand.alice.sa.children and not hand.bob.sa.children
+    assert given.deleted[0].spi_in == child.spi_out
+    assert taken.deleted == (child,)
+    assert not hand.alice.sa.children
+    assert not hand.bob.sa.children
 
 
 def test_delete_of_the_ike_sa_is_answered_empty(hand: Hand) -> None:
     hand.establish()
     given, taken = hand.exchange(INFO, DeleteIke())
-    assert given.deletes_ike and taken.deletes_ike and hand.response == []
+    assert given.deletes_ike
+    assert taken.deletes_ike
+    assert hand.response == []
 
 
 @pytest.mark.parametrize(
