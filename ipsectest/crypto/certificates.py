@@ -6,6 +6,7 @@ Times are aware datetimes given by the caller.
 
 import hashlib
 import ipaddress
+import warnings
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -34,6 +35,15 @@ _KNOWN_CRITICAL = frozenset(
 )
 
 
+_UNREADABLE = (
+    TypeError,
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for octets that are no certificate, or one it does not know."""
 _Value = TypeVar("_Value", bound=x509.ExtensionType)
 
 
@@ -47,7 +57,7 @@ def load_certificates(data: bytes) -> list[Certificate]:
         if b"-----BEGIN" in data:
             return x509.load_pem_x509_certificates(data)
         return [x509.load_der_x509_certificate(data)]
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise InputError(f"no X.509 certificate: {error}") from error
 
 
@@ -66,11 +76,15 @@ def load_private_key(data: bytes, password: bytes | None = None) -> PrivateKey:
 def parse_certificate(data: bytes) -> Certificate:
     """The DER certificate of a CERT payload with encoding 4; CertificateError for other octets."""
     try:
-        certificate = x509.load_der_x509_certificate(data)
-        # The library parses lazily: what IKE looks at is asked for here, so that it fails here.
-        _ = certificate.extensions, certificate.not_valid_after_utc, certificate.subject, certificate.issuer
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
-        raise CertificateError(f"malformed certificate: {error}") from error
+        with warnings.catch_warnings():
+            # Such as a serial number of zero: odd, but readable, and not for our user to mend.
+            warnings.simplefilter("ignore")
+            certificate = x509.load_der_x509_certificate(data)
+            # The library parses lazily: what IKE looks at is asked for here, so that it fails here.
+            _ = certificate.extensions, certificate.not_valid_after_utc, certificate.subject, certificate.issuer
+            certificate.public_key()
+    except _UNREADABLE as error:
+        raise CertificateError(f"malformed or unknown certificate: {error}") from error
     return certificate
 
 

@@ -155,6 +155,18 @@ def test_malformed_or_unusual_algorithm_identifiers_are_value_errors(blob: str) 
         SignatureScheme.parse(bytes.fromhex(blob))
 
 
+def test_unknown_hashes_and_masks_in_pss_are_value_errors() -> None:
+    right = SignatureScheme("pss", 2, 32).encode()
+    for old, new in (("608648016503040201", "608648016503040209"), ("2a864886f70d010108", "2a864886f70d010107")):
+        with pytest.raises(ValueError, match="unknown"):
+            SignatureScheme.parse(right.replace(bytes.fromhex(old), bytes.fromhex(new)))
+    mixed = right.replace(bytes.fromhex("608648016503040201"), bytes.fromhex("608648016503040203"), 1)
+    with pytest.raises(ValueError, match="unusual"):
+        SignatureScheme.parse(mixed)
+    with pytest.raises(ValueError, match="empty"):
+        signature.scheme_of(b"")
+
+
 @given(st.binary(max_size=200))
 def test_hostile_auth_data_never_verifies_and_never_raises(data: bytes) -> None:
     key = Ed448PrivateKey.from_private_bytes(bytes(57)).public_key()
