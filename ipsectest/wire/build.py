@@ -105,10 +105,13 @@ def build_transform(transform: Transform, last: int) -> bytes:
     """Encode a transform; ``last`` is used where its own last-substructure value is None."""
     if transform.last_substructure is not None:
         last = transform.last_substructure
-    attributes = b"".join(map(build_attribute, transform.attributes)) + transform.trailing
-    length = 8 + len(attributes) if transform.length is None else transform.length
-    fixed = _TRANSFORM(last, transform.reserved, length, transform.type, transform.reserved2, transform.id)
-    return fixed + attributes
+    attributes = transform.trailing
+    if transform.attributes:
+        attributes = b"".join(map(build_attribute, transform.attributes)) + attributes
+    length = transform.length
+    if length is None:
+        length = 8 + len(attributes)
+    return _TRANSFORM(last, transform.reserved, length, transform.type, transform.reserved2, transform.id) + attributes
 
 
 def build_attribute(attribute: Attribute) -> bytes:
@@ -121,11 +124,8 @@ def build_attribute(attribute: Attribute) -> bytes:
 
 def build_proposal(proposal: Proposal, last: int) -> bytes:
     """Encode a proposal; ``last`` is used where its own last-substructure value is None."""
-    final = len(proposal.transforms) - 1
-    parts = [
-        build_transform(transform, 0 if place == final else MORE_TRANSFORMS)
-        for place, transform in enumerate(proposal.transforms)
-    ]
+    parts = [build_transform(transform, MORE_TRANSFORMS) for transform in proposal.transforms[:-1]]
+    parts += [build_transform(transform, 0) for transform in proposal.transforms[-1:]]
     body = b"".join((proposal.spi, *parts, proposal.trailing))
     fixed = _PROPOSAL(
         last if proposal.last_substructure is None else proposal.last_substructure,

@@ -11,10 +11,12 @@ MORE_TRANSFORMS = 3
 """Last Substruc of a transform that another follows (RFC 7296 section 3.3.2)."""
 _PROPOSAL = Struct("!BBHBBBB").unpack_from
 _TRANSFORM = Struct("!IBBH").unpack_from
+_PLAIN_RUN = Struct("!IBBH").iter_unpack
+_KEYED_RUN = Struct("!IBBHHH").iter_unpack
 _FOLLOWED = MORE_TRANSFORMS << 8
 _PLAIN = _FOLLOWED << 16 | 8
 _KEYED = _FOLLOWED << 16 | 12
-_new = object.__new__
+_FINAL = 8
 _HH = Struct("!HH").unpack_from
 
 
@@ -74,41 +76,67 @@ def _check_order(proposals: list[Proposal], marks: list[tuple[int, int]], anomal
 def read_transforms(data: bytes, position: int, end: int, anomalies: list[Anomaly]) -> tuple[list[Transform], int]:
     """The transforms between two octets, and where they end.
 
-    The two shapes that fill real proposals, without attribute and with a key length, are
-    recognised by their first four octets at once; whatever else comes goes to ``_read_odd``.
+    Real proposals are runs of two shapes, without attribute and with a key length: those are
+    recognised by their first four octets at once. Whatever else comes goes to ``_read_odd``.
     """
     transforms: list[Transform] = []
-    append = transforms.append
     odd: list[tuple[Transform, int, int]] = []
     limit = end - 8
     while position <= limit:
         head, kind, reserved2, number = _TRANSFORM(data, position)
         if head == _PLAIN and not reserved2:
-            attributes = []
-            position += 8
+            position = _read_plain_run(data, position, end, transforms)
         elif head == _KEYED and not reserved2 and position < limit - 3 and data[position + 8] > 0x7F:
-            attribute_type, value = _HH(data, position + 8)
-            attributes = [Attribute(attribute_type & 0x7FFF, value)]
-            position += 12
+            position = _read_keyed_run(data, position, end, transforms)
+        elif head == _FINAL and not reserved2 and position == limit and not odd:
+            transforms.append(Transform(kind, number, []))
+            return transforms, end
         elif head & 0xFFFF < 8:
             _too_small("transform", head & 0xFFFF, position, anomalies)
             break
         else:
             transform, stop = _read_odd(data, position, end, anomalies)
             odd.append((transform, head >> 16, position))
-            append(transform)
+            transforms.append(transform)
             position = stop
-            continue
-        # Setting the slots costs two thirds of calling __init__, and proposals are the bulk of what is parsed.
-        transform = _new(Transform)
-        transform.type, transform.id, transform.attributes = kind, number, attributes
+    if transforms:
+        _check_marks(transforms[-1], position, odd, anomalies)
+    return transforms, position
+
+
+def _read_plain_run(data: bytes, position: int, end: int, transforms: list[Transform]) -> int:
+    """Append transforms without attributes until another shape comes, and say where that is.
+
+    Setting the slots costs two thirds of calling __init__, and these are the bulk of what is parsed.
+    """
+    before = len(transforms)
+    append = transforms.append
+    new = object.__new__
+    for head, kind, reserved2, number in _PLAIN_RUN(memoryview(data)[position : end - (end - position) % 8]):
+        if head != _PLAIN or reserved2:
+            break
+        transform = new(Transform)
+        transform.type = kind
+        transform.id = number
+        transform.attributes = []
         transform.last_substructure = transform.length = None
         transform.reserved = transform.reserved2 = 0
         transform.trailing = b""
         append(transform)
-    if transforms:
-        _check_marks(transforms[-1], position, odd, anomalies)
-    return transforms, position
+    return position + 8 * (len(transforms) - before)
+
+
+def _read_keyed_run(data: bytes, position: int, end: int, transforms: list[Transform]) -> int:
+    """Append transforms with one attribute in TV format until another shape comes, and say where that is."""
+    before = len(transforms)
+    append = transforms.append
+    for head, kind, reserved2, number, attribute, value in _KEYED_RUN(
+        memoryview(data)[position : end - (end - position) % 12]
+    ):
+        if head != _KEYED or reserved2 or attribute < 0x8000:
+            break
+        append(Transform(kind, number, [Attribute(attribute & 0x7FFF, value)]))
+    return position + 12 * (len(transforms) - before)
 
 
 def _read_odd(data: bytes, position: int, end: int, anomalies: list[Anomaly]) -> tuple[Transform, int]:
