@@ -36,7 +36,8 @@ class BoundCipher(ABC):
         """Plaintext of octets from the wire; IntegrityError whenever they cannot be genuine."""
 
 
-@dataclass(frozen=True, slots=True)
+# One object per algorithm: equality is identity, which keeps look-ups by cipher cheap.
+@dataclass(frozen=True, slots=True, eq=False)
 class Cipher:
     """Sizes of an encryption algorithm, all in octets."""
 

@@ -11,7 +11,7 @@ from ipsectest.crypto.errors import UnsupportedAlgorithmError
 from ipsectest.crypto.macs import aes_cmac, aes_gmac, aes_xcbc
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Integrity:
     """One integrity algorithm; sizes in octets."""
 

@@ -34,6 +34,7 @@ _HASH_OIDS = {
     HashAlgorithm.SHA2_384: bytes.fromhex("608648016503040202"),
     HashAlgorithm.SHA2_512: bytes.fromhex("608648016503040203"),
 }
+_NULL = der.encode(der.NULL)
 _PSS_OID = bytes.fromhex("2a864886f70d01010a")
 _MGF1_OID = bytes.fromhex("2a864886f70d010108")
 _SIGNATURE_OIDS: dict[bytes, tuple[str, int]] = {
@@ -73,17 +74,16 @@ class SignatureScheme:
             return der.encode(der.SEQUENCE, der.encode(der.OID, _PSS_OID), self._pss_parameters())
         for oid, known in _SIGNATURE_OIDS.items():
             if known == (self.kind, self.hash_id):
-                null = der.encode(der.NULL) if self.kind == "rsa" else b""
-                return der.encode(der.SEQUENCE, der.encode(der.OID, oid), null)
+                return der.encode(der.SEQUENCE, der.encode(der.OID, oid), _NULL if self.kind == "rsa" else b"")
         raise UnsupportedAlgorithmError(f"{self.kind} signature with {name_of(HashAlgorithm, self.hash_id)}")
 
     def _pss_parameters(self) -> bytes:
         if self == _PSS_DEFAULT:
             return der.encode(der.SEQUENCE)
         oid = der.encode(der.OID, _HASH_OIDS[HashAlgorithm(self.hash_id)])
-        digest = der.encode(der.SEQUENCE, oid, der.encode(der.NULL))
+        digest = der.encode(der.SEQUENCE, oid, _NULL)
         mgf = der.encode(der.SEQUENCE, der.encode(der.OID, _MGF1_OID), digest)
-        salt = der.encode(der.INTEGER, self.salt_length.to_bytes(self.salt_length.bit_length() // 8 + 1, "big"))
+        salt = _integer(self.salt_length)
         return der.encode(der.SEQUENCE, der.encode(0xA0, digest), der.encode(0xA1, mgf), der.encode(0xA2, salt))
 
     @classmethod
@@ -97,7 +97,7 @@ class SignatureScheme:
             if parameters is None or parameters.tag != der.SEQUENCE:
                 raise ValueError("RSASSA-PSS without parameters")
             return _parse_pss(parameters.content)
-        if oid not in _SIGNATURE_OIDS or (parameters and parameters.tag != der.NULL):
+        if oid not in _SIGNATURE_OIDS or (parameters and parameters.encoding != _NULL):
             raise ValueError("unknown signature algorithm")
         return cls(*_SIGNATURE_OIDS[oid])
 
@@ -107,21 +107,25 @@ _PSS_DEFAULT = SignatureScheme("pss", HashAlgorithm.SHA1, 20)
 
 
 def _parse_pss(parameters: bytes) -> SignatureScheme:
+    fields = der.elements(parameters)
+    tags = [field.tag for field in fields]
+    if tags != sorted(set(tags)):
+        raise ValueError("RSASSA-PSS parameters out of order")
     hash_id, salt, mgf_hash = int(HashAlgorithm.SHA1), 20, int(HashAlgorithm.SHA1)
-    for element in der.elements(parameters):
-        if element.tag == 0xA0:
-            hash_id = _parse_hash(element.content)
-        elif element.tag == 0xA1:
-            mgf, *digest = der.contents(element.content)
-            if mgf.content != _MGF1_OID or len(digest) != 1:
+    for field in fields:
+        if field.tag == 0xA0:
+            hash_id = _parse_hash(field.content)
+        elif field.tag == 0xA1:
+            mgf, digest = der.contents(field.content)
+            if mgf.encoding != der.encode(der.OID, _MGF1_OID):
                 raise ValueError("unknown mask generation function")
-            mgf_hash = _parse_hash(digest[0].encoding)
-        elif element.tag == 0xA2:
-            (number,) = der.elements(element.content)
-            if number.tag != der.INTEGER:
-                raise ValueError("salt length is no number")
+            mgf_hash = _parse_hash(digest.encoding)
+        elif field.tag == 0xA2:
+            (number,) = der.elements(field.content)
             salt = int.from_bytes(number.content, "big")
-        elif element.encoding != b"\xa3\x03\x02\x01\x01":
+            if number.encoding != _integer(salt):
+                raise ValueError("salt length is no number")
+        elif field.encoding != b"\xa3\x03\x02\x01\x01":
             raise ValueError("unknown RSASSA-PSS parameter")
     if mgf_hash != hash_id or salt > 1024:
         raise ValueError("unusual RSASSA-PSS parameters")
@@ -129,11 +133,16 @@ def _parse_pss(parameters: bytes) -> SignatureScheme:
 
 
 def _parse_hash(data: bytes) -> int:
-    oid, *_ = der.contents(data)
+    # Parameters of a hash are NULL or absent (RFC 4055 section 2.1).
     for hash_id, known in _HASH_OIDS.items():
-        if oid.content == known:
+        oid = der.encode(der.OID, known)
+        if data in {der.encode(der.SEQUENCE, oid, _NULL), der.encode(der.SEQUENCE, oid)}:
             return hash_id
     raise ValueError("unknown hash algorithm")
+
+
+def _integer(value: int) -> bytes:
+    return der.encode(der.INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
 def scheme_for(key: PrivateKey, hash_id: int, *, pss: bool = False) -> SignatureScheme:

@@ -145,6 +145,12 @@ def test_pss_with_another_salt_length_verifies(keys: dict[str, PrivateKey]) -> N
         "301106092a864886f70d01010a3004a1023000",
         "300f06092a864886f70d01010a3002a100",
         "301306092a864886f70d01010a3006a20402020401",
+        "301506092a864886f70d01010a3008a203020120a2030201",
+        "301706092a864886f70d01010a300aa203020120a203020120",
+        "301706092a864886f70d01010a300aa303020101a203020120",
+        "301306092a864886f70d01010a3006a20402020020",
+        "301a06092a864886f70d01010a300da00b300906052b0e03021a0501",
+        "300e06092a864886f70d01010b050100",
         "308006092a864886f70d01010b0500",
         "30850000000000",
         "30820fff06",
@@ -153,6 +159,13 @@ def test_pss_with_another_salt_length_verifies(keys: dict[str, PrivateKey]) -> N
 def test_malformed_or_unusual_algorithm_identifiers_are_value_errors(blob: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the text differs with the damage
         SignatureScheme.parse(bytes.fromhex(blob))
+
+
+def test_a_pss_hash_without_null_is_understood() -> None:
+    sha256 = "300b0609608648016503040201"
+    mgf1 = "301806092a864886f70d010108" + sha256
+    blob = "303d06092a864886f70d01010a3030" + "a00d" + sha256 + "a11a" + mgf1 + "a203020120"
+    assert SignatureScheme.parse(bytes.fromhex(blob)) == SignatureScheme("pss", 2, 32)
 
 
 def test_unknown_hashes_and_masks_in_pss_are_value_errors() -> None:
