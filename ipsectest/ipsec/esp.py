@@ -40,7 +40,8 @@ class Forced:
     icv: bytes | None = None
 
 
-_NOTHING_FORCED = Forced()
+NOTHING_FORCED = Forced()
+"""The default: a correct packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Opened:
 
 
 def seal_esp(
-    sa: SecurityAssociation, payload: bytes, next_header: int, random: RandomBytes, forced: Forced = _NOTHING_FORCED
+    sa: SecurityAssociation, payload: bytes, next_header: int, random: RandomBytes, forced: Forced = NOTHING_FORCED
 ) -> bytes:
     """The ESP packet for payload: SPI to ICV.
 

@@ -5,21 +5,30 @@ from collections.abc import Iterable
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import RandomBytes
-from ipsectest.base.iana import NAT_KEEPALIVE
+from ipsectest.base.iana import NAT_KEEPALIVE, ProtocolId
 from ipsectest.ipsec.drop import Drop, DropReason
-from ipsectest.ipsec.esp import Forced, open_esp
-from ipsectest.ipsec.packets import Encapsulated, Unprotected, classify_udp, inner_of, seal_tunnelled
+from ipsectest.ipsec.esp import NOTHING_FORCED, Forced, open_esp
+from ipsectest.ipsec.packets import (
+    Encapsulated,
+    Unprotected,
+    classify_udp,
+    inner_of,
+    protect,
+    seal_tunnelled,
+    unprotect,
+)
 from ipsectest.ipsec.sa import SecurityAssociation, SequenceExhaustedError
 from ipsectest.ipsec.spd import Action, Flow, PolicyEntry, admits, lookup
-from ipsectest.wire.ip import ESP, UDP, parse_ip
-
-_NOTHING_FORCED = Forced()
+from ipsectest.wire.ip import AH, ESP, UDP, parse_ip
 
 
 def seal_datagram(
-    sa: SecurityAssociation, packet: bytes, random: RandomBytes, forced: Forced = _NOTHING_FORCED
+    sa: SecurityAssociation, packet: bytes, random: RandomBytes, forced: Forced = NOTHING_FORCED
 ) -> Datagram:
-    """A tunnelled IP packet as the datagram to send: UDP where the SA is encapsulated, else protocol 50."""
+    """A tunnelled IP packet as the datagram to send: UDP where the SA is encapsulated, else protocol 50 or 51."""
+    if sa.protocol == ProtocolId.AH:
+        packet = protect(sa, packet, random, forced)
+        return Datagram(packet, Address(sa.source), Address(sa.destination), AH)
     source_port, destination_port = sa.udp_ports or (0, 0)
     return Datagram(
         seal_tunnelled(sa, packet, random, forced),
@@ -30,7 +39,9 @@ def seal_datagram(
 
 
 def open_datagram(sa: SecurityAssociation, datagram: Datagram) -> Unprotected | Drop:
-    """The tunnelled packet in a datagram of protocol 50, or 17 with UDP-encapsulated ESP."""
+    """The tunnelled packet in a datagram of protocol 50 or 51, or 17 with UDP-encapsulated ESP."""
+    if sa.protocol == ProtocolId.AH:
+        return unprotect(sa, datagram.data) if datagram.protocol == AH else sa.drop(DropReason.NOT_IPSEC)
     reason = _not_esp(datagram)
     if reason:
         return sa.drop(reason)
@@ -90,13 +101,15 @@ class Gateway:
 
     def inbound(self, datagram: Datagram) -> Unprotected | Drop:
         """What a datagram from outside carries, or why it is not let in. Never raises."""
-        reason = _not_esp(datagram)
-        if reason:
+        if datagram.protocol == AH:
+            ip = parse_ip(datagram.data)
+            spi = ip.payload[4:8] if ip else b""
+        elif reason := _not_esp(datagram):
             return self._drop(reason)
-        sa = self._inbound.get(datagram.data[:4])  # by SPI alone (RFC 4303 section 2.1)
-        if sa is None:
-            return self._drop(DropReason.UNKNOWN_SPI, datagram.data[:4])
-        return open_datagram(sa, datagram)
+        else:
+            spi = datagram.data[:4]
+        sa = self._inbound.get(spi)  # by SPI alone (RFC 4303 section 2.1)
+        return open_datagram(sa, datagram) if sa else self._drop(DropReason.UNKNOWN_SPI, spi)
 
     def seal(self, packet: bytes, random: RandomBytes) -> Datagram | None:
         """``outbound`` for a data plane that carries protected packets only; all else is dropped and counted."""

@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ipsectest.base.clock import RandomBytes
-from ipsectest.base.iana import NAT_KEEPALIVE, NON_ESP_MARKER
+from ipsectest.base.iana import NAT_KEEPALIVE, NON_ESP_MARKER, ProtocolId
+from ipsectest.ipsec.ah import open_ah, protect_ah
 from ipsectest.ipsec.drop import Drop, DropReason
-from ipsectest.ipsec.esp import Forced, Opened, open_esp, seal_esp
+from ipsectest.ipsec.esp import NOTHING_FORCED, Forced, Opened, open_esp, seal_esp
 from ipsectest.ipsec.sa import Mode, SecurityAssociation
 from ipsectest.ipsec.spd import Flow, admits
 from ipsectest.ipsec.transport import repair_checksum, replace_payload, split
 from ipsectest.ipsec.tunnel import next_header_of, outer_packet, packed, propagate_ecn, tfc_padding, without_tfc_padding
-from ipsectest.wire.ip import ESP, IPV4_IN_IP, IPV6_IN_IP, UDP, IpPacket, build_udp, parse_ip, parse_udp
-
-_NOTHING_FORCED = Forced()
+from ipsectest.wire.ip import AH, ESP, IPV4_IN_IP, IPV6_IN_IP, UDP, IpPacket, build_udp, parse_ip, parse_udp
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +42,14 @@ def classify_udp(payload: bytes) -> Encapsulated:
     return Encapsulated.KEEPALIVE if payload == NAT_KEEPALIVE else Encapsulated.ESP
 
 
-def protect(sa: SecurityAssociation, packet: bytes, random: RandomBytes, forced: Forced = _NOTHING_FORCED) -> bytes:
+def protect(sa: SecurityAssociation, packet: bytes, random: RandomBytes, forced: Forced = NOTHING_FORCED) -> bytes:
     """The IP packet that carries ``packet`` under the SA.
 
     Tunnel mode puts a new header in front, transport mode keeps the packet's own. Raises
     SequenceExhaustedError, and ValueError for octets that are no (whole) IP packet.
     """
+    if sa.protocol == ProtocolId.AH:
+        return protect_ah(sa, packet, random, forced)
     if sa.mode is Mode.TUNNEL:
         esp = seal_tunnelled(sa, packet, random, forced)
         protocol, payload = _encapsulated(sa, esp, packed(sa.source), packed(sa.destination))
@@ -59,7 +60,7 @@ def protect(sa: SecurityAssociation, packet: bytes, random: RandomBytes, forced:
 
 
 def seal_tunnelled(
-    sa: SecurityAssociation, packet: bytes, random: RandomBytes, forced: Forced = _NOTHING_FORCED
+    sa: SecurityAssociation, packet: bytes, random: RandomBytes, forced: Forced = NOTHING_FORCED
 ) -> bytes:
     """The ESP packet alone for an inner IP packet, with TFC padding if the SA has a constant size."""
     next_header = next_header_of(packet)
@@ -71,16 +72,22 @@ def unprotect(sa: SecurityAssociation, packet: bytes) -> Unprotected | Drop:
     ip = parse_ip(packet)
     if ip is None:
         return sa.drop(DropReason.NOT_IP)
-    esp = esp_of(ip)
-    if isinstance(esp, DropReason):
-        return sa.drop(esp)
-    opened = open_esp(sa, esp)
+    opened = _open_ah(sa, ip) if sa.protocol == ProtocolId.AH else _open_esp(sa, ip)
     if isinstance(opened, Drop):
         return opened
     if sa.mode is Mode.TUNNEL:
         return inner_of(sa, opened, ip.traffic_class & 3)
     payload = repair_checksum(sa, opened.next_header, opened.payload, ip)
     return _admit(sa, replace_payload(ip, opened.next_header, payload), opened)
+
+
+def _open_ah(sa: SecurityAssociation, ip: IpPacket) -> Opened | Drop:
+    return open_ah(sa, ip) if ip.protocol == AH else sa.drop(DropReason.NOT_IPSEC)
+
+
+def _open_esp(sa: SecurityAssociation, ip: IpPacket) -> Opened | Drop:
+    esp = esp_of(ip)
+    return sa.drop(esp) if isinstance(esp, DropReason) else open_esp(sa, esp)
 
 
 def esp_of(ip: IpPacket) -> bytes | DropReason:

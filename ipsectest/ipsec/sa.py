@@ -99,6 +99,8 @@ class SecurityAssociation:
             raise ValueError("an AEAD cipher takes no integrity algorithm beside it")
         if self.authenticator and self.authenticator.iv_length and self.protocol != ProtocolId.AH:
             raise ValueError("AES-GMAC as an integrity algorithm is for AH only (RFC 4543 section 4)")
+        if self.protocol == ProtocolId.AH and (self.authenticator is None or self.udp_ports):
+            raise ValueError("AH needs an integrity algorithm and cannot be UDP-encapsulated")
         # Without integrity nothing tells a replayed number from a forged one (RFC 4303 section 3.4.3).
         self.replay = ReplayWindow(self.replay_window if self.has_integrity else 0, esn=self.esn)
 

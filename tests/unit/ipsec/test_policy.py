@@ -129,10 +129,11 @@ def test_every_drop_has_its_reason() -> None:
         (bytes(40), 17, DropReason.IKE_MESSAGE),
         (SPI + bytes(40), 17, DropReason.UNKNOWN_SPI),
         (b"x", 50, DropReason.UNKNOWN_SPI),
-        (bytes(40), 51, DropReason.NOT_IPSEC),
+        (bytes(40), 51, DropReason.UNKNOWN_SPI),
+        (bytes(40), 6, DropReason.NOT_IPSEC),
     ):
         assert ours.inbound(Datagram(data, host, host, protocol)).reason is reason
-    assert ours.drops[DropReason.UNKNOWN_SPI] == 2
+    assert ours.drops[DropReason.UNKNOWN_SPI] == 3
     assert theirs.drops == {}
 
 
