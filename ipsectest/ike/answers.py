@@ -61,7 +61,7 @@ def _note_rekey(made: ChildSa) -> None:
 
 
 def answer_rekey_ike(session: Session, incoming: Incoming) -> None:
-    """A new IKE SA; a crossing rekey of ours is decided by its response (RFC 7296 section 2.8.2)."""
+    """A new IKE SA; a crossing rekey of ours is decided by its response (2.8.2)."""
     verdict, _ = _answer(session, incoming)
     if verdict.new_sa is None or session.sa.state is State.CLOSED:
         return

@@ -24,6 +24,11 @@ def refuse_child_rekey(child: ChildSa, policy: Policy) -> Notify | None:
     return Notify(TEMPORARY_FAILURE) if closing and checked else None
 
 
+def is_creating(sa: IkeSa) -> bool:
+    """Whether the response to a request of ours may bring a Child SA that the peer knows already."""
+    return any(isinstance(task, CreateChild | RekeyChild) for task in sa.outstanding)
+
+
 def rival_of(child: ChildSa, sa: IkeSa) -> ChildSa | None:
     """The SA that the peer's crossing rekey made of the same one that ``child``, made by us, replaces."""
     for other in sa.children.values():

@@ -93,6 +93,9 @@ def _rekeyed_child(sa: IkeSa, message: Message, ctx: Context) -> ChildSa | Verdi
     if found is None:
         if not ctx.policy.checks(Check.REKEY_SPI):
             return None
+        if collisions.is_creating(sa) and ctx.policy.checks(Check.CONFLICTS):
+            # The peer may mean the Child SA whose response has not reached us yet: not now, rather than not at all.
+            return Verdict(Outcome.REFUSED, Notify(NotifyType.TEMPORARY_FAILURE), "a Child SA is on its way")
         unknown = Notify(NotifyType.CHILD_SA_NOT_FOUND, protocol=notify.protocol, spi=notify.spi)
         return Verdict(Outcome.REFUSED, unknown, "no such Child SA")
     refusal = collisions.refuse_child_rekey(found, ctx.policy)

@@ -151,7 +151,7 @@ class Endpoint:
 
     def _session_of(self, child: ChildSa) -> Session:
         for session in self._sessions.values():
-            if session.heir is None and session.sa.children.get(child.spi_in) is child:
+            if session.owns_children and session.sa.children.get(child.spi_in) is child:
                 return session
         raise LookupError("the Child SA is gone")
 

@@ -1,13 +1,15 @@
 """INFORMATIONAL (RFC 7296 sections 1.4, 1.5 and 2.4): deletes, notifies, and the empty message that asks for life."""
 
 from ipsectest.base.iana import NotifyType, ProtocolId
-from ipsectest.ike import messages
+from ipsectest.ike import collisions, messages
 from ipsectest.ike.checks import Check
 from ipsectest.ike.context import Context, Outcome, Verdict
 from ipsectest.ike.ike_auth import read_window
 from ipsectest.ike.sa import ChildSa, ChildState, IkeSa, is_ipsec
 from ipsectest.ike.tasks import DeleteChildren, DeleteIke, Inform
 from ipsectest.wire import Delete, Message, Notify, Payload
+
+MAX_DELETED_EARLY = 64
 
 
 def compose_request(sa: IkeSa, ctx: Context) -> list[Payload]:
@@ -52,6 +54,8 @@ def _read_deletes(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
             child = sa.child_by_peer_spi(delete.protocol, spi)
             if child is None and not ctx.policy.checks(Check.SPI_DIRECTION):
                 child = sa.children.get(spi)
+            if child is None and collisions.is_creating(sa) and len(sa.deleted_early) < MAX_DELETED_EARLY:
+                sa.deleted_early.add((delete.protocol, spi))
             if child is None or child in deleted:
                 continue
             # If both ends delete it at once, neither response repeats the Delete (RFC 7296 section 1.4.1).

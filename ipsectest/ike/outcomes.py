@@ -99,10 +99,18 @@ def take_create_child(session: Session, incoming: Incoming) -> None:
     else:
         _take_refusal(session, verdict, ctx, incoming)
         _abandon(session, verdict, incoming)
+    if not collisions.is_creating(session.sa):
+        session.sa.deleted_early.clear()
     session.pump(now)
 
 
 def _take_child(session: Session, made: ChildSa, ctx: Context, incoming: Incoming) -> None:
+    if (made.protocol, made.spi_out) in session.sa.deleted_early:
+        # The peer's Delete has overtaken its response.
+        session.sa.children.pop(made.spi_in, None)
+        _peer_was_first(session, made.replaces)
+        session.host.emit(ExchangeFailed(session.sa, ctx.task, "the peer has deleted it already"))
+        return
     session.installed(made)
     session.host.emit(ExchangeDone(session.sa, ctx.task))
     old = made.replaces
@@ -137,7 +145,7 @@ def _take_refusal(session: Session, verdict: Verdict, ctx: Context, incoming: In
     error = verdict.notify.notify_type if verdict.notify else 0
     if isinstance(task, RekeyIke) and sa.state is State.REKEYING:
         sa.state = State.ESTABLISHED
-        if session.rival is not None and session.rival.sa.state is State.ESTABLISHED:
+        if session.rival is not None and session.rival.sa.state is not State.CLOSED:
             session.adopt(session.rival, now)
             return
     if isinstance(task, RekeyChild) and _peer_was_first(session, task.child):
@@ -157,8 +165,10 @@ def _take_refusal(session: Session, verdict: Verdict, ctx: Context, incoming: In
         session.submit(CreateChild(child.config), now)
 
 
-def _peer_was_first(session: Session, child: ChildSa) -> bool:
-    """After a refused rekey of ours: whether the peer's own rekey has replaced the Child SA, or deleted it."""
+def _peer_was_first(session: Session, child: ChildSa | None) -> bool:
+    """After a rekey of ours that came to nothing: whether the peer's own rekey has replaced the Child SA."""
+    if child is None:
+        return False
     made = next((c for c in session.sa.children.values() if c.replaces is child and not c.is_initiator), None)
     if child.state is ChildState.REKEYING:
         child.state = ChildState.INSTALLED if made is None else ChildState.REKEYED

@@ -128,6 +128,8 @@ class IkeSa:
     """Child SAs by our inbound SPI; a rekeyed IKE SA shares the dictionary with its successor."""
     outstanding: list[object] = field(default_factory=list)
     """Tasks whose requests wait for a response: they decide conflicts (RFC 7296 section 2.25)."""
+    deleted_early: set[tuple[int, bytes]] = field(default_factory=set)
+    """Protocol and SPI of Deletes for Child SAs unknown to us while a response that may bring them is on its way."""
     successor: "IkeSa | None" = None
     """The IKE SA that replaced this one."""
     rekey_nonces: tuple[bytes, bytes] = (b"", b"")

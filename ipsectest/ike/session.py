@@ -110,6 +110,8 @@ class Session:
         """The session that the peer's crossing rekey of this IKE SA made."""
         self.heir: Session | None = None
         """The session of the IKE SA that replaced this one."""
+        self.owns_children = True
+        """Whether the Child SAs end with this IKE SA: not before a successor is sure to survive a collision."""
         self.last_error = ""
         """What an unprotected response said, for the reason when we give up."""
         self.closing_reason = ""
@@ -278,7 +280,7 @@ class Session:
         """The IKE SA is gone; its last responses can still be asked for."""
         if self.sa.state is State.CLOSED:
             return
-        if self.rival is not None and self.rival.sa.state is State.ESTABLISHED:
+        if self.rival is not None and self.rival.sa.state is not State.CLOSED:
             # The peer has rekeyed before our own rekey came through (RFC 7296 section 2.25.2).
             self.adopt(self.rival, now)
         self.sa.state = State.CLOSED
@@ -286,7 +288,7 @@ class Session:
         self.sa.outstanding.clear()
         self.queue.clear()
         self.expires = now + LINGER
-        if self.sa.successor is None:
+        if self.owns_children:
             self.remove_children(tuple(self.sa.children.values()), reason)
         self.host.emit(IkeClosed(self.sa, self.closing_reason or reason))
         self.host.retire(self)
@@ -318,24 +320,23 @@ class Session:
                 self.host.emit(PeerMoved(sa, old, sa.remote))
 
     def open_successor(self, new_sa: IkeSa) -> "Session":
-        """A session for an IKE SA that a rekey made; it takes messages at once, children come with ``adopt``."""
-        new_sa.state = State.ESTABLISHED
+        """A session for an IKE SA that a rekey made: it takes messages at once and sees the same Child SAs."""
+        new_sa.state, new_sa.children = State.ESTABLISHED, self.sa.children
         successor = Session(self.host, new_sa)
-        successor.last_heard = self.last_heard
+        successor.last_heard, successor.owns_children = self.last_heard, False
         self.host.register(successor)
         self.host.emit(IkeEstablished(new_sa, rekeyed_from=self.sa))
         return successor
 
     def adopt(self, successor: "Session", now: Instant) -> None:
-        """The successor takes over Child SAs and tasks; both IKE SAs see the same children from here on."""
-        old, new = self.sa, successor.sa
-        old.children.update(new.children)
-        new.children = old.children
-        old.successor, self.heir, self.rival = new, successor, None
-        old.state = State.REKEYED
-        successor.queue.extend(self.queue)
+        """The successor, or the one that has replaced it already, takes over Child SAs and tasks."""
+        self.sa.successor, self.heir, self.rival = successor.sa, successor, None
+        self.sa.state = State.REKEYED
+        newest = self.newest()
+        newest.owns_children, self.owns_children = self.owns_children, False
+        newest.queue.extend(self.queue)
         self.queue.clear()
-        successor.pump(now)
+        newest.pump(now)
 
     def newest(self) -> "Session":
         """The session at the end of the line of rekeyed IKE SAs."""
