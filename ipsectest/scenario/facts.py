@@ -200,8 +200,8 @@ def both_ends(case: Case, place: Environment) -> Ends:
     own_auth = _get(tester, "auth", auth)
     default_secret = f"secret of case {place.slot}".encode()
     secret: bytes = _get(peer, "psk", default_secret)
-    peer_id = _named(_get(peer, "id", ""), place.peer, f"peer-{place.slot}.example.org")
-    own_id = _named(_get(tester, "id", ""), place.tester, f"tester-{place.slot}.example.org")
+    peer_id = _named(_get(peer, "id", ""), place.peer, _host(auth, place, "peer"))
+    own_id = _named(_get(tester, "id", ""), place.tester, _host(own_auth, place, "tester"))
     uses_secret = Authentication.PSK in {auth, own_auth}
     ts: tuple[SelectorWords, ...] = _get(peer, "ts", (SelectorWords("theirs"),))
     ts_tester: tuple[SelectorWords, ...] = _get(peer, "ts_tester", (SelectorWords("ours"),))
@@ -243,6 +243,13 @@ _PASSED_ON = PEER_KEYS.keys() - {"ike", "esp", "auth", "id", "psk", "ts", "ts_te
 
 def _get(facts: Facts, key: str, default: T) -> T:
     return facts.get(key, default)  # type: ignore[return-value]
+
+
+def _host(auth: Authentication, place: Environment, side: str) -> str:
+    """The default identity: the name in the certificate, or a name of the case."""
+    if place.pki is not None and auth in place.pki.mine:
+        return place.pki.host if side == "tester" else place.pki.peer_host
+    return f"{side}-{place.slot}.example.org"
 
 
 def _named(text: str, address: Address, default: str) -> Identity:

@@ -207,8 +207,8 @@ class Certificates:
     """Chain and key for rsa, ecdsa and ed25519."""
     anchors: tuple[bytes, ...]
     """Root certificates in DER that both ends trust."""
-    at: datetime | None = None
-    """Instant at which certificates are checked; None: no check of validity."""
+    at: datetime
+    """Aware instant at which certificates are checked."""
 
 
 @dataclass(frozen=True, slots=True)

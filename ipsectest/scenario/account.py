@@ -1,0 +1,135 @@
+"""What a running case has come to so far: ladder, checks, verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ipsectest.base.clock import Instant
+from ipsectest.scenario.model import Tag
+from ipsectest.scenario.requirements import Requirement
+from ipsectest.scenario.results import CaseResult, Check, Reason, Rung, Verdict
+from ipsectest.scenario.steps import AskStep, AwaitAllStep, AwaitStep, Step
+from ipsectest.wire import Message, describe
+
+_WEIGHT = (Verdict.PASS, Verdict.NONSTRICT, Verdict.FAIL)
+
+
+@dataclass(slots=True)
+class _Event:
+    """A rung whose message is described only for the result."""
+
+    at: Instant
+    direction: str
+    text: str
+    line: int = 0
+    met: bool | None = None
+    requirement: str = ""
+    octets: int = 0
+    message: Message | None = None
+
+
+@dataclass(slots=True)
+class Account:
+    """Collects; ``judge_line`` says whether the case goes on."""
+
+    catalogue: Mapping[str, Requirement]
+    started: Instant
+    events: list[_Event] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    verdict: Verdict = Verdict.PASS
+    reason: Reason | None = None
+    some_unmet: bool = False
+
+    def event(
+        self,
+        at: Instant,
+        direction: str,
+        text: str,
+        *,
+        line: int = 0,
+        met: bool | None = None,
+        tag: Tag | None = None,
+        octets: int = 0,
+        message: Message | None = None,
+    ) -> None:
+        """Add a rung to the ladder."""
+        requirement = ", ".join(tag.requirements) if tag else ""
+        self.events.append(_Event(at, direction, text, line, met, requirement, octets, message))
+
+    def judge_line(self, tag: Tag | None, line: int, text: str, actual: str) -> bool:
+        """Enter a line that was met (``actual`` empty) or not; whether the script can go on."""
+        if tag is not None:
+            for name in tag.requirements:
+                self.checks.append(Check(name, tag.level, line, not actual, text, actual))
+        if not actual:
+            return True
+        if tag is None:
+            if not self.some_unmet:
+                self.verdict = Verdict.INCONCLUSIVE
+                self.reason = Reason(line, text, actual, "the precondition was not reached")
+            else:
+                self.notes.append(f"line {line}: {text}: {actual}; the case ends here")
+            return False
+        self.some_unmet = True
+        return self._unmet(tag, line, text, actual)
+
+    def _unmet(self, tag: Tag, line: int, text: str, actual: str) -> bool:
+        contested = {n: self.catalogue[n].contested for n in tag.requirements if n in self.catalogue}
+        verdict = tag.level.verdict_if_unmet
+        if contested and all(contested.values()) and len(contested) == len(tag.requirements):
+            for name, why in contested.items():
+                self.notes.append(f"{name} is contested ({why}), so this is a note: {actual}")
+            verdict = Verdict.PASS
+        elif verdict is Verdict.PASS:
+            self.notes.append(f"[{tag.level} {', '.join(tag.requirements)}] {text}: {actual}")
+        if _WEIGHT.index(verdict) > _WEIGHT.index(self.verdict):
+            self.verdict = verdict
+            self.reason = Reason(line, text, actual, self._requirement_text(tag))
+        return verdict is not Verdict.FAIL
+
+    def _requirement_text(self, tag: Tag) -> str:
+        texts = [self.catalogue[n].text for n in tag.requirements if n in self.catalogue]
+        return texts[0] if texts else ""
+
+    def give_up(self, verdict: Verdict, line: int, text: str, actual: str, why: str) -> None:
+        """The case cannot go on for a reason outside its lines; a conviction stays."""
+        if self.verdict is Verdict.FAIL:
+            return
+        if self.some_unmet and verdict is Verdict.INCONCLUSIVE:
+            self.notes.append(f"line {line}: {why}: {actual}")
+            return
+        self.verdict = verdict
+        self.reason = Reason(line, text, actual, why)
+
+    def result(self, steps: list[Step], finished: Instant, keys: Mapping[str, str], verdict: Verdict | None = None) -> CaseResult:
+        """The outcome; tagged lines that were never reached become checks without an answer."""
+        judged = {(check.requirement, check.line, check.level) for check in self.checks}
+        checks = list(self.checks)
+        for tag, line, text in _tagged(steps):
+            checks += [Check(n, tag.level, line, None, text) for n in tag.requirements if (n, line, tag.level) not in judged]
+        checks.sort(key=lambda check: check.line)
+        rungs = [
+            Rung(e.at, e.direction, e.text, e.line, e.met, e.requirement, e.octets, _details(e.message)) for e in self.events
+        ]
+        return CaseResult(
+            verdict or self.verdict, tuple(checks), self.reason, tuple(rungs), tuple(self.notes), self.started, finished, keys
+        )
+
+
+def _details(message: Message | None) -> tuple[tuple[int, str], ...]:
+    return tuple((line.depth, line.text) for line in describe(message)) if message is not None else ()
+
+
+def _tagged(steps: list[Step]) -> list[tuple[Tag, int, str]]:
+    found: list[tuple[Tag, int, str]] = []
+    for step in steps:
+        if isinstance(step, AskStep) and step.verb.tag:
+            found.append((step.verb.tag, step.line, step.text))
+        awaits = (step,) if isinstance(step, AwaitStep) else step.awaits if isinstance(step, AwaitAllStep) else ()
+        for one in awaits:
+            if one.tag:
+                found.append((one.tag, one.line, one.text))
+            found += [(c.tag, c.spot.line, c.text) for c in one.conditions if c.tag]
+    return found
+
+

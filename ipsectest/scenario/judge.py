@@ -1,0 +1,177 @@
+"""Arrivals against expected lines: is it meant, and does it fit?"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ipsectest.base.iana import ExchangeType
+from ipsectest.ike.events import DropReason
+from ipsectest.ike.protect import Unsealed, unseal
+from ipsectest.ipsec.drop import Drop
+from ipsectest.scenario.association import Arrival, Carried
+from ipsectest.scenario.composer import shown
+from ipsectest.scenario.match import Matcher
+from ipsectest.scenario.model import Condition, DataPattern, MessagePattern, Modifiers, OctetsPattern, SamePattern, Silence
+from ipsectest.scenario.octets import is_protected
+from ipsectest.scenario.session import Session, nat_hash
+from ipsectest.scenario.steps import Option
+from ipsectest.scenario.traffic import Received
+from ipsectest.wire import SK, SKF, Message, Notify
+
+
+class Fit(Enum):
+    """How an arrival relates to one way of meeting a line."""
+
+    OTHER = "other"
+    """Not what this line speaks of."""
+    DIFFERS = "differs"
+    """It is what the line speaks of, but not as written."""
+    FITS = "fits"
+
+
+@dataclass(slots=True)
+class Judge:
+    """Looks at arrivals with the eyes of a session."""
+
+    session: Session
+
+    def decode(self, arrival: Arrival) -> None:
+        """Find the IKE SA and open the message, as far as the keys are there yet."""
+        if arrival.carried is Carried.ESP and arrival.received is None:
+            arrival.received = self.session.traffic.open(arrival.raw)
+        message = arrival.message
+        if message is None or arrival.protected:
+            return
+        association = arrival.association = self.session.association_for(message)
+        if association is None:
+            return
+        if message.is_response:
+            arrival.exchange = association.ours(message.message_id)
+        if any(isinstance(p, SK | SKF) for p in message.payloads):
+            opened = unseal(association.sa, message)
+            if isinstance(opened, Unsealed):
+                arrival.message, arrival.protected, arrival.trouble = opened.message, True, ""
+            elif opened.reason is not DropReason.NO_KEYS:
+                arrival.trouble = f"it cannot be opened ({opened.reason.value})"
+
+    def judge(self, arrival: Arrival, option: Option) -> tuple[Fit, str]:
+        """Whether an arrival meets an option, and if it does not, why."""
+        what = option.what
+        match what:
+            case SamePattern(label):
+                return (Fit.FITS, "") if self._repeats(arrival, label) else (Fit.OTHER, "")
+            case OctetsPattern(data):
+                return (Fit.FITS, "") if arrival.datagram.data == data else (Fit.OTHER, "")
+            case DataPattern():
+                return self._data(arrival, what)
+            case Silence():
+                return self._silence(arrival, what, option)
+            case MessagePattern():
+                return self._message(arrival, what, option)
+        return Fit.OTHER, ""
+
+    def _repeats(self, arrival: Arrival, label: str) -> bool:
+        labelled = self.session.labels.get(label)
+        return arrival.again and labelled is not None and any(d.data == arrival.datagram.data for d in labelled.datagrams)
+
+    def _data(self, arrival: Arrival, pattern: DataPattern) -> tuple[Fit, str]:
+        received = arrival.received
+        if not isinstance(received, Received):
+            return Fit.OTHER, ""
+        why = self.session.traffic.differs(received, pattern, self.session.values(by_us=False))
+        return (Fit.DIFFERS, why) if why else (Fit.FITS, "")
+
+    def _silence(self, arrival: Arrival, silence: Silence, option: Option) -> tuple[Fit, str]:
+        """FITS means here: this breaks the silence."""
+        if silence.but is None:
+            broken = not arrival.again and arrival.carried is not Carried.KEEPALIVE and not is_liveness(arrival)
+            return (Fit.FITS, "") if broken else (Fit.OTHER, "")
+        if arrival.again:
+            return Fit.OTHER, ""
+        forbidden = Option(silence.but, option.modifiers, option.sa, option.response, option.answers, option.text)
+        fit, why = self._message(arrival, silence.but, forbidden)
+        return (Fit.FITS, "") if fit is Fit.FITS else (Fit.OTHER, why)
+
+    def _message(self, arrival: Arrival, pattern: MessagePattern, option: Option) -> tuple[Fit, str]:
+        message = arrival.message
+        if message is None or arrival.again or not self._is_meant(arrival, message, pattern, option):
+            return Fit.OTHER, ""
+        if arrival.trouble:
+            return Fit.DIFFERS, arrival.trouble
+        if is_protected(pattern.exchange) and arrival.protected == option.modifiers.unencrypted:
+            return Fit.DIFFERS, "it is protected" if arrival.protected else "it is not protected"
+        why = self._matcher(arrival, message, option).message(pattern, message, ordered=option.modifiers.ordered)
+        why = why or ports_differ(arrival, option.modifiers)
+        return (Fit.DIFFERS, why) if why else (Fit.FITS, "")
+
+    def _is_meant(self, arrival: Arrival, message: Message, pattern: MessagePattern, option: Option) -> bool:
+        """Whether the line speaks of this message at all."""
+        if message.is_response != option.response:
+            return False
+        if option.response:
+            if option.answers:
+                return arrival.exchange is not None and arrival.exchange.key == option.answers
+            return message.exchange_type == pattern.exchange
+        if message.exchange_type != pattern.exchange:
+            return False
+        if pattern.exchange == ExchangeType.IKE_SA_INIT:
+            return True
+        return arrival.association is not None and arrival.association.name == option.sa
+
+    def _matcher(self, arrival: Arrival, message: Message, option: Option) -> Matcher:
+        session, datagram = self.session, arrival.datagram
+
+        def fitting(notify: Notify) -> bytes:
+            return nat_hash(message, notify, datagram.source, datagram.destination)
+
+        expected = arrival.exchange.message_id if arrival.exchange else 0
+        return Matcher(
+            session.values(by_us=False), session.identity, session.selector, fitting, expected, option.response
+        )
+
+    def condition(self, arrival: Arrival, condition: Condition, option: Option) -> str:
+        """An ``and`` line against the message that met the line above: "" or what does not fit."""
+        if condition.data is not None:
+            fit, why = self._data(arrival, condition.data)
+            return "" if fit is Fit.FITS else why or "it is no ESP packet"
+        message = arrival.message
+        if message is None:
+            return "it is no IKE message"
+        matcher = self._matcher(arrival, message, option)
+        pattern = MessagePattern(message.exchange_type, condition.items, ellipsis=True, header=condition.header)
+        why = matcher.message(pattern, message, ordered=condition.modifiers.ordered)
+        return why or ports_differ(arrival, condition.modifiers)
+
+
+def is_liveness(arrival: Arrival) -> bool:
+    """Whether a message is an empty INFORMATIONAL request of the peer."""
+    message = arrival.message
+    if message is None or message.exchange_type != ExchangeType.INFORMATIONAL or message.is_response:
+        return False
+    return arrival.protected and not message.payloads
+
+
+def ports_differ(arrival: Arrival, modifiers: Modifiers) -> str:
+    """``from 500``, ``to 4500``: where the datagram has to come from and go to."""
+    source, destination = arrival.datagram.source, arrival.datagram.destination
+    for wanted, actual, word in ((modifiers.source, source, "from"), (modifiers.destination, destination, "to")):
+        if wanted in {"500", "4500"} and actual.port != int(wanted):
+            return f"{word} port {actual.port}"
+        if wanted == "other" and actual.port in {500, 4500}:
+            return f"{word} port {actual.port}"
+    return ""
+
+
+def text_of(arrival: Arrival) -> str:
+    """An arrival in the words of the notation."""
+    if isinstance(arrival.received, Received):
+        return arrival.received.text
+    if isinstance(arrival.received, Drop):
+        return f"ESP ({arrival.received.reason.value})"
+    if arrival.carried is Carried.KEEPALIVE:
+        return "keepalive"
+    if arrival.message is None:
+        return f"ESP with an unknown SPI ({len(arrival.raw)} octets)"
+    return shown(arrival.message)
+
+
+
