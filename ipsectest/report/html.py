@@ -101,14 +101,16 @@ def _index_context(record: RunRecord, views: list[CaseView]) -> dict[str, Any]:
     peers = []
     for name in names:
         totals = count(v.case for v in views if v.case.peer == name)
-        entry = {"name": name, "counts": totals, "passed": totals[Verdict.PASS], "total": sum(totals.values())}
+        version = record.peers[name].version if name in record.peers else ""
+        entry = {"name": name, "version": version, "counts": totals}
+        entry |= {"passed": totals[Verdict.PASS], "total": sum(totals.values())}
         peers.append(entry)
     matrix = {
         family: {name: [v for v in members if v.case.peer == name] for name in names}
         for family, members in _grouped(views, lambda v: v.case.family)
     }
     outcomes = [view.case.outcome for view in views]
-    order = sorted(record.coverage, key=lambda s: (int(s.rfc), [int(n) for n in s.section.split(".") if n.isdigit()]))
+    order = sorted(record.coverage, key=lambda s: (s.rfc.zfill(6), [n.zfill(4) for n in s.section.split(".")]))
     return {
         "peers": peers,
         "matrix": matrix,
