@@ -1,5 +1,6 @@
 """Two network namespaces joined by a veth pair, for tests of net; unique names, removed at the end."""
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ def require_lab(*programs: str) -> None:
     for program in programs:
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed")
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        pytest.skip("/dev/net/tun cannot be opened")
     probe = f"ipsectest-probe-{secrets.token_hex(3)}"
     try:
         netns.create(probe)
