@@ -1,253 +1,296 @@
-"""Our own endpoint in the peer's place: in memory, without sockets, healthy or with named impairments.
+"""Our own endpoint as a peer: in memory, sans-IO, healthy or with named faults.
 
-It is one case's peer: `configure` makes a new endpoint. Who carries the datagrams also carries time; verbs
-happen at the last instant the peer was told of.
+It is what every scenario is proven against: all cases pass when it is healthy, and each case fails under the
+impairments it names.
 """
 
-import heapq
-from collections.abc import Callable, Iterable
-from functools import partial
-from ipaddress import ip_address
+from collections import deque
+from collections.abc import Iterable
 
-from ipsectest import __version__
+import ipsectest
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant, RandomBytes
 from ipsectest.base.errors import PeerError, UnsupportedError
-from ipsectest.base.iana import NAT_KEEPALIVE
 from ipsectest.ike.endpoint import Endpoint
-from ipsectest.ike.events import ChildInstalled, ChildRemoved, Dropped, Event, IkeEstablished
+from ipsectest.ike.events import (
+    ChildInstalled,
+    ChildRekeyed,
+    ChildRemoved,
+    Dropped,
+    Event,
+    IkeClosed,
+    IkeEstablished,
+    PeerMoved,
+)
+from ipsectest.ike.impair import impaired
+from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import ChildSa, IkeSa
 from ipsectest.ike.states import State
 from ipsectest.ipsec.drop import DropReason
-from ipsectest.ipsec.gateway import Gateway
-from ipsectest.ipsec.inner import Echo, build_echo, parse_echo, reply_to
-from ipsectest.ipsec.packets import Unprotected
-from ipsectest.ipsec.sa import SecurityAssociation
-from ipsectest.net.data_plane import carries_esp
-from ipsectest.peers.builtin_esp import DATA_IMPAIRMENTS, associations
-from ipsectest.peers.builtin_settings import endpoint_config
+from ipsectest.ipsec.impair import IMPAIRMENTS as ESP_IMPAIRMENTS
+from ipsectest.peers.builtin_settings import Encapsulating, child, endpoint_config
+from ipsectest.peers.builtin_tunnels import Tunnels, carries_esp
 from ipsectest.scenario.ports import Certificates, Counter, PeerRequest, PeerSettings, Verb
 
-_LOG_LINES = 2_000
-Due = tuple[Instant, int, Callable[[Instant], None]]
+_WINDOW = 64
+_REPLAYED = (DropReason.REPLAYED, DropReason.LEFT_OF_WINDOW)
+_UP = (State.ESTABLISHED, State.REKEYING)
+_HALF_OPEN = (State.INIT_SENT, State.AUTH_SENT, State.INIT_ANSWERED)
 
 
 class Builtin:
-    """A `scenario.ports.Peer` that is also given its datagrams and its time."""
+    """A peer without sockets and clock: datagrams and time are carried to it.
+
+    ``impairments`` are names of ``ike.impair`` or ``ipsec.impair``; UsageError for another one.
+    """
 
     name = "builtin"
-    version = __version__
 
     def __init__(
         self, random: RandomBytes, impairments: Iterable[str] = (), certificates: Certificates | None = None
     ) -> None:
-        """``impairments`` are names of ``ike.impair.IMPAIRMENTS`` or `DATA_IMPAIRMENTS`; UsageError for others."""
-        names = set(impairments)
+        self.version = ipsectest.__version__
         self._random = random
-        self._data_impairments = names & DATA_IMPAIRMENTS
-        self._ike_impairments = names - DATA_IMPAIRMENTS
+        self._impairments = frozenset(impairments)
+        impaired(Policy(), _of_ike(self._impairments))  # an unknown name is told now
         self._certificates = certificates
-        self._now: Instant = 0.0
-        self._endpoint: Endpoint | None = None
-        self._gateway = Gateway()
-        self._due: list[Due] = []
-        self._out: list[Datagram] = []
-        self._log: list[str] = []
-        self._count = 0
+        self._nodes: dict[str, _Node] = {}
 
-    # scenario.ports.Peer
-
-    def configure(self, settings: PeerSettings) -> None:
-        """Start over as the peer of this case; UnsupportedError names what our endpoint lacks."""
-        config = endpoint_config(settings, self._certificates)
-        self._settings = settings
-        self._connection = config.connections[0]
-        self._endpoint = Endpoint(config, self._random, impairments=self._ike_impairments)
-        self._gateway = Gateway()
-        self._pairs: dict[bytes, tuple[SecurityAssociation, SecurityAssociation]] = {}
-        self._due.clear()
-        self._log.clear()
-
-    def perform(self, request: PeerRequest) -> int | None:
-        """Carry out a verb; every one there is."""
-        endpoint, now = self._running(), self._now
-        match request.verb:
-            case Verb.INITIATE:
-                endpoint.initiate(self._connection, now)
-            case Verb.CREATE:
-                endpoint.create_child(self._ike_sa(request), self._connection.children[0], now)
-            case Verb.REKEY_IKE:
-                endpoint.rekey_ike(self._ike_sa(request), now)
-            case Verb.DELETE_IKE:
-                endpoint.delete_ike(self._ike_sa(request), now)
-            case Verb.LIVENESS:
-                endpoint.liveness(self._ike_sa(request), now)
-            case Verb.REKEY_CHILD:
-                endpoint.rekey_child(self._child_sa(request), now)
-            case Verb.DELETE_CHILD:
-                endpoint.delete_child(self._child_sa(request), now)
-            case Verb.PING:
-                self._ping()
-            case Verb.COUNTER:
-                return self._counter(request.counter)
-        self._listen()
-        return None
-
-    def forget(self, settings: PeerSettings) -> None:
-        """Let go of everything, silently."""
-        del settings
-        self._endpoint = None
-        self._due.clear()
-
-    def log(self, settings: PeerSettings) -> str:
-        """Every event of the endpoint, a line each."""
-        del settings
-        return "".join(f"{line}\n" for line in self._log)
-
-    def crash(self) -> str | None:
-        """It cannot: an exception of ours ends the run."""
-        return None
-
-    # In and out
+    # What the runner carries
 
     def receive(self, datagram: Datagram, now: Instant) -> None:
-        """Take a datagram of the tester."""
-        self._now = now
-        if self._endpoint is None:
-            return
-        if carries_esp(datagram):
-            self._receive_esp(datagram)
-            return
-        self._endpoint.receive_datagram(datagram.data, datagram.source, datagram.destination, now)
-        self._listen()
+        """Take a datagram of a tester."""
+        node = self._node_for(datagram)
+        if node:
+            node.receive(datagram, now)
 
     def datagrams_to_send(self, now: Instant) -> list[Datagram]:
-        """What goes out now."""
-        self._now = now
-        out, self._out = self._out, []
-        return out + (self._endpoint.datagrams_to_send(now) if self._endpoint else [])
+        """What all connections have to send; verbs asked for since the last call are carried out first."""
+        return [datagram for node in self._nodes.values() for datagram in node.datagrams_to_send(now)]
 
     def get_timer(self) -> Instant | None:
-        """The endpoint's deadline or the next lifetime."""
-        if self._endpoint is None:
-            return None
-        timers = [self._endpoint.get_timer(), self._due[0][0] if self._due else None]
+        """When `handle_timer` is due."""
+        timers = (node.get_timer() for node in self._nodes.values())
         return min((timer for timer in timers if timer is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
         """Do what is due."""
-        self._now = now
-        if self._endpoint is None:
-            return
-        while self._due and self._due[0][0] <= now:
-            heapq.heappop(self._due)[2](now)
+        for node in self._nodes.values():
+            node.handle_timer(now)
+
+    # scenario.ports.Peer
+
+    def configure(self, settings: PeerSettings) -> None:
+        """Make an endpoint for the case."""
+        self._nodes[settings.name] = _Node(settings, self._random, self._impairments, self._certificates)
+
+    def perform(self, request: PeerRequest) -> int | None:
+        """Carry a verb out: at the next `datagrams_to_send`, which knows the time; counters are read at once."""
+        node = self._nodes.get(request.settings.name)
+        if node is None:
+            raise PeerError("the case is not configured")
+        return node.perform(request)
+
+    def forget(self, settings: PeerSettings) -> None:
+        """Drop the endpoint of the case with all it knows."""
+        self._nodes.pop(settings.name, None)
+
+    def log(self, settings: PeerSettings) -> str:
+        """One line for each event of the endpoint."""
+        node = self._nodes.get(settings.name)
+        return "".join(f"{line}\n" for line in node.lines) if node else ""
+
+    def crash(self) -> str | None:
+        """An endpoint in memory cannot die alone."""
+        return None
+
+    def _node_for(self, datagram: Datagram) -> "_Node | None":
+        """By the tester's address; one that moved is recognised where there is no other case."""
+        nodes = list(self._nodes.values())
+        known = [node for node in nodes if node.settings.remote.host == datagram.source.host]
+        return next(iter(known or (nodes if len(nodes) == 1 else [])), None)
+
+
+class _Node:
+    """The endpoint of one case, its tunnels, and what it was asked to do."""
+
+    def __init__(
+        self,
+        settings: PeerSettings,
+        random: RandomBytes,
+        impairments: frozenset[str],
+        certificates: Certificates | None,
+    ) -> None:
+        self.settings = settings
+        self.lines: deque[str] = deque(maxlen=2000)
+        config = endpoint_config(settings, certificates)
+        self._connection = config.connections[0]
+        policy = Encapsulating() if settings.force_encapsulation else None
+        self._endpoint = Endpoint(config, random, policy, _of_ike(impairments))
+        window = _WINDOW if settings.replay_window is None else settings.replay_window
+        self._tunnels = Tunnels(random, window, impairments & ESP_IMPAIRMENTS.keys())
+        self._children: dict[ChildSa, IkeSa] = {}
+        self._asked: deque[PeerRequest] = deque()
+        self._outbox: list[Datagram] = []
+        self._due: list[tuple[Instant, IkeSa | ChildSa]] = []
+
+    def receive(self, datagram: Datagram, now: Instant) -> None:
+        if carries_esp(datagram):
+            self._outbox += self._tunnels.receive(datagram)
+        else:
+            self._endpoint.receive_datagram(datagram.data, datagram.source, datagram.destination, now)
+        self._take_events(now)
+
+    def datagrams_to_send(self, now: Instant) -> list[Datagram]:
+        while self._asked:
+            self._start(self._asked.popleft(), now)
+        self._take_events(now)
+        outbox, self._outbox = self._outbox, []
+        return [*self._endpoint.datagrams_to_send(now), *outbox]
+
+    def get_timer(self) -> Instant | None:
+        timers = [self._endpoint.get_timer(), *(when for when, _ in self._due)]
+        return min((timer for timer in timers if timer is not None), default=None)
+
+    def handle_timer(self, now: Instant) -> None:
+        due = [what for when, what in self._due if when <= now]
+        self._due = [(when, what) for when, what in self._due if when > now]
+        for what in due:
+            self._rekey(what, now)
         self._endpoint.handle_timer(now)
-        self._listen()
+        self._take_events(now)
 
-    # Events
+    def perform(self, request: PeerRequest) -> int | None:
+        """Refuse now what cannot be done; the rest waits for the time to be known."""
+        match request.verb:
+            case Verb.COUNTER:
+                return self._count(request.counter)
+            case Verb.INITIATE:
+                pass
+            case Verb.PING:
+                settings = self.settings
+                self._outbox += self._tunnels.ping(settings.inner_local, settings.inner_remote)
+                return None
+            case Verb.CREATE | Verb.REKEY_IKE | Verb.DELETE_IKE | Verb.LIVENESS:
+                self._ike_sa(request)
+            case Verb.REKEY_CHILD | Verb.DELETE_CHILD:
+                self._child_sa(request)
+            case _:
+                raise UnsupportedError(f"peer {request.verb}", "the built-in peer has no such verb")
+        self._asked.append(request)
+        return None
 
-    def _listen(self) -> None:
-        while self._endpoint and (event := self._endpoint.next_event()):
-            if len(self._log) < _LOG_LINES:
-                self._log.append(f"{self._now:9.3f} {_told(event)}")
-            if isinstance(event, ChildInstalled):
-                self._install(event)
-            elif isinstance(event, ChildRemoved):
-                self._remove(event.child)
-            elif isinstance(event, IkeEstablished) and self._settings.ike_lifetime:
-                self._later(self._settings.ike_lifetime, partial(self._endpoint.rekey_ike, event.sa))
+    def _start(self, request: PeerRequest, now: Instant) -> None:
+        endpoint = self._endpoint
+        try:
+            match request.verb:
+                case Verb.INITIATE:
+                    endpoint.initiate(self._connection, now)
+                case Verb.CREATE:
+                    endpoint.create_child(self._ike_sa(request), child(self.settings), now)
+                case Verb.REKEY_IKE:
+                    endpoint.rekey_ike(self._ike_sa(request), now)
+                case Verb.DELETE_IKE:
+                    endpoint.delete_ike(self._ike_sa(request), now)
+                case Verb.LIVENESS:
+                    endpoint.liveness(self._ike_sa(request), now)
+                case Verb.REKEY_CHILD:
+                    endpoint.rekey_child(self._child_sa(request), now)
+                case Verb.DELETE_CHILD:
+                    endpoint.delete_child(self._child_sa(request), now)
+        except (LookupError, PeerError) as error:  # gone between asking and doing
+            self.lines.append(f"{now:.3f} {request.verb}: {error}")
 
-    def _install(self, event: ChildInstalled) -> None:
-        window = 64 if self._settings.replay_window is None else self._settings.replay_window
-        pair = associations(event, window, self._data_impairments)
-        self._pairs[event.child.spi_in] = pair
-        self._gateway.add(inbound=pair[0], outbound=pair[1])
-        if self._settings.child_lifetime:
-            self._later(self._settings.child_lifetime, partial(self._running().rekey_child, event.child))
-
-    def _remove(self, child: ChildSa) -> None:
-        inbound, outbound = self._pairs.pop(child.spi_in, (None, None))
-        self._gateway.remove(inbound=inbound, outbound=outbound)
-
-    def _later(self, delay: float, act: Callable[[Instant], None]) -> None:
-        """Do it then, unless the SA is gone."""
-
-        def tolerant(now: Instant) -> None:
-            try:
-                act(now)
-            except LookupError:
-                return
-
-        self._count += 1
-        heapq.heappush(self._due, (self._now + delay, self._count, tolerant))
-
-    # Data
-
-    def _receive_esp(self, datagram: Datagram) -> None:
-        if datagram.data == NAT_KEEPALIVE:
-            if "answers-keepalive" in self._data_impairments:
-                self._out.append(Datagram(datagram.data, datagram.destination, datagram.source))
-            return
-        opened = self._gateway.inbound(datagram)
-        echo = parse_echo(opened.inner) if isinstance(opened, Unprotected) else None
-        if echo and not echo.is_reply and ip_address(echo.destination) == ip_address(self._settings.inner_local):
-            self._send_inner(build_echo(reply_to(echo)))
-
-    def _ping(self) -> None:
-        self._count += 1
-        ours, theirs = self._settings.inner_local, self._settings.inner_remote
-        self._send_inner(build_echo(Echo(ours, theirs, 1, self._count, b"ipsectest ping", is_reply=False)))
-
-    def _send_inner(self, packet: bytes) -> None:
-        sealed = self._gateway.seal(packet, self._random)
-        if sealed:
-            self._out.append(sealed)
-
-    # Looking things up
-
-    def _running(self) -> Endpoint:
-        if self._endpoint is None:
-            raise PeerError("the built-in peer is not configured")
-        return self._endpoint
+    def _count(self, counter: Counter | None) -> int:
+        sas = self._endpoint.sessions()
+        match counter:
+            case Counter.REPLAY:
+                return self._tunnels.dropped(_REPLAYED)
+            case Counter.INTEGRITY:
+                return self._tunnels.dropped((DropReason.BAD_ICV,))
+            case Counter.IKE_SAS:
+                return sum(sa.state in _UP for sa in sas)
+            case Counter.HALF_OPEN:
+                return sum(sa.state in _HALF_OPEN for sa in sas)
+            case Counter.CHILD_SAS:
+                return len(self._children)
+            case _:
+                raise UnsupportedError(f"peer counter {counter}")
 
     def _ike_sa(self, request: PeerRequest) -> IkeSa:
         wanted = request.ike_spi or request.spi
-        for sa in reversed(self._running().sessions()):
-            if sa.state is State.ESTABLISHED and wanted in {b"", sa.spi_local}:
-                return sa
-        raise PeerError(f"no IKE SA with SPI {wanted.hex() or 'at all'} is established")
+        found = [sa for sa in self._endpoint.sessions() if sa.state in _UP and wanted in {b"", sa.spi_local}]
+        if not found:
+            raise PeerError(f"the built-in peer has no IKE SA with SPI {wanted.hex() or 'at all'}")
+        return found[-1]
 
     def _child_sa(self, request: PeerRequest) -> ChildSa:
-        children = [child for sa in self._running().sessions() for child in sa.children.values()]
-        for child in reversed(children):
-            if request.spi in {b"", child.spi_in}:
-                return child
-        raise PeerError(f"no Child SA with inbound SPI {request.spi.hex() or 'at all'} is installed")
+        found = [child for child in self._children if request.spi in {b"", child.spi_in}]
+        if not found:
+            raise PeerError(f"the built-in peer has no Child SA with inbound SPI {request.spi.hex() or 'at all'}")
+        return found[-1]
 
-    def _counter(self, counter: Counter | None) -> int:
-        endpoint = self._running()
-        match counter:
-            case Counter.REPLAY:
-                return self._drops(DropReason.REPLAYED)
-            case Counter.INTEGRITY:
-                return self._drops(DropReason.BAD_ICV)
-            case Counter.IKE_SAS:
-                return sum(sa.state is State.ESTABLISHED for sa in endpoint.sessions())
-            case Counter.HALF_OPEN:
-                return len(endpoint.half_open)
-            case Counter.CHILD_SAS:
-                return len(self._pairs)
-        raise UnsupportedError(f"peer counter {counter}")
+    def _rekey(self, what: IkeSa | ChildSa, now: Instant) -> None:
+        try:
+            if isinstance(what, IkeSa):
+                self._endpoint.rekey_ike(what, now)
+            else:
+                self._endpoint.rekey_child(what, now)
+        except LookupError:
+            pass  # closed before its time
 
-    def _drops(self, reason: DropReason) -> int:
-        return sum(inbound.drops[reason] for inbound, _ in self._pairs.values())
+    def _take_events(self, now: Instant) -> None:
+        while (event := self._endpoint.next_event()) is not None:
+            self.lines.append(f"{now:.3f} {_line(event)}")
+            self._follow(event, now)
+
+    def _follow(self, event: Event, now: Instant) -> None:
+        settings = self.settings
+        match event:
+            case IkeEstablished(sa=sa, rekeyed_from=old):
+                if settings.ike_lifetime:
+                    self._due.append((now + settings.ike_lifetime, sa))
+                if settings.unique == "replace" and old is None:
+                    self._close_older(sa, now)
+            case ChildInstalled(sa=sa, child=installed):
+                self._children[installed] = sa
+                self._tunnels.install(event)
+                if settings.child_lifetime:
+                    self._due.append((now + settings.child_lifetime, installed))
+            case ChildRekeyed(new=new):
+                self._tunnels.switch(new)
+            case ChildRemoved(child=removed):
+                self._children.pop(removed, None)
+                self._tunnels.remove(removed)
+            case PeerMoved(old=before, new=after):
+                self._tunnels.move(before, after)
+            case _:
+                pass
+
+    def _close_older(self, newest: IkeSa, now: Instant) -> None:
+        for sa in self._endpoint.sessions():
+            if sa is not newest and sa.state in _UP and sa.remote_identity == newest.remote_identity:
+                self._endpoint.delete_ike(sa, now)
 
 
-def _told(event: Event) -> str:
-    if isinstance(event, Dropped):
-        return f"dropped {len(event.data)} octets from {event.source}: {event.drop.reason} {event.drop.text}".rstrip()
-    words = [type(event).__name__]
-    words += [f"{name} {getattr(event, name)}" for name in ("reason", "local", "remote") if hasattr(event, name)]
-    child = getattr(event, "child", None)
-    words += [f"SPI {child.spi_in.hex()}/{child.spi_out.hex()}"] if isinstance(child, ChildSa) else []
-    return ", ".join(words)
+def _of_ike(impairments: frozenset[str]) -> list[str]:
+    return sorted(impairments - ESP_IMPAIRMENTS.keys())
+
+
+def _line(event: Event) -> str:
+    match event:
+        case Dropped(drop=drop, source=source, data=data):
+            return f"dropped {len(data)} octets from {source}: {drop.reason}" + (f" ({drop.text})" if drop.text else "")
+        case IkeEstablished(sa=sa):
+            return f"IKE SA {sa.spi_i.hex()} {sa.spi_r.hex()} with {sa.remote} is up: {sa.chosen}"
+        case IkeClosed(sa=sa, reason=reason):
+            return f"IKE SA {sa.spi_i.hex()} {sa.spi_r.hex()} is closed: {reason}"
+        case ChildInstalled(child=installed):
+            return (
+                f"Child SA {installed.spi_in.hex()} in, {installed.spi_out.hex()} out is installed: {installed.chosen}"
+            )
+        case ChildRemoved(child=removed, reason=reason):
+            return f"Child SA {removed.spi_in.hex()} is removed: {reason}"
+        case _:
+            reason = getattr(event, "reason", "")
+            return f"{type(event).__name__} {reason}".rstrip()

@@ -1,75 +1,88 @@
-"""PeerSettings as the configuration of our own endpoint; what it cannot do is UnsupportedError."""
+"""Peer settings as the configuration of our own endpoint, and what it cannot do."""
 
-from ipaddress import ip_address
+from dataclasses import replace
 
 from ipsectest.base.errors import UnsupportedError
-from ipsectest.base.iana import TrafficSelectorType
+from ipsectest.base.iana import ExchangeType, NotifyType
 from ipsectest.ike.config import (
     ChildConfig,
     ConnectionConfig,
     EndpointConfig,
     KeyPair,
-    Mode,
     Retransmission,
     SharedKey,
     TrustAnchors,
 )
+from ipsectest.ike.policy import Policy
+from ipsectest.ike.sa import IkeSa
 from ipsectest.scenario.ports import Authentication, Certificates, PeerSettings, Selector
 from ipsectest.scenario.tester import identity_of
-from ipsectest.wire import TrafficSelector
+from ipsectest.wire import Message, Notify, Payload, TrafficSelector
 
-_DEFAULTS = {
-    "force_encapsulation": False,
-    "mobike": False,
-    "fragmentation": False,
-    "send_certificate": True,
-    "unique": "never",
-    "hashes": (),
-}
-_NEVER = 1 << 30
+_ALWAYS, _NEVER = 0, 1 << 30
 
 
 def endpoint_config(settings: PeerSettings, certificates: Certificates | None) -> EndpointConfig:
-    """One node with the one connection of the case."""
-    for name, default in _DEFAULTS.items():
-        if getattr(settings, name) != default:
-            raise UnsupportedError(f"peer.{name}", "the built-in endpoint has no such choice")
-    if settings.childless == "force":
-        raise UnsupportedError("peer.childless", "the built-in endpoint does not start childless")
-    child = ChildConfig(
-        settings.child,
-        tuple(_selector(s) for s in settings.local_ts),
-        tuple(_selector(s) for s in settings.remote_ts),
-        settings.esp,
-        Mode(settings.mode),
-    )
-    connection = ConnectionConfig(
-        settings.name,
-        settings.local,
-        settings.remote,
-        identity_of(settings.local_id),
-        identity_of(settings.remote_id),
-        _own(settings, certificates),
-        _remote(settings, certificates),
-        (child,),
-        settings.ike,
-    )
-    thresholds = {None: {}, True: {"cookie_threshold": 0}, False: {"cookie_threshold": _NEVER}}
-    return EndpointConfig(
-        (settings.local.host,),
-        (connection,),
-        Retransmission(settings.retransmit, tries=settings.retransmit_tries + 1),
-        settings.window,
+    """An endpoint with the one connection of a case; UnsupportedError names what our endpoint lacks."""
+    _refuse(settings)
+    config = EndpointConfig(
+        addresses=(settings.local.host,),
+        connections=(connection(settings, certificates),),
+        retransmission=Retransmission(settings.retransmit, 1.8, settings.retransmit_tries + 1),
+        window=settings.window,
         liveness_interval=settings.dpd or None,
-        **thresholds[settings.cookies],
+    )
+    if settings.cookies is None:
+        return config
+    return replace(config, cookie_threshold=_ALWAYS if settings.cookies else _NEVER)
+
+
+def connection(settings: PeerSettings, certificates: Certificates | None) -> ConnectionConfig:
+    """The peer's side of a case."""
+    return ConnectionConfig(
+        name=settings.name,
+        local=settings.local,
+        remote=settings.remote,
+        local_identity=identity_of(settings.local_id),
+        remote_identity=identity_of(settings.remote_id),
+        local_auth=_own(settings, certificates),
+        remote_auth=_testers(settings, certificates),
+        children=(child(settings),),
+        proposals=settings.ike,
     )
 
 
-def _selector(selector: Selector) -> TrafficSelector:
-    start, end = ip_address(selector.start), ip_address(selector.end)
-    kind = TrafficSelectorType.TS_IPV4_ADDR_RANGE if start.version == 4 else TrafficSelectorType.TS_IPV6_ADDR_RANGE
-    ports = selector.start_port, selector.end_port
-    return TrafficSelector(kind, selector.protocol, *ports, start.packed, end.packed)
+def child(settings: PeerSettings) -> ChildConfig:
+    """The Child SA of a case."""
+    return ChildConfig(
+        settings.child,
+        tuple(_on_wire(selector) for selector in settings.local_ts),
+        tuple(_on_wire(selector) for selector in settings.remote_ts),
+        settings.esp,
+    )
+
+
+class Encapsulating(Policy):
+    """Behaves as behind a NAT, so that ESP is put into UDP always (RFC 7296 section 2.23)."""
+
+    def outgoing_payloads(self, sa: IkeSa | None, message: Message) -> list[Payload]:
+        """The hash of a source address that is not ours."""
+        payloads = super().outgoing_payloads(sa, message)
+        if message.exchange_type == ExchangeType.IKE_SA_INIT:
+            for payload in payloads:
+                if isinstance(payload, Notify) and payload.notify_type == NotifyType.NAT_DETECTION_SOURCE_IP:
+                    payload.data = bytes(len(payload.data))
+        return payloads
+
+    def moves_to_nat_port(self, sa: IkeSa) -> bool:
+        """Always."""
+        del sa
+        return True
+
+    def encapsulates(self, sa: IkeSa) -> bool:
+        """Always."""
+        del sa
+        return True
 
 
 def _own(settings: PeerSettings, certificates: Certificates | None) -> SharedKey | KeyPair:
@@ -77,13 +90,33 @@ def _own(settings: PeerSettings, certificates: Certificates | None) -> SharedKey
         return SharedKey(settings.secret)
     pair = certificates.mine.get(settings.local_auth) if certificates else None
     if pair is None:
-        raise UnsupportedError(f"{settings.local_auth} authentication", "there is no such certificate for the peer")
+        raise UnsupportedError(f"{settings.local_auth} authentication", "the built-in peer has no such certificate")
     return pair
 
 
-def _remote(settings: PeerSettings, certificates: Certificates | None) -> SharedKey | TrustAnchors:
+def _testers(settings: PeerSettings, certificates: Certificates | None) -> SharedKey | TrustAnchors:
     if settings.remote_auth is Authentication.PSK:
         return SharedKey(settings.secret)
     if certificates is None or settings.remote_auth is Authentication.NULL:
-        raise UnsupportedError(f"{settings.remote_auth} authentication", "the built-in endpoint cannot check it")
+        raise UnsupportedError(f"{settings.remote_auth} authentication", "the built-in peer cannot check it")
     return TrustAnchors(certificates.anchors, certificates.at)
+
+
+def _on_wire(selector: Selector) -> TrafficSelector:
+    ports = selector.start_port, selector.end_port
+    return TrafficSelector.of(f"{selector.start}-{selector.end}", selector.protocol, ports)
+
+
+def _refuse(settings: PeerSettings) -> None:
+    lacking = {
+        f"{settings.mode} mode": settings.mode != "tunnel",
+        "MOBIKE": settings.mobike,
+        "IKE fragmentation": settings.fragmentation,
+        "childless initiation": settings.childless == "force",
+        "leaving out certificates": not settings.send_certificate,
+        "keeping the old of two IKE SAs": settings.unique == "keep",
+        "a choice of signature hashes": bool(settings.hashes),
+    }
+    for ability, wanted in lacking.items():
+        if wanted:
+            raise UnsupportedError(ability, "the built-in peer has none")

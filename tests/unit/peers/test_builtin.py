@@ -1,163 +1,314 @@
-"""The built-in peer against another endpoint of ours: verbs, data, counters, lifetimes."""
+"""The built-in peer, with another one in the tester's place."""
 
-from dataclasses import replace
+import random as stdlib_random
+from typing import Any
 
 import pytest
 
-from ipsectest.base.addresses import Address, Datagram
-from ipsectest.base.errors import PeerError, UnsupportedError
+from ipsectest.base.addresses import Datagram
+from ipsectest.base.errors import PeerError, UnsupportedError, UsageError
 from ipsectest.base.suites import parse_suite
+from ipsectest.ipsec.drop import DropReason
 from ipsectest.peers.builtin import Builtin
-from ipsectest.runner.seed import stream
-from ipsectest.scenario.ports import Authentication, Counter, Identity, PeerRequest, PeerSettings, Selector, Verb
-
-LEFT = PeerSettings(
-    name="case-1",
-    local=Address("192.0.2.254", 500),
-    remote=Address("192.0.2.1", 500),
-    local_id=Identity("fqdn", "peer.example.org"),
-    remote_id=Identity("fqdn", "tester.example.org"),
-    local_auth=Authentication.PSK,
-    remote_auth=Authentication.PSK,
-    secret=b"secret",
-    ike=(parse_suite("aes128gcm16-prfsha256-x25519"),),
-    esp=(parse_suite("aes128gcm16-noesn"),),
-    local_ts=(Selector("203.0.113.1", "203.0.113.1"),),
-    remote_ts=(Selector("198.51.100.1", "198.51.100.1"),),
-    inner_local="203.0.113.1",
-    inner_remote="198.51.100.1",
-)
-RIGHT = replace(
-    LEFT,
-    local=LEFT.remote,
-    remote=LEFT.local,
-    local_id=LEFT.remote_id,
-    remote_id=LEFT.local_id,
-    local_ts=LEFT.remote_ts,
-    remote_ts=LEFT.local_ts,
-    inner_local=LEFT.inner_remote,
-    inner_remote=LEFT.inner_local,
-)
+from ipsectest.scenario.ports import Authentication, Counter, PeerRequest, PeerSettings, Verb
+from ipsectest.wire import parse_message
+from ipsectest.wire.ip import ESP
+from tests.unit.peers.settings import mirrored, settings
 
 
-class Pair:
-    """Two built-in peers and the time between them."""
+class Duo:
+    """A peer and its mirror image; datagrams are carried by hand, time is a number."""
 
-    def __init__(self, left: PeerSettings = LEFT, impairments: tuple[str, ...] = ()) -> None:
-        self.left, self.right = Builtin(stream(1, "left"), impairments), Builtin(stream(1, "right"))
-        self.left.configure(left)
-        self.right.configure(RIGHT)
-        self.settings = {id(self.left): left, id(self.right): RIGHT}
+    def __init__(self, *impairments: str, **changes: Any) -> None:
+        self.mine: PeerSettings = settings(1, **changes)
+        self.theirs = mirrored(self.mine)
+        self.peer = Builtin(stdlib_random.Random(1).randbytes, impairments)
+        self.tester = Builtin(stdlib_random.Random(2).randbytes)
+        self.peer.configure(self.mine)
+        self.tester.configure(self.theirs)
         self.now = 0.0
         self.seen: list[Datagram] = []
 
-    def ask(self, who: Builtin, verb: Verb, counter: Counter | None = None) -> int | None:
-        answer = who.perform(PeerRequest(1, verb, self.settings[id(who)], counter=counter))
+    def carry(self, rounds: int = 20) -> list[Datagram]:
+        """Carry datagrams until both are silent; what the peer sent."""
+        sent: list[Datagram] = []
+        for _ in range(rounds):
+            from_peer = self.peer.datagrams_to_send(self.now)
+            from_tester = self.tester.datagrams_to_send(self.now)
+            if not from_peer and not from_tester:
+                return sent
+            sent += from_peer
+            for datagram in from_peer:
+                self.tester.receive(datagram, self.now)
+            for datagram in from_tester:
+                self.peer.receive(datagram, self.now)
+        pytest.fail("they never fall silent")
+
+    def ask(self, verb: Verb, **fields: Any) -> None:
+        self.peer.perform(PeerRequest(1, verb, self.mine, **fields))
+
+    def count(self, counter: Counter) -> int | None:
+        return self.peer.perform(PeerRequest(1, Verb.COUNTER, self.mine, counter=counter))
+
+    def establish(self, *, by_peer: bool = True) -> None:
+        if by_peer:
+            self.ask(Verb.INITIATE)
+        else:
+            self.tester.perform(PeerRequest(1, Verb.INITIATE, self.theirs))
         self.carry()
-        return answer
-
-    def carry(self) -> None:
-        for _ in range(100):
-            out = [(self.right, d) for d in self.left.datagrams_to_send(self.now)]
-            out += [(self.left, d) for d in self.right.datagrams_to_send(self.now)]
-            if not out:
-                return
-            for receiver, datagram in out:
-                self.seen.append(datagram)
-                receiver.receive(datagram, self.now)
-        raise AssertionError("they never stop")
-
-    def wait(self, seconds: float) -> None:
-        end = self.now + seconds
-        while True:
-            timers = [t for t in (self.left.get_timer(), self.right.get_timer()) if t is not None and t <= end]
-            if not timers:
-                break
-            self.now = max(self.now, min(timers))
-            self.left.handle_timer(self.now)
-            self.right.handle_timer(self.now)
-            self.carry()
-        self.now = end
-
-    def counters(self, counter: Counter) -> tuple[int | None, int | None]:
-        return self.ask(self.left, Verb.COUNTER, counter), self.ask(self.right, Verb.COUNTER, counter)
+        assert self.count(Counter.CHILD_SAS) == 1, self.peer.log(self.mine)
 
 
-def test_a_tunnel_comes_up_and_carries_pings_both_ways() -> None:
-    pair = Pair()
-    pair.ask(pair.left, Verb.INITIATE)
-    assert pair.counters(Counter.IKE_SAS) == (1, 1)
-    assert pair.counters(Counter.CHILD_SAS) == (1, 1)
-    for who in (pair.left, pair.right):
-        before = len(pair.seen)
-        pair.ask(who, Verb.PING)
-        assert [d.protocol for d in pair.seen[before:]] == [50, 50]  # request and reply
-    assert pair.counters(Counter.INTEGRITY) == (0, 0)
+@pytest.mark.parametrize("by_peer", [True, False])
+@pytest.mark.parametrize("encapsulated", [False, True])
+def test_it_connects_and_pings_cross(by_peer: bool, encapsulated: bool) -> None:
+    duo = Duo(force_encapsulation=encapsulated)
+    duo.establish(by_peer=by_peer)
+    assert (duo.count(Counter.IKE_SAS), duo.count(Counter.HALF_OPEN)) == (1, 0)
+    duo.ask(Verb.PING)
+    (ping,) = duo.peer.datagrams_to_send(0.0)
+    assert ping.protocol == (17 if encapsulated else ESP)
+    assert ping.destination.port == (4500 if encapsulated else 0)
+    duo.tester.receive(ping, 0.0)
+    (pong,) = duo.tester.datagrams_to_send(0.0)
+    duo.peer.receive(pong, 0.0)
+    duo.peer.receive(pong, 0.0)
+    assert duo.count(Counter.REPLAY) == 1
+    flipped = Datagram(pong.data[:-1] + bytes([pong.data[-1] ^ 1]), pong.source, pong.destination, pong.protocol)
+    duo.tester.perform(PeerRequest(1, Verb.PING, duo.theirs))
+    (fresh,) = duo.tester.datagrams_to_send(0.0)
+    flipped = Datagram(fresh.data[:-1] + bytes([fresh.data[-1] ^ 1]), fresh.source, fresh.destination, fresh.protocol)
+    duo.peer.receive(flipped, 0.0)
+    assert duo.count(Counter.INTEGRITY) == 1
+    duo.peer.receive(fresh, 0.0)
+    assert len(duo.peer.datagrams_to_send(0.0)) == 1
 
 
-@pytest.mark.parametrize("verb", [Verb.REKEY_CHILD, Verb.REKEY_IKE, Verb.LIVENESS])
-def test_what_was_made_anew_still_carries_pings(verb: Verb) -> None:
-    pair = Pair()
-    pair.ask(pair.left, Verb.INITIATE)
-    pair.ask(pair.left, verb)
-    assert pair.counters(Counter.IKE_SAS) == (1, 1)
-    assert pair.counters(Counter.CHILD_SAS) == (1, 1)
-    before = len(pair.seen)
-    pair.ask(pair.right, Verb.PING)
-    assert len(pair.seen) - before == 2
+def test_every_verb() -> None:
+    duo = Duo()
+    duo.establish()
+    duo.ask(Verb.CREATE)
+    duo.carry()
+    assert duo.count(Counter.CHILD_SAS) == 2
+    duo.ask(Verb.REKEY_CHILD)
+    duo.carry()
+    assert duo.count(Counter.CHILD_SAS) == 2
+    duo.ask(Verb.REKEY_IKE)
+    duo.carry()
+    assert (duo.count(Counter.IKE_SAS), duo.count(Counter.CHILD_SAS)) == (1, 2)
+    duo.ask(Verb.PING)
+    assert len(duo.carry()) == 1
+    duo.ask(Verb.LIVENESS)
+    (liveness,) = duo.carry()
+    assert parse_message(liveness.data).exchange_type == 37
+    duo.ask(Verb.DELETE_CHILD)
+    duo.carry()
+    assert duo.count(Counter.CHILD_SAS) == 1
+    duo.ask(Verb.DELETE_IKE)
+    duo.carry()
+    assert (duo.count(Counter.IKE_SAS), duo.count(Counter.CHILD_SAS)) == (0, 0)
+    with pytest.raises(PeerError, match="no Child SA carries"):
+        duo.ask(Verb.PING)
+    for verb in (Verb.REKEY_IKE, Verb.DELETE_IKE, Verb.CREATE, Verb.LIVENESS):
+        with pytest.raises(PeerError, match="no IKE SA"):
+            duo.ask(verb)
+    for verb in (Verb.REKEY_CHILD, Verb.DELETE_CHILD):
+        with pytest.raises(PeerError, match="no Child SA"):
+            duo.ask(verb, spi=b"none")
 
 
-def test_deleting_leaves_nothing() -> None:
-    pair = Pair()
-    pair.ask(pair.left, Verb.INITIATE)
-    pair.ask(pair.left, Verb.CREATE)
-    assert pair.counters(Counter.CHILD_SAS) == (2, 2)
-    pair.ask(pair.right, Verb.DELETE_CHILD)
-    assert pair.counters(Counter.CHILD_SAS) == (1, 1)
-    pair.ask(pair.right, Verb.DELETE_IKE)
-    assert pair.counters(Counter.IKE_SAS) == (0, 0)
-    assert pair.counters(Counter.CHILD_SAS) == (0, 0)
-    with pytest.raises(PeerError, match="no IKE SA"):
-        pair.ask(pair.left, Verb.REKEY_IKE)
+def test_an_invented_verb_is_unsupported() -> None:
+    duo = Duo()
+    with pytest.raises(UnsupportedError):
+        duo.ask("dance")  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError):
+        duo.count("courage")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("impairments", "answers", "counted"), [((), 0, 1), (("accepts-replay",), 1, 0)])
-def test_a_replayed_packet_is_dropped_unless_impaired(impairments: tuple[str, ...], answers: int, counted: int) -> None:
-    pair = Pair(impairments=impairments)
-    pair.ask(pair.left, Verb.INITIATE)
-    pair.ask(pair.right, Verb.PING)
-    request = next(d for d in pair.seen if d.protocol == 50)
-    pair.left.receive(request, pair.now)
-    assert len(pair.left.datagrams_to_send(pair.now)) == answers
-    assert pair.ask(pair.left, Verb.COUNTER, Counter.REPLAY) == counted
+def test_rekeyed_traffic_moves_to_the_new_child() -> None:
+    duo = Duo()
+    duo.establish(by_peer=False)
+    duo.ask(Verb.PING)
+    (before,) = duo.carry()
+    duo.ask(Verb.REKEY_CHILD)
+    duo.carry()
+    duo.ask(Verb.PING)
+    (after,) = duo.carry()
+    assert before.data[:4] != after.data[:4]
 
 
-def test_lifetimes_rekey_by_themselves() -> None:
-    pair = Pair(replace(LEFT, child_lifetime=5.0, ike_lifetime=12.0))
-    pair.ask(pair.left, Verb.INITIATE)
-    first = len(pair.seen)
-    pair.wait(4.0)
-    assert len(pair.seen) == first
-    pair.wait(10.0)
-    assert len(pair.seen) > first + 4
-    assert pair.counters(Counter.IKE_SAS) == (1, 1)
-    assert pair.counters(Counter.CHILD_SAS) == (1, 1)
+def test_lifetimes_and_liveness_are_kept_by_itself() -> None:
+    duo = Duo(ike_lifetime=10.0, child_lifetime=4.0, dpd=3.0)
+    duo.establish()
+    kinds = []
+    while duo.now < 11.0:
+        timers = [timer for timer in (duo.peer.get_timer(), duo.tester.get_timer()) if timer is not None]
+        duo.now = min(timers)
+        duo.peer.handle_timer(duo.now)
+        duo.tester.handle_timer(duo.now)
+        kinds += [(round(duo.now), parse_message(d.data).exchange_type) for d in duo.carry()]
+    assert (3, 37) in kinds
+    assert (4, 36) in kinds
+    assert (10, 36) in kinds
+    assert (duo.count(Counter.IKE_SAS), duo.count(Counter.CHILD_SAS)) == (1, 1)
+
+
+def test_a_cookie_is_demanded_if_asked_for() -> None:
+    for cookies, rounds in ((True, 3), (False, 2)):
+        duo = Duo(cookies=cookies)
+        duo.tester.perform(PeerRequest(1, Verb.INITIATE, duo.theirs))
+        assert len(duo.carry()) == rounds
+        assert duo.count(Counter.IKE_SAS) == 1
+
+
+def test_one_identity_replaces_its_own_older_sa_if_asked_for() -> None:
+    for unique, count in (("never", 2), ("replace", 1)):
+        duo = Duo(unique=unique)
+        duo.establish(by_peer=False)
+        duo.tester.forget(duo.theirs)
+        duo.tester.configure(duo.theirs)
+        duo.tester._nodes[duo.theirs.name]._endpoint.is_only = lambda _session: False  # no INITIAL_CONTACT
+        duo.tester.perform(PeerRequest(1, Verb.INITIATE, duo.theirs))
+        duo.carry()
+        assert duo.count(Counter.IKE_SAS) == count
 
 
 @pytest.mark.parametrize(
-    "change", [{"mobike": True}, {"fragmentation": True}, {"local_auth": Authentication.RSA}, {"childless": "force"}]
+    "changes",
+    [
+        {"mode": "transport"},
+        {"mobike": True},
+        {"fragmentation": True},
+        {"childless": "force"},
+        {"unique": "keep"},
+        {"local_auth": Authentication.NULL},
+        {"local_auth": Authentication.RSA},
+        {"remote_auth": Authentication.ECDSA},
+        {"hashes": ("sha256",)},
+        {"send_certificate": False},
+    ],
 )
-def test_what_it_lacks_is_unsupported(change: dict[str, object]) -> None:
+def test_what_it_cannot_do_is_unsupported(changes: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError):
-        Pair(replace(LEFT, **change))  # type: ignore[arg-type]
+        Builtin(bytes).configure(settings(1, **changes))
 
 
-def test_it_says_in_its_log_what_happened_and_forgets_in_silence() -> None:
-    pair = Pair()
-    pair.ask(pair.left, Verb.INITIATE)
-    assert "IkeEstablished" in pair.left.log(LEFT)
-    pair.left.forget(LEFT)
-    assert pair.left.datagrams_to_send(0.0) == []
-    assert pair.left.get_timer() is None
-    with pytest.raises(PeerError, match="not configured"):
-        pair.ask(pair.left, Verb.PING)
+def test_unknown_impairments_are_usage_errors() -> None:
+    with pytest.raises(UsageError):
+        Builtin(bytes, ["no-such-fault"])
+
+
+def test_cases_stand_beside_each_other() -> None:
+    peer = Builtin(stdlib_random.Random(3).randbytes)
+    testers = {}
+    for slot in (1, 2):
+        peer.configure(settings(slot))
+        tester = Builtin(stdlib_random.Random(slot).randbytes)
+        tester.configure(mirrored(settings(slot)))
+        testers[f"192.0.2.{slot}"] = tester
+        peer.perform(PeerRequest(1, Verb.INITIATE, settings(slot)))
+    for _ in range(6):
+        for datagram in peer.datagrams_to_send(0.0):
+            testers[datagram.destination.host].receive(datagram, 0.0)
+        for tester in testers.values():
+            for datagram in tester.datagrams_to_send(0.0):
+                peer.receive(datagram, 0.0)
+    for slot in (1, 2):
+        request = PeerRequest(1, Verb.COUNTER, settings(slot), counter=Counter.CHILD_SAS)
+        assert peer.perform(request) == 1
+        assert "Child SA" in peer.log(settings(slot))
+        peer.forget(settings(slot))
+        with pytest.raises(PeerError):
+            peer.perform(request)
+        assert peer.log(settings(slot)) == ""
+
+
+SUITES = ["aes128gcm16", "aes256-sha256", "chacha20poly1305", "null-sha256"]
+
+
+def faulty(name: str, suite: str = "aes128gcm16", **changes: Any) -> tuple[Duo, Datagram]:
+    """An established pair of which the peer has the fault, and a ping of the tester not delivered yet."""
+    duo = Duo(name, esp=(parse_suite(suite),), **changes)
+    duo.establish()
+    return duo, next_ping(duo)
+
+
+def next_ping(duo: Duo) -> Datagram:
+    duo.tester.perform(PeerRequest(1, Verb.PING, duo.theirs))
+    (ping,) = duo.tester.datagrams_to_send(duo.now)
+    return ping
+
+
+def answers(duo: Duo, data: bytes, ping: Datagram) -> int:
+    duo.peer.receive(Datagram(data, ping.source, ping.destination, ping.protocol), duo.now)
+    return len(duo.peer.datagrams_to_send(duo.now))
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_fault_accepts_bad_icv(suite: str) -> None:
+    duo, ping = faulty("accepts-bad-esp-icv", suite)
+    assert answers(duo, ping.data[:-1] + bytes([ping.data[-1] ^ 1]), ping) == 1
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_fault_ignores_spi(suite: str) -> None:
+    duo, ping = faulty("ignores-esp-spi", suite)
+    assert answers(duo, b"\0\0\0\1" + ping.data[4:], ping) == 1
+
+
+def test_fault_accepts_replay() -> None:
+    duo, ping = faulty("accepts-replay")
+    assert [answers(duo, ping.data, ping), answers(duo, ping.data, ping)] == [1, 1]
+
+
+def test_fault_window_moves_before_icv() -> None:
+    duo, ping = faulty("window-moves-before-icv")
+    assert answers(duo, ping.data[:4] + b"\0\1\0\0" + ping.data[8:], ping) == 0
+    assert answers(duo, ping.data, ping) == 0
+
+
+def test_fault_narrow_window() -> None:
+    for fault, expected in (("narrow-replay-window", 0), ("answers-dummy", 1)):
+        duo, first = faulty(fault)
+        for _ in range(20):
+            assert answers(duo, (later := next_ping(duo)).data, later) == 1
+        assert answers(duo, first.data, first) == expected
+
+
+def test_fault_answers_keepalive() -> None:
+    for fault, expected in (("answers-keepalive", 1), ("accepts-replay", 0)):
+        duo, ping = faulty(fault, force_encapsulation=True)
+        for junk in (b"\xff", b"\0", b"\xff\xff", b""):
+            assert answers(duo, junk, ping) == expected
+
+
+def test_faults_of_the_sender() -> None:
+    assert pong_of("esp-starts-at-zero").data[4:8] == bytes(4)
+    assert pong_of("accepts-replay").data[4:8] == b"\0\0\0\1"
+    assert pong_of("sends-raw-esp-behind-nat", force_encapsulation=True).protocol == ESP
+
+
+def pong_of(fault: str, **changes: Any) -> Datagram:
+    duo, ping = faulty(fault, **changes)
+    duo.peer.receive(ping, duo.now)
+    (pong,) = duo.peer.datagrams_to_send(duo.now)
+    return pong
+
+
+def test_fault_wrong_keys() -> None:
+    duo, ping = faulty("wrong-child-keys")
+    assert answers(duo, ping.data, ping) == 0
+    assert duo.count(Counter.INTEGRITY) == 1
+
+
+def test_fault_new_child_is_not_installed() -> None:
+    duo, ping = faulty("new-child-not-installed")
+    assert answers(duo, ping.data, ping) == 1
+    duo.ask(Verb.REKEY_CHILD)
+    duo.carry()
+    later = next_ping(duo)
+    assert answers(duo, later.data, later) == 0
+
+
+def test_drop_reasons_of_the_counters_exist() -> None:
+    assert {DropReason.REPLAYED, DropReason.LEFT_OF_WINDOW, DropReason.BAD_ICV} <= set(DropReason)

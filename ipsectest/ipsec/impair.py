@@ -1,0 +1,74 @@
+"""Named faults of our own ESP: what the proofs of ESP scenarios are held against.
+
+The faults of IKE are ``ike.impair``. A healthy SA and a healthy receiver are never touched.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from ipsectest.ipsec.drop import Drop, DropReason
+from ipsectest.ipsec.esp import Opened, _cipher_input, _implicit_high, icv_size, open_esp
+from ipsectest.ipsec.sa import SecurityAssociation
+
+IMPAIRMENTS: dict[str, str] = {
+    "accepts-replay": "no anti-replay check (RFC 4303 section 3.4.3)",
+    "narrow-replay-window": "a window of 16 packets, where 32 are the least (RFC 4303 section 3.4.3)",
+    "window-moves-before-icv": "the window moves for packets whose ICV is wrong (RFC 4303 section 3.4.3)",
+    "accepts-bad-esp-icv": "a wrong ICV is no reason to drop (RFC 4303 section 3.4.4)",
+    "ignores-esp-spi": "any SPI will do (RFC 4303 section 3.4.2)",
+    "ignores-esp-padding-limit": "more than 15 octets of padding are refused (RFC 4303 section 2.4)",
+    "answers-dummy": "a dummy packet is answered (RFC 4303 section 2.6)",
+    "answers-keepalive": "what is too short for ESP or IKE on port 4500 is sent back (RFC 3948 section 2.3)",
+    "esp-starts-at-zero": "the first packet has sequence number 0 (RFC 4303 section 3.3.3)",
+    "sends-raw-esp-behind-nat": "ESP is not put into UDP behind a NAT (RFC 3948)",
+    "wrong-child-keys": "keys are used for the wrong direction (RFC 7296 section 2.17)",
+    "new-child-not-installed": "a rekeyed Child SA carries no traffic (RFC 7296 section 2.8)",
+}
+"""Name and what is wrong."""
+
+_NARROW = 16
+_LITTLE_PADDING = 15
+
+
+def receiver(sa: SecurityAssociation, faults: Collection[str]) -> SecurityAssociation:
+    """An inbound SA, before its first packet, with the faults that lie in its parameters."""
+    if "accepts-replay" in faults:
+        return replace(sa, replay_window=0)
+    return replace(sa, replay_window=_NARROW) if "narrow-replay-window" in faults else sa
+
+
+def sender(sa: SecurityAssociation, faults: Collection[str]) -> SecurityAssociation:
+    """An outbound SA, before its first packet, likewise."""
+    if "sends-raw-esp-behind-nat" in faults:
+        sa = replace(sa, udp_ports=None)
+    return replace(sa, sent=-1) if "esp-starts-at-zero" in faults else sa
+
+
+def open_impaired(sa: SecurityAssociation, data: bytes, faults: Collection[str]) -> Opened | Drop:
+    """``open_esp`` with the faults of a receiver; never raises."""
+    opened = open_esp(sa, data)
+    if isinstance(opened, Opened):
+        too_much = "ignores-esp-padding-limit" in faults and len(opened.padding) > _LITTLE_PADDING
+        return sa.drop(DropReason.BAD_PADDING, opened.sequence) if too_much else opened
+    match opened.reason:
+        case DropReason.BAD_ICV if "accepts-bad-esp-icv" in faults:
+            return open_esp(sa, _with_right_icv(sa, data))
+        case DropReason.BAD_ICV if "window-moves-before-icv" in faults:
+            sa.replay.accept(sa.replay.infer(int.from_bytes(data[4:8], "big")))
+        case DropReason.UNKNOWN_SPI if "ignores-esp-spi" in faults:
+            return open_esp(sa, _with_right_icv(sa, sa.spi + data[4:]))
+        case _:
+            pass
+    return opened
+
+
+def _with_right_icv(sa: SecurityAssociation, data: bytes) -> bytes:
+    """The packet as if whoever changed it had had the keys."""
+    start, end = 8 + sa.cipher.iv_length, len(data) - icv_size(sa)
+    sequence = sa.replay.infer(int.from_bytes(data[4:8], "big"))
+    if sa.authenticator:
+        covered = data[:end]
+        return covered + sa.authenticator.compute(sa.integrity_key, covered + _implicit_high(sa, sequence))
+    # AEAD ciphers add a key stream: encrypting the ciphertext once more gives the plaintext.
+    plaintext = sa.context.encrypt(*_cipher_input(sa, sequence, data[8:start], data[start:end], sa.spi))[: end - start]
+    return data[:start] + sa.context.encrypt(*_cipher_input(sa, sequence, data[8:start], plaintext, sa.spi))
