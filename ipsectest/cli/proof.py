@@ -92,11 +92,13 @@ def _facts(trial: Proof) -> dict[str, object]:
 
 
 def _list_impairments(*, as_json: bool) -> int:
-    from ipsectest.ike.impair import IMPAIRMENTS  # noqa: PLC0415
+    from ipsectest.ike import impair as ike  # noqa: PLC0415
+    from ipsectest.ipsec import impair as ipsec  # noqa: PLC0415
 
+    names = sorted({*ike.IMPAIRMENTS, *ipsec.IMPAIRMENTS})
     if as_json:
-        print(json.dumps(sorted(IMPAIRMENTS), indent=1))  # noqa: T201
+        print(json.dumps(names, indent=1))  # noqa: T201
         return 0
-    for name in sorted(IMPAIRMENTS):
+    for name in names:
         print(name)  # noqa: T201
     return 0

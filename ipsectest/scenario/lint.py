@@ -55,9 +55,10 @@ def lint(
 ) -> list[Finding]:
     """Check files and folders. ``impairments``: known names of ``proof``; None takes those of the built-in endpoint."""
     if impairments is None:
-        from ipsectest.ike.impair import IMPAIRMENTS  # noqa: PLC0415 - the crypto behind it costs start-up time
+        from ipsectest.ike import impair as ike  # noqa: PLC0415 - the crypto behind both costs start-up time
+        from ipsectest.ipsec import impair as ipsec  # noqa: PLC0415
 
-        impairments = set(IMPAIRMENTS)
+        impairments = {*ike.IMPAIRMENTS, *ipsec.IMPAIRMENTS}
     catalogue = load_requirements() if catalogue is None else catalogue
     findings: list[Finding] = []
     for path in files(paths):
