@@ -1,12 +1,10 @@
 """ping crosses two user-space data planes with ESP between them."""
 
-import os
 import secrets
-import subprocess
 from contextlib import ExitStack
 
 import pytest
-from two_namespaces import joined, require_lab
+from two_namespaces import joined, ping, require_lab
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.suites import parse_suite
@@ -62,28 +60,6 @@ def gateways(suite: str, version: int, ports: tuple[int, int] | None) -> tuple[G
     return gates
 
 
-class ProcessEnd:
-    """A machine that notices the end of a process."""
-
-    def __init__(self, pid: int) -> None:
-        self.handle = os.pidfd_open(pid)
-        self.ended = False
-
-    def handles(self) -> list[int]:
-        return [self.handle]
-
-    def readable(self, handle: int, now: float) -> None:
-        del handle, now
-        self.ended = True
-
-    def get_timer(self) -> None:
-        return None
-
-    def handle_timer(self, now: float) -> None:
-        del now
-        raise AssertionError("it has no timer")
-
-
 class Lab:
     """Two planes in two namespaces, run by one loop."""
 
@@ -104,17 +80,7 @@ class Lab:
             self.loop.add(plane)
 
     def ping(self, destination: str, *options: str) -> int:
-        command = ["ip", "netns", "exec", self.pair.left, "ping", "-n", "-c3", "-i0.01", "-W2", *options, destination]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-            end = ProcessEnd(process.pid)
-            self.loop.add(end)
-            try:
-                assert self.loop.run_until(lambda: end.ended, 15), "ping did not end"
-            finally:
-                self.loop.remove(end)
-                os.close(end.handle)
-                process.kill()
-            return process.wait()
+        return ping(self.loop, self.pair.left, destination, *options)
 
 
 @pytest.mark.parametrize("ports", [None, (4500, 4500)], ids=["plain", "udp"])

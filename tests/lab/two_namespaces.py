@@ -3,12 +3,15 @@
 import os
 import secrets
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 from pyroute2 import IPRoute, netns
+
+from ipsectest.net.loop import EventLoop
 
 
 @dataclass(frozen=True)
@@ -62,3 +65,39 @@ def joined() -> Iterator[Pair]:
                 route.addr("add", index=index, address=f"192.0.2.{number}", prefixlen=24)
                 route.addr("add", index=index, address=f"2001:db8::{number}", prefixlen=64, flags=0x02)
         yield Pair(left, right)
+
+
+class ProcessEnd:
+    """A machine that notices the end of a process."""
+
+    def __init__(self, pid: int) -> None:
+        self.handle = os.pidfd_open(pid)
+        self.ended = False
+
+    def handles(self) -> list[int]:
+        return [self.handle]
+
+    def readable(self, handle: int, now: float) -> None:
+        del handle, now
+        self.ended = True
+
+    def get_timer(self) -> None:
+        return None
+
+    def handle_timer(self, now: float) -> None:
+        raise AssertionError(f"no timer was set, called at {now}")
+
+
+def ping(loop: EventLoop, namespace: str, destination: str, *options: str) -> int:
+    """The exit status of three pings, while the loop runs."""
+    command = ["ip", "netns", "exec", namespace, "ping", "-n", "-c3", "-i0.01", "-W2", *options, destination]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        end = ProcessEnd(process.pid)
+        loop.add(end)
+        try:
+            assert loop.run_until(lambda: end.ended, 15), "ping did not end"
+        finally:
+            loop.remove(end)
+            os.close(end.handle)
+            process.kill()
+        return process.wait()
