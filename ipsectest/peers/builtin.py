@@ -5,7 +5,7 @@ impairments it names.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import ipsectest
 from ipsectest.base.addresses import Datagram
@@ -33,6 +33,8 @@ from ipsectest.peers.builtin_tunnels import Tunnels, carries_esp
 from ipsectest.scenario.ports import Certificates, Counter, PeerRequest, PeerSettings, Verb
 
 _WINDOW = 64
+_PATIENCE = 1.0
+"""Seconds that a verb waits for the SA it speaks of."""
 _REPLAYED = (DropReason.REPLAYED, DropReason.LEFT_OF_WINDOW)
 _UP = (State.ESTABLISHED, State.REKEYING)
 _HALF_OPEN = (State.INIT_SENT, State.AUTH_SENT, State.INIT_ANSWERED)
@@ -130,7 +132,7 @@ class _Node:
         window = _WINDOW if settings.replay_window is None else settings.replay_window
         self._tunnels = Tunnels(random, window, impairments & ESP_IMPAIRMENTS.keys())
         self._children: dict[ChildSa, IkeSa] = {}
-        self._asked: deque[PeerRequest] = deque()
+        self._asked: dict[PeerRequest, Instant | None] = {}
         self._outbox: list[Datagram] = []
         self._due: list[tuple[Instant, IkeSa | ChildSa]] = []
 
@@ -142,8 +144,7 @@ class _Node:
         self._take_events(now)
 
     def datagrams_to_send(self, now: Instant) -> list[Datagram]:
-        while self._asked:
-            self._start(self._asked.popleft(), now)
+        self._start_what_can_start(now)
         self._take_events(now)
         outbox, self._outbox = self._outbox, []
         return [*self._endpoint.datagrams_to_send(now), *outbox]
@@ -161,45 +162,53 @@ class _Node:
         self._take_events(now)
 
     def perform(self, request: PeerRequest) -> int | None:
-        """Refuse now what cannot be done; the rest waits for the time to be known."""
+        """Refuse now what can never be done; the rest waits for the time to be known, and for the SA it speaks of."""
         match request.verb:
             case Verb.COUNTER:
                 return self._count(request.counter)
-            case Verb.INITIATE:
-                pass
             case Verb.PING:
                 settings = self.settings
                 self._outbox += self._tunnels.ping(settings.inner_local, settings.inner_remote)
-                return None
-            case Verb.CREATE | Verb.REKEY_IKE | Verb.DELETE_IKE | Verb.LIVENESS:
-                self._ike_sa(request)
-            case Verb.REKEY_CHILD | Verb.DELETE_CHILD:
-                self._child_sa(request)
+            case _ if request.verb in _STARTERS:
+                self._asked[request] = None
             case _:
                 raise UnsupportedError(f"peer {request.verb}", "the built-in peer has no such verb")
-        self._asked.append(request)
         return None
 
-    def _start(self, request: PeerRequest, now: Instant) -> None:
-        endpoint = self._endpoint
-        try:
-            match request.verb:
-                case Verb.INITIATE:
-                    endpoint.initiate(self._connection, now)
-                case Verb.CREATE:
-                    endpoint.create_child(self._ike_sa(request), child(self.settings), now)
-                case Verb.REKEY_IKE:
-                    endpoint.rekey_ike(self._ike_sa(request), now)
-                case Verb.DELETE_IKE:
-                    endpoint.delete_ike(self._ike_sa(request), now)
-                case Verb.LIVENESS:
-                    endpoint.liveness(self._ike_sa(request), now)
-                case Verb.REKEY_CHILD:
-                    endpoint.rekey_child(self._child_sa(request), now)
-                case Verb.DELETE_CHILD:
-                    endpoint.delete_child(self._child_sa(request), now)
-        except (LookupError, PeerError) as error:  # gone between asking and doing
-            self.lines.append(f"{now:.3f} {request.verb}: {error}")
+    def _start_what_can_start(self, now: Instant) -> None:
+        """The script may ask for a rekey while the message that completes the SA is still under way to us."""
+        for request, patience in list(self._asked.items()):
+            try:
+                _STARTERS[request.verb](self, request, now)
+            except LookupError as error:
+                if patience is None:
+                    self._asked[request] = now + _PATIENCE
+                    continue
+                if now < patience:
+                    continue
+                self.lines.append(f"{now:.3f} peer {request.verb}: {error}")
+            del self._asked[request]
+
+    def initiate(self, _request: PeerRequest, now: Instant) -> None:
+        self._endpoint.initiate(self._connection, now)
+
+    def create(self, request: PeerRequest, now: Instant) -> None:
+        self._endpoint.create_child(self._ike_sa(request), child(self.settings), now)
+
+    def rekey_ike(self, request: PeerRequest, now: Instant) -> None:
+        self._endpoint.rekey_ike(self._ike_sa(request), now)
+
+    def rekey_child(self, request: PeerRequest, now: Instant) -> None:
+        self._endpoint.rekey_child(self._child_sa(request), now)
+
+    def delete_ike(self, request: PeerRequest, now: Instant) -> None:
+        self._endpoint.delete_ike(self._ike_sa(request), now)
+
+    def delete_child(self, request: PeerRequest, now: Instant) -> None:
+        self._endpoint.delete_child(self._child_sa(request), now)
+
+    def liveness(self, request: PeerRequest, now: Instant) -> None:
+        self._endpoint.liveness(self._ike_sa(request), now)
 
     def _count(self, counter: Counter | None) -> int:
         sas = self._endpoint.sessions()
@@ -221,13 +230,13 @@ class _Node:
         wanted = request.ike_spi or request.spi
         found = [sa for sa in self._endpoint.sessions() if sa.state in _UP and wanted in {b"", sa.spi_local}]
         if not found:
-            raise PeerError(f"the built-in peer has no IKE SA with SPI {wanted.hex() or 'at all'}")
+            raise LookupError(f"no IKE SA with SPI {wanted.hex() or 'at all'}")
         return found[-1]
 
     def _child_sa(self, request: PeerRequest) -> ChildSa:
         found = [child for child in self._children if request.spi in {b"", child.spi_in}]
         if not found:
-            raise PeerError(f"the built-in peer has no Child SA with inbound SPI {request.spi.hex() or 'at all'}")
+            raise LookupError(f"no Child SA with inbound SPI {request.spi.hex() or 'at all'}")
         return found[-1]
 
     def _rekey(self, what: IkeSa | ChildSa, now: Instant) -> None:
@@ -271,6 +280,17 @@ class _Node:
         for sa in self._endpoint.sessions():
             if sa is not newest and sa.state in _UP and sa.remote_identity == newest.remote_identity:
                 self._endpoint.delete_ike(sa, now)
+
+
+_STARTERS: dict[Verb, Callable[[_Node, PeerRequest, Instant], None]] = {
+    Verb.INITIATE: _Node.initiate,
+    Verb.CREATE: _Node.create,
+    Verb.REKEY_IKE: _Node.rekey_ike,
+    Verb.REKEY_CHILD: _Node.rekey_child,
+    Verb.DELETE_IKE: _Node.delete_ike,
+    Verb.DELETE_CHILD: _Node.delete_child,
+    Verb.LIVENESS: _Node.liveness,
+}
 
 
 def _of_ike(impairments: frozenset[str]) -> list[str]:

@@ -109,12 +109,20 @@ def test_every_verb() -> None:
     assert (duo.count(Counter.IKE_SAS), duo.count(Counter.CHILD_SAS)) == (0, 0)
     with pytest.raises(PeerError, match="no Child SA carries"):
         duo.ask(Verb.PING)
-    for verb in (Verb.REKEY_IKE, Verb.DELETE_IKE, Verb.CREATE, Verb.LIVENESS):
-        with pytest.raises(PeerError, match="no IKE SA"):
-            duo.ask(verb)
-    for verb in (Verb.REKEY_CHILD, Verb.DELETE_CHILD):
-        with pytest.raises(PeerError, match="no Child SA"):
-            duo.ask(verb, spi=b"none")
+    for verb in (Verb.REKEY_IKE, Verb.DELETE_IKE, Verb.CREATE, Verb.LIVENESS, Verb.REKEY_CHILD, Verb.DELETE_CHILD):
+        duo.ask(verb, spi=b"none")
+        assert duo.carry() == []
+        duo.now += 2.0
+        assert duo.carry() == []
+        assert f"peer {verb}: no " in duo.peer.log(duo.mine).splitlines()[-1]
+
+
+def test_a_verb_waits_a_moment_for_its_sa() -> None:
+    duo = Duo()
+    duo.ask(Verb.INITIATE)
+    duo.ask(Verb.REKEY_CHILD)
+    duo.carry()
+    assert [line.split()[1] for line in duo.peer.log(duo.mine).splitlines()].count("ChildRekeyed") == 1
 
 
 def test_an_invented_verb_is_unsupported() -> None:
