@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import Instant
-from ipsectest.base.iana import AuthenticationMethod, ExchangeType, NotifyType, PayloadType, ProtocolId
+from ipsectest.base.iana import AuthenticationMethod, ExchangeType, NotifyType, PayloadType, ProtocolId, TransformType
 from ipsectest.crypto import signature
 from ipsectest.crypto.keys import psk_auth
 from ipsectest.ike import auth
@@ -21,7 +21,7 @@ from ipsectest.scenario.octets import force_header, is_protected, plain_octets, 
 from ipsectest.scenario.session import Labelled, Session
 from ipsectest.scenario.steps import SendStep
 from ipsectest.scenario.values import Values
-from ipsectest.wire import AUTH, SA, Identification, Message, Nonce, Payload, payload_name
+from ipsectest.wire import AUTH, KE, SA, Identification, Message, Nonce, Payload, payload_name
 
 _SELF_MADE = frozenset({PayloadType.N, PayloadType.D, PayloadType.V, PayloadType.CP, PayloadType.EAP, PayloadType.CERTREQ})
 """Payloads that need nothing of the exchange."""
@@ -138,7 +138,7 @@ class Composer:
         composed: list[Payload] = []
         module = EXCHANGES.get(exchange.exchange_type)
         if module is not None and exchange.arrival is not None and _needs_composing(pattern):
-            verdict = module.read_request(association.sa, exchange.request, context)
+            verdict = self._read(exchange, pattern)
             exchange.processed = True
             if verdict.outcome in {Outcome.REFUSED, Outcome.FATAL} and not pattern.ellipsis:
                 raise CannotAnswerError(f"a correct endpoint refuses the request: {verdict.reason}")
@@ -161,6 +161,19 @@ class Composer:
         if exchange.processed:
             self.session.adopt(exchange, verdict)
         return exchange
+
+    def _read(self, exchange: Exchange, pattern: MessagePattern) -> Verdict:
+        """Negotiate. In IKE_SA_INIT the suite that the line writes is tried first, then one that fits the KE payload."""
+        sa, module = exchange.association.sa, EXCHANGES[exchange.exchange_type]
+        if exchange.exchange_type == ExchangeType.IKE_SA_INIT:
+            ordinary = self.session.connection
+            for proposals in (exchange.context.overrides.suites, _with_group(exchange.request, ordinary.proposals)):
+                sa.connection = replace(ordinary, proposals=tuple(proposals or ordinary.proposals))
+                verdict = module.read_request(sa, exchange.request, exchange.context)
+                if verdict.ok:
+                    return verdict
+            sa.connection = ordinary
+        return module.read_request(sa, exchange.request, exchange.context)
 
     def _answered(self, step: SendStep, now: Instant) -> Exchange:
         if step.answers:
@@ -213,8 +226,9 @@ class Composer:
                     over.identity = identity
                 else:
                     over.peer_identity = identity
-            case PayloadType.AUTH if item.secret is not None:
-                over.credential = SharedKey(item.secret)
+            case PayloadType.AUTH:
+                over.credential = None if item.secret is None else SharedKey(item.secret)
+                over.auth_method = item.method
             case PayloadType.TSi | PayloadType.TSr if item.selectors:
                 written = [self.session.selector(words) for words in item.selectors]
                 if (item.type == PayloadType.TSi) == ours_first:
@@ -348,6 +362,14 @@ def _needs_composing(pattern: MessagePattern) -> bool:
     if pattern.ellipsis:
         return True
     return any(item.type not in _SELF_MADE and item.name != "PAYLOAD" and not item.place for item in pattern.items)
+
+
+def _with_group(request: Message, proposals: Sequence[Suite]) -> list[Suite]:
+    """Our suites without the groups that the KE payload of a request is not of."""
+    ke = request.get(KE)
+    group = ke.group if ke is not None else 0
+    kind = TransformType.KE
+    return [tuple(s for s in suite if s.type != kind or s.id == group) for suite in proposals if group in {s.id for s in suite if s.type == kind}]
 
 
 def _pretend_nat(association: Association, step: SendStep, pattern: MessagePattern) -> None:

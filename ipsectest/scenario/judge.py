@@ -46,6 +46,9 @@ class Judge:
             return
         if message.is_response:
             arrival.exchange = association.ours(message.message_id)
+            known = self.session.dealt_with.get(arrival.raw)
+            if arrival.again and known is not None and known is not arrival.exchange:
+                arrival.again = False  # the same octets, but to another request of ours
         if any(isinstance(p, SK | SKF) for p in message.payloads):
             opened = unseal(association.sa, message)
             if isinstance(opened, Unsealed):
@@ -71,7 +74,7 @@ class Judge:
 
     def _repeats(self, arrival: Arrival, label: str) -> bool:
         labelled = self.session.labels.get(label)
-        return arrival.again and labelled is not None and any(d.data == arrival.datagram.data for d in labelled.datagrams)
+        return labelled is not None and any(d.data == arrival.datagram.data for d in labelled.datagrams)
 
     def _data(self, arrival: Arrival, pattern: DataPattern) -> tuple[Fit, str]:
         received = arrival.received

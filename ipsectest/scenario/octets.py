@@ -78,7 +78,8 @@ def _sealing(sa: IkeSa, message: Message, edits: Sequence[Edit], values: Values)
             sealing.iv = values.octets(operand, bytes(cipher.iv_length if cipher else 8))
         elif edit.name == "pad":
             wanted = values.number(operand, 0)
-            sealing.padding = bytes(wanted + -(inner + wanted + 1) % block)
+            aligned = wanted + -(inner + wanted + 1) % block
+            sealing.padding = bytes(aligned - block if aligned > 255 >= wanted else aligned)
         elif edit.name == "padding":
             sealing.padding = values.octets(operand, bytes(-(inner + 1) % block))
         elif edit.name == "pad_length":

@@ -11,7 +11,7 @@ from itertools import count
 
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant, RandomBytes
-from ipsectest.base.errors import IpsectestError, UnsupportedError
+from ipsectest.base.errors import IpsectestError, PeerError, UnsupportedError
 from ipsectest.base.iana import ExchangeType
 from ipsectest.ike.sa import IkeSa
 from ipsectest.scenario import keytables, requirements
@@ -34,7 +34,7 @@ from ipsectest.scenario.model import (
 )
 from ipsectest.scenario.ports import Counter, Environment, PeerRequest, Verb
 from ipsectest.scenario.results import CaseResult, Reason, Verdict
-from ipsectest.scenario.session import Labelled, Session
+from ipsectest.scenario.session import Labelled, Session, give_back_id
 from ipsectest.scenario.steps import (
     AskStep,
     AwaitAllStep,
@@ -74,12 +74,12 @@ class Run:
         self._entered: Instant | None = None
         self._timer: Instant | None = now
         self._arrivals: list[Arrival] = []
-        self._raws: dict[bytes, Exchange | None] = {}
         self._left: list[AwaitStep] = []
         self._closest = ""
         self._requests: list[PeerRequest] = []
         self._numbers = count(1)
         self._asked: int | None = None
+        self._ask_again_at: Instant | None = None
         self._counters: dict[Counter, int] = {}
         self._held: dict[str, list[Datagram]] = {}
         self._closing: list[Exchange] | None = None
@@ -100,8 +100,8 @@ class Run:
         if self.result is not None:
             return
         arrival = arrival_of(datagram, now)
-        arrival.again = arrival.carried is not Carried.KEEPALIVE and arrival.raw in self._raws
-        self._raws.setdefault(arrival.raw, None)
+        arrival.again = arrival.carried is not Carried.KEEPALIVE and arrival.raw in self._session.dealt_with
+        self._session.dealt_with.setdefault(arrival.raw, None)
         self._arrivals.append(arrival)
         self._advance(now)
 
@@ -134,7 +134,9 @@ class Run:
             return
         self._asked = None
         step = self._steps[self._at]
-        if isinstance(answer, IpsectestError):
+        if isinstance(answer, PeerError) and self._may_ask_again(step, now):
+            self._timer = self._ask_again_at = now + POLL
+        elif isinstance(answer, IpsectestError):
             verdict = Verdict.UNSUPPORTED if isinstance(answer, UnsupportedError) else Verdict.INCONCLUSIVE
             self._account.give_up(verdict, step.line, step.text, str(answer), "the peer cannot do that")
             self._begin_closing(now)
@@ -143,6 +145,11 @@ class Run:
         else:
             self._next()
         self._advance(now)
+
+    def _may_ask_again(self, step: Step, now: Instant) -> bool:
+        """The peer may not have got so far yet, for instance not have read our last IKE_AUTH message."""
+        is_start = isinstance(step, AskStep) and step.verb.verb is Verb.INITIATE
+        return not is_start and self._entered is not None and now < self._entered + PATIENCE * self.place.slow
 
     def stop(self, verdict: Verdict, reason: Reason, now: Instant) -> CaseResult:
         """The runner gives the case up: a result with what there is."""
@@ -184,6 +191,7 @@ class Run:
         self._entered = None
         self._left = []
         self._closest = ""
+        self._ask_again_at = None
 
     def _try(self, step: Step, now: Instant) -> bool:
         """Do a step or look whether it is met; False to wait."""
@@ -413,7 +421,7 @@ class Run:
             return
         if not message.is_response:
             arrival.exchange = self._opened(step.key, option.sa, arrival, message, now)
-        self._raws[arrival.raw] = arrival.exchange
+        self._session.dealt_with[arrival.raw] = arrival.exchange
         self._session.labels[step.key] = Labelled(message, [arrival.datagram], arrival.exchange)
 
     def _opened(self, key: str, sa_name: str, arrival: Arrival, message: Message, now: Instant) -> Exchange:
@@ -421,7 +429,7 @@ class Run:
         session, datagram = self._session, arrival.datagram
         association = arrival.association
         if message.exchange_type == ExchangeType.IKE_SA_INIT:
-            sa = IkeSa.responder(message, session.connection, datagram.destination, datagram.source, self._random)
+            sa = IkeSa.responder(message, session.connection, datagram.destination, datagram.source)
             sa.received(arrival.raw)
             association = session.associations[sa_name] = Association(sa_name, sa)
         assert association is not None
@@ -449,11 +457,8 @@ class Run:
     def _give_back_id(self, step: AwaitStep) -> None:
         for option in step.options:
             labelled = self._session.labels.get(option.answers)
-            exchange = labelled.exchange if labelled else None
-            if exchange is not None and exchange.ours and exchange.taken_id and exchange.response is None:
-                sa = exchange.association.sa
-                if sa.next_request_id == exchange.message_id + 1:
-                    sa.next_request_id -= 1
+            if labelled is not None and labelled.exchange is not None and labelled.exchange.ours:
+                give_back_id(labelled.exchange)
 
     def _silent(self, step: AwaitStep, now: Instant) -> None:
         self._account.event(now, "--", step.text.removeprefix("<-").strip(), line=step.line, met=True, tag=step.tag)
@@ -514,7 +519,7 @@ class Run:
         if message is None or arrival.trouble:
             return
         if arrival.again:
-            known = self._raws.get(arrival.raw)
+            known = self._session.dealt_with.get(arrival.raw)
             if known is not None and not known.ours and known.response_datagrams:
                 self._session.outbox += known.response_datagrams
             return
@@ -525,7 +530,7 @@ class Run:
         if arrival.association is None or not arrival.protected:
             return
         exchange = self._opened("", arrival.association.name, arrival, message, now)
-        self._raws[arrival.raw] = exchange
+        self._session.dealt_with[arrival.raw] = exchange
         try:
             self._session.outbox += self._composer.background_answer(exchange, now)
         except (LookupError, TypeError):
@@ -542,13 +547,13 @@ class Run:
         if self._asked is not None:
             return False
         assert self._entered is not None
-        if step.verb.counter is not None and self._timer is not None and now < self._timer and now > self._entered:
+        if self._ask_again_at is not None and now < self._ask_again_at:
             return False
+        if step.verb.counter is None and self._ask_again_at is None:
+            self._account.event(now, "--", step.text, line=step.line)
         self._asked = next(self._numbers)
         self._requests.append(self._request(step))
-        if step.verb.counter is None:
-            self._account.event(now, "--", step.text, line=step.line)
-        self._timer = None
+        self._timer = self._ask_again_at = None
         return False
 
     def _request(self, step: AskStep) -> PeerRequest:
@@ -576,7 +581,7 @@ class Run:
         base = self._counters[counter] if before is None else before
         wanted = base + expected.delta if isinstance(expected, Offset) else expected.value if isinstance(expected, Number) else 0
         if value != wanted and now < self._entered + PATIENCE * self.place.slow:
-            self._timer = now + POLL
+            self._timer = self._ask_again_at = now + POLL
             return
         self._counters[counter] = value
         actual = "" if value == wanted else f"{counter} went from {base} to {value}" if isinstance(expected, Offset) else f"{counter} is {value}"

@@ -15,6 +15,7 @@ from ipsectest.scenario.arguments import NAMES
 from ipsectest.scenario.association import Arrival, Association, Exchange
 from ipsectest.scenario.facts import Ends, on_wire
 from ipsectest.scenario.model import PayloadItem, SelectorWords
+from ipsectest.scenario.octets import is_protected
 from ipsectest.scenario.payloads import Workshop
 from ipsectest.scenario.ports import Environment
 from ipsectest.scenario.steps import FIRST_CHILD, NEW
@@ -50,6 +51,8 @@ class Session:
     children: dict[str, ChildSa] = field(default_factory=dict)
     outbox: list[Datagram] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    dealt_with: dict[bytes, Exchange | None] = field(default_factory=dict)
+    """Octets of the peer's messages so far, and the exchange they belonged to once that was known."""
     next_child: str = ""
     """Name of the Child SA that the peer was asked to create."""
 
@@ -118,6 +121,9 @@ class Session:
         association, message = exchange.association, arrival.message
         if exchange.processed or message is None:
             return Verdict(Outcome.DROPPED)
+        if is_protected(exchange.exchange_type) and not arrival.protected:
+            give_back_id(exchange)  # an error in clear: the peer did not count our request
+            return Verdict(Outcome.DROPPED, reason="not protected")
         exchange.response, exchange.arrival = message, arrival
         exchange.retransmit_at = None
         sa = association.sa
@@ -203,6 +209,14 @@ class Session:
         if name not in self.associations:
             raise LookupError(f"there is no IKE SA {name!r} (yet)")
         return self.associations[name]
+
+
+def give_back_id(exchange: Exchange) -> None:
+    """Our request was not counted by the peer: the next one takes its message ID."""
+    sa = exchange.association.sa
+    if exchange.taken_id and exchange.response is None and sa.next_request_id == exchange.message_id + 1:
+        sa.next_request_id -= 1
+        exchange.taken_id = False
 
 
 def nat_hash(message: Message, notify: Notify, local: Address, remote: Address) -> bytes:

@@ -155,6 +155,8 @@ class Resolver:
         self._children = {FIRST_CHILD, NEW, *(line.child for line in case.lines if isinstance(line, UseTunnel))}
         self._sas = {FIRST_SA, NEW}
         self._number = 0
+        self._spoken_for = {m.answers for m, _ in _messages(case.lines) if m.answers}
+        """Requests that a line answers by name: no other line is taken for their answer."""
 
     def run(self) -> "Resolver":
         """Resolve all lines."""
@@ -283,7 +285,7 @@ class Resolver:
         if modifiers.kind is Kind.REQUEST or "Ni" in names or NotifyType.REKEY_SA in notifies:
             return False, ""
         for request in asked:
-            if request.exchange == what.exchange and request.sa == sa:
+            if request.exchange == what.exchange and request.sa == sa and request.key not in self._spoken_for:
                 if asked is self._theirs:
                     asked.remove(request)
                 return True, request.key

@@ -32,8 +32,6 @@ class Tunnel:
     child: ChildSa
     outbound: SecurityAssociation
     inbound: SecurityAssociation
-    asked: Echo | None = None
-    """Our last echo request."""
     asked_us: Echo | None = None
     """The peer's last echo request."""
 
@@ -60,6 +58,8 @@ class Traffic:
     place: Environment
     random: RandomBytes
     tunnels: dict[str, Tunnel] = field(default_factory=dict)
+    asked: Echo | None = None
+    """Our last echo request, in whatever tunnel: its answer may come in another one."""
     _echoes: int = 0
 
     def add(self, name: str, child: ChildSa, sa: IkeSa, *, encapsulated: bool) -> None:
@@ -100,8 +100,8 @@ class Traffic:
             source = self._host(pattern.source) or self.place.inner_tester
             destination = self._host(pattern.destination) or self.place.inner_peer
             data = self.random(pattern.size)
-            tunnel.asked = Echo(source, destination, IDENTIFIER, self._echoes & 0xFFFF, data, is_reply=False)
-            packet = build_echo(tunnel.asked)
+            self.asked = Echo(source, destination, IDENTIFIER, self._echoes & 0xFFFF, data, is_reply=False)
+            packet = build_echo(self.asked)
         if tunnel.outbound.mode is Mode.TRANSPORT:
             is_v4 = packet[0] >> 4 == 4
             return (packet[20:], 1) if is_v4 else (packet[40:], 58)
@@ -151,7 +151,7 @@ class Traffic:
             return f"in {tunnel.name}"
         if pattern.content == "ping" and (echo is None or echo.is_reply):
             return "no ping"
-        if pattern.content == "pong" and not self._answers(tunnel, echo):
+        if pattern.content == "pong" and not self._answers(echo):
             return "no answer to our ping"
         if pattern.content == "octets" and not received.opened.payload.startswith(pattern.octets):
             return f"0x{received.opened.payload.hex()}"
@@ -161,9 +161,8 @@ class Traffic:
                 return problem
         return ""
 
-    @staticmethod
-    def _answers(tunnel: Tunnel, echo: Echo | None) -> bool:
-        asked = tunnel.asked
+    def _answers(self, echo: Echo | None) -> bool:
+        asked = self.asked
         return echo is not None and echo.is_reply and asked is not None and (echo.sequence, echo.data) == (asked.sequence, asked.data)
 
 
