@@ -1,6 +1,7 @@
 """Find the sub-command, import it alone, and turn errors into one line and an exit code."""
 
 import difflib
+import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
@@ -44,6 +45,7 @@ def _run(argv: Sequence[str], commands: Collection[str]) -> int:
     if name not in commands:
         raise UsageError(_unknown(name, commands))
     signal.signal(signal.SIGTERM, _interrupt)
+    os.register_at_fork(after_in_child=_default_signals)
     module = cast("_Module", import_module(f"ipsectest.cli.{name}"))
     parser = _Parser(prog=f"ipsectest {name}", description=module.__doc__, allow_abbrev=False)
     module.add_arguments(parser)
@@ -54,6 +56,12 @@ def _unknown(name: str, commands: Collection[str]) -> str:
     near = difflib.get_close_matches(name, commands, n=1)
     hint = f", did you mean {near[0]!r}?" if near else " (see ipsectest --help)"
     return f"unknown {'option' if name.startswith('-') else 'command'} {name!r}{hint}"
+
+
+def _default_signals() -> None:
+    """A forked child (pyroute2 has some) must just end: unwinding our stack there would clean up under our feet."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _interrupt(_number: int, _frame: object) -> None:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
+from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
@@ -24,7 +23,7 @@ def render(record: RunRecord, console: Console, *, folder: Path = Path(), verbos
     troubled = [c for c in record.results if c.verdict in _WORTH_A_BLOCK or c.outcome is not Outcome.AS_EXPECTED]
     for case in troubled:
         console.print()
-        console.print(_block(record, case, folder, plain=plain))
+        _print_block(record, case, folder, console, plain=plain)
     console.print()
     for line in summary(record):
         console.print(line)
@@ -88,33 +87,45 @@ def _entry(case: CaseRecord, *, plain: bool) -> Text:
     return entry
 
 
-def _block(record: RunRecord, case: CaseRecord, folder: Path, *, plain: bool) -> RenderableType:
+def _print_block(record: RunRecord, case: CaseRecord, folder: Path, console: Console, *, plain: bool) -> None:
     head = _sign(case.verdict, plain=plain)
     head.append(f" {case.case_id}", "bold default")
     head.append(f"  {case.verdict} on {case.peer}", "dim")
-    lines = [head]
+    console.print(head, soft_wrap=True)
+    for name, value in _facts(record, case, folder):
+        if value:
+            _print_row(name, _printable(value), console)
+
+
+def _facts(record: RunRecord, case: CaseRecord, folder: Path) -> Iterator[tuple[str, str]]:
     for check in case.checks:
         if check.met is False:
             requirement = record.requirements.get(check.requirement)
             sentence = f": {requirement.text}" if requirement else ""
-            lines.append(_row("requires", f"{check.level} {check.requirement}{sentence}"))
-    if case.reason:
-        for name in ("text", "expected", "actual"):
-            value = getattr(case.reason, name)
-            if value:
-                lines.append(_row("why" if name == "text" else name, value))
-        lines.append(_row("at", f"{case.reason.file}:{case.reason.line}"))
-    if case.expectation:
-        lines.append(_row("known", case.expectation))
-    lines += [_row("note", note) for note in case.notes]
+            yield "requires", f"{check.level} {check.requirement}{sentence}"
+    if reason := case.reason:
+        yield "why", reason.text
+        yield "expected", reason.expected
+        yield "actual", reason.actual
+        yield "at", f"{reason.file}:{reason.line}" if reason.line else reason.file
+    yield "known", case.expectation
+    for note in case.notes:
+        yield "note", note
     if "pcap" in case.artifacts:
-        lines.append(_row("capture", str(folder / case.artifacts["pcap"])))
-    lines.append(_row("again", case.repro))
-    return Group(lines[0], *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines[1:]))
+        yield "capture", str(folder / case.artifacts["pcap"])
+    yield "again", case.repro
 
 
-def _row(name: str, value: str) -> Text:
-    return Text.assemble((f"{name:<9} ", "dim"), _printable(value))
+def _print_row(name: str, value: str, console: Console) -> None:
+    """A name and its value; what a reader copies is never broken into lines."""
+    label = Text(f"  {name:<9} ", "dim")
+    if name in {"at", "capture", "again"}:
+        console.print(Text.assemble(label, value), soft_wrap=True)
+        return
+    lines = Text(value).wrap(console, max(20, console.width - len(label)))
+    for number, line in enumerate(lines):
+        line.rstrip()
+        console.print(Text.assemble(" " * len(label) if number else label, line), soft_wrap=True)
 
 
 def _printable(value: str) -> str:

@@ -3,8 +3,10 @@
 The loops of `virtual` and `live` carry datagrams and time; everything else about a running case is here.
 """
 
+import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -103,18 +105,20 @@ class Conductor:
         active = self._by_host.get(datagram.destination.host)
         if active is not None:
             active.seen.append((now, Direction.RECEIVED, datagram))
-            active.run.receive(datagram, now)
-            self._settle(active, now)
+            with self._guarded(active, now):
+                active.run.receive(datagram, now)
+                self._settle(active, now)
             self._fill(now)
 
     def datagrams_to_send(self, now: Instant) -> list[Datagram]:
         """What the cases want to be on the wire now."""
         outgoing: list[Datagram] = []
         for active in list(self._active.values()):
-            for datagram in active.run.datagrams_to_send(now):
-                active.seen.append((now, Direction.SENT, datagram))
-                outgoing.append(datagram)
-            self._settle(active, now)
+            with self._guarded(active, now):
+                for datagram in active.run.datagrams_to_send(now):
+                    active.seen.append((now, Direction.SENT, datagram))
+                    outgoing.append(datagram)
+                self._settle(active, now)
         self._fill(now)
         return outgoing
 
@@ -129,11 +133,15 @@ class Conductor:
         for active in list(self._active.values()):
             timer = active.run.get_timer()
             if timer is not None and timer <= now:
-                active.run.handle_timer(now)
+                with self._guarded(active, now):
+                    active.run.handle_timer(now)
+            if self._active.get(active.slot) is not active:
+                continue
             if now >= active.started + CASE_CAP and active.run.result is None:
                 self._give_up(active, Verdict.INCONCLUSIVE, f"no end after {CASE_CAP:.0f} s", now)
             else:
-                self._settle(active, now)
+                with self._guarded(active, now):
+                    self._settle(active, now)
         self._fill(now)
 
     def crashed(self, why: str, now: Instant) -> None:
@@ -175,15 +183,25 @@ class Conductor:
         except PeerError as error:
             self._give_up(active, Verdict.INCONCLUSIVE, str(error), now)
         else:
-            run.handle_timer(now)
-            self._settle(active, now)
+            with self._guarded(active, now):
+                run.handle_timer(now)
+                self._settle(active, now)
+
+    @contextmanager
+    def _guarded(self, active: _Active, now: Instant) -> Iterator[None]:
+        """A mistake of ours in one case is told in its result and does not end the others."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - whatever it is
+            self._end(active, _internal_error(active, now))
 
     def _settle(self, active: _Active, now: Instant) -> None:
         """Pass on what the script asks of the peer, and see whether the case is over."""
         if self._active.get(active.slot) is not active:
             return
-        for request in active.run.peer_requests():
-            active.run.peer_answered(request.number, self._perform(request), now)
+        while requests := active.run.peer_requests():
+            for request in requests:
+                active.run.peer_answered(request.number, self._perform(request), now)
         if active.run.result is not None:
             self._end(active, active.run.result)
         elif len(active.seen) > DATAGRAM_CAP:
@@ -212,3 +230,9 @@ class Conductor:
             del self._by_host[host]
         self._free.append(active.slot)
         self._finished(Finished(active.case, result, settings, log, active.seen))
+
+
+def _internal_error(active: _Active, now: Instant) -> CaseResult:
+    lines = traceback.format_exc().strip().splitlines()
+    reason = Reason(0, "", "", f"internal error of ipsectest: {lines[-1]}")
+    return CaseResult(Verdict.INCONCLUSIVE, reason=reason, notes=lines, started=active.started, finished=now)

@@ -27,6 +27,7 @@ class Instance:
     peer: StrongSwan
     wire: PacketWire
     options: DaemonOptions
+    number: int
 
 
 class Daemons:
@@ -50,7 +51,7 @@ class Daemons:
         host = NamespaceHost(self._lab, label, namespace, root)
         peer = table.PEERS[name.driver].driver(host, self._credentials, options)
         peer.start()
-        return Instance(name, peer, wire, options)
+        return Instance(name, peer, wire, options, self._count)
 
     def restart(self, instance: Instance) -> StrongSwan:
         """A fresh daemon in place of one that died."""

@@ -15,7 +15,8 @@ def root(given: Path | None = None) -> Path:
     """The folder of scenarios: the one given, else that of the checkout or of the package."""
     if given and not given.is_dir():
         raise UsageError(f"{given} is no folder of scenarios")
-    return given or scenarios_folder()
+    folder = given or scenarios_folder()
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def select(patterns: Sequence[str], folder: Path) -> list[Path]:

@@ -36,6 +36,27 @@ Progress = Callable[[str, Finished], None]
 """Is told the peer's name and each case as it ends."""
 
 
+_INSANE = "the sanity case did not pass, so nothing can be said about this peer"
+
+
+@dataclass(slots=True)
+class _Stage:
+    """An instance and the cases that need its options."""
+
+    instance: Instance
+    cases: Sequence[Case]
+    sane: bool = False
+
+    def sanity(self, when: str) -> Case:
+        """The sanity case, set up so that it fits the options of this daemon."""
+        options = self.instance.options
+        facts = {"retransmit": options.retransmit, "retransmit_tries": options.retransmit_tries}
+        facts |= {"cookies": True} if options.cookies else {}
+        case = load(SANITY).cases[0]
+        number = f"{self.instance.number}"
+        return replace(case, scenario=f"sanity/{when}", variant=number, peer={**case.peer, **facts})
+
+
 @dataclass(slots=True)
 class Session:
     """What a run needs to know; `memory` and `daemons` play cases and hand results to the recorder."""
@@ -70,18 +91,17 @@ class Session:
     def daemons(self, name: PeerName, cases: Sequence[Case]) -> None:
         """Play cases against real daemons: one instance for each set of daemon options, all at once."""
         with Daemons(self.pki.daemon if self.pki else None) as daemons, EventLoop() as loop:
-            groups = [(daemons.start(name, options), group) for options, group in self._groups(cases).items()]
-            under_test = self.peer_under_test(name, groups[0][0].peer.version)
-            sanity = load(SANITY).cases[0]
-            first = self._phase(loop, daemons, under_test, [(instance, [sanity]) for instance, _ in groups], "first")
-            if first:
-                self._phase(loop, daemons, under_test, groups, "")
-                self._phase(loop, daemons, under_test, [(instance, [sanity]) for instance, _ in groups], "last")
-                return
-            why = "the sanity case did not pass, so nothing can be said about this peer"
-            for instance, group in groups:
-                conductor = self._conductor(instance, group, under_test, [])
-                conductor.abandon(Verdict.INCONCLUSIVE, why, loop.clock.now())
+            stages = [_Stage(daemons.start(name, options), group) for options, group in self._groups(cases).items()]
+            under_test = self.peer_under_test(name, stages[0].instance.peer.version)
+            play = partial(self._phase, loop, daemons, under_test)
+            for stage, passed in zip(stages, play([(s.instance, [s.sanity("first")]) for s in stages]), strict=True):
+                stage.sane = passed
+            play([(stage.instance, stage.cases) for stage in stages if stage.sane])
+            play([(stage.instance, [stage.sanity("last")]) for stage in stages if stage.sane])
+            for stage in stages:
+                if not stage.sane:
+                    conductor = self._conductor(stage.instance, stage.cases, under_test, [])
+                    conductor.abandon(Verdict.INCONCLUSIVE, _INSANE, loop.clock.now())
 
     def _phase(
         self,
@@ -89,24 +109,23 @@ class Session:
         daemons: Daemons,
         under_test: PeerUnderTest,
         groups: Sequence[tuple[Instance, Sequence[Case]]],
-        sanity: str,
-    ) -> bool:
-        """Play the groups at once; whether every case passed."""
-        ended: list[Finished] = []
-        posts: list[Post] = []
-        size = max(1, self.jobs // len(groups))
-        for instance, group in groups:
-            cases = [replace(case, scenario=f"sanity/{sanity}") for case in group] if sanity else group
-            conductor = self._conductor(instance, cases, under_test, ended)
-            posts.append(Post(conductor, instance.wire, partial(daemons.restart, instance)))
+    ) -> list[bool]:
+        """Play the groups at once; for each, whether every case passed."""
+        ended: list[list[Finished]] = [[] for _ in groups]
+        posts = [
+            Post(
+                self._conductor(instance, cases, under_test, results), instance.wire, partial(daemons.restart, instance)
+            )
+            for (instance, cases), results in zip(groups, ended, strict=True)
+        ]
         for post in posts:
             loop.add(post)
-            post.start(slots.SLOTS[:size], loop.clock.now())
+            post.start(slots.SLOTS[: max(1, self.jobs // len(posts))], loop.clock.now())
         loop.run_until(lambda: all(post.done for post in posts), RUN_CAP)
         for post in posts:
             loop.remove(post)
             post.abandon(f"the run was ended after {RUN_CAP:.0f} s", loop.clock.now())
-        return all(finished.result.verdict is Verdict.PASS for finished in ended)
+        return [all(finished.result.verdict is Verdict.PASS for finished in results) for results in ended]
 
     def _conductor(
         self, instance: Instance, cases: Sequence[Case], under_test: PeerUnderTest, ended: list[Finished]

@@ -76,6 +76,23 @@ def test_a_polite_kill_unwinds_like_ctrl_c() -> None:
     assert done.returncode != -signal.SIGTERM
 
 
+def test_a_forked_child_does_not_clean_up_for_its_parent() -> None:
+    program = (
+        "import os, signal, sys; from ipsectest.cli import main, version\n"
+        "def execute(_):\n"
+        "    try:\n"
+        "        ready, tell = os.pipe(); child = os.fork()\n"
+        "        if not child: os.write(tell, b'.'); signal.pause()\n"
+        "        os.read(ready, 1); os.kill(child, signal.SIGTERM)\n"
+        "        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "    finally: print('cleaned', flush=True)\n"
+        "    return 0\n"
+        "version.execute = execute; sys.exit(main.main(['version']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == f"{-signal.SIGTERM}\ncleaned\n"
+
+
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys; from ipsectest.cli.main import main; main(['--help']);"

@@ -131,6 +131,18 @@ def test_abandoning_gives_every_case_a_result(echo: Echo) -> None:
     assert set(stage.verdicts()) == {Verdict.INCONCLUSIVE}
 
 
+def test_a_mistake_of_ours_ends_its_own_case_only(echo: Echo) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case("a/1"), case("a/2")])
+    conductor.start(range(1, 3), 0.0)
+    stage.runs[0].receive = lambda *_: {}["wrong"]  # type: ignore[method-assign]
+    for datagram in conductor.datagrams_to_send(0.0):
+        conductor.receive(Datagram(b"answer", datagram.destination, datagram.source), 0.0)
+    assert stage.verdicts() == [Verdict.INCONCLUSIVE]
+    assert "internal error of ipsectest: KeyError: 'wrong'" in stage.ended[0].result.reason.text
+    assert conductor.running == 1
+
+
 def test_a_datagram_to_nobody_is_ignored(echo: Echo) -> None:
     stage = Stage(echo)
     conductor = stage.conductor([case()])
