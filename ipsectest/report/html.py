@@ -102,7 +102,7 @@ def _index_context(record: RunRecord, views: list[CaseView]) -> dict[str, Any]:
     for name in names:
         totals = count(v.case for v in views if v.case.peer == name)
         version = record.peers[name].version if name in record.peers else ""
-        entry = {"name": name, "version": version, "counts": totals}
+        entry: dict[str, Any] = {"name": name, "version": version, "counts": totals}
         entry |= {"passed": totals[Verdict.PASS], "total": sum(totals.values())}
         peers.append(entry)
     matrix = {

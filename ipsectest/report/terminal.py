@@ -65,11 +65,10 @@ def summary(record: RunRecord) -> list[Text]:
 def _tree(peer: str, cases: list[CaseRecord], *, plain: bool, verbose: bool) -> Tree:
     tree = Tree(Text(peer, "bold"), guide_style="dim")
     for family, members in _grouped(cases, lambda c: c.family):
-        label = Text(f"{family:<20} ")
+        passed = sum(c.verdict is Verdict.PASS for c in members)
+        label = Text.assemble(f"{family:<16} ", (f"{passed:>3}/{len(members):<4}", "dim"))
         for case in members:
             label.append_text(_sign(case.verdict, plain=plain))
-        passed = sum(c.verdict is Verdict.PASS for c in members)
-        label.append(f"  {passed}/{len(members)}", "dim")
         branch = tree.add(label)
         for case in members:
             if verbose or case.verdict is not Verdict.PASS or case.outcome is not Outcome.AS_EXPECTED:

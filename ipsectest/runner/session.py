@@ -27,6 +27,7 @@ from ipsectest.scenario.results import Verdict
 from ipsectest.scenario.run import Run
 
 SANITY = Path(__file__).with_name("sanity.toml")
+SANITY_COOKIE = Path(__file__).with_name("sanity-cookie.toml")
 RUN_CAP = 1800.0
 """Seconds after which a run is ended whatever still waits."""
 _RETRANSMIT = 2.0
@@ -50,9 +51,8 @@ class _Stage:
     def sanity(self, when: str) -> Case:
         """The sanity case, set up so that it fits the options of this daemon."""
         options = self.instance.options
-        facts = {"retransmit": options.retransmit, "retransmit_tries": options.retransmit_tries}
-        facts |= {"cookies": True} if options.cookies else {}
-        case = load(SANITY).cases[0]
+        facts: dict[str, object] = {"retransmit": options.retransmit, "retransmit_tries": options.retransmit_tries}
+        case = load(SANITY_COOKIE if options.cookies else SANITY).cases[0]
         number = f"{self.instance.number}"
         return replace(case, scenario=f"sanity/{when}", variant=number, peer={**case.peer, **facts})
 
