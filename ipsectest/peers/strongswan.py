@@ -47,7 +47,13 @@ RECIPE = Recipe(
 
 _START_CAP = 10.0
 _ANSWER_CAP = 5.0
+_PATIENCE = 1.0
+_RETRY = 0.005
 _ASYNC = "-1"  # vici: a negative timeout returns without waiting for the exchange
+
+
+class _NoSuchSaError(PeerError):
+    """There is no such SA, or not yet."""
 
 
 class StrongSwan:
@@ -63,6 +69,9 @@ class StrongSwan:
         self._options = options or DaemonOptions()
         self._lock = threading.Lock()
         self._log_starts: dict[str, int] = {}
+        self._notes: dict[str, str] = {}
+        self._waiting: list[threading.Thread] = []
+        self._stopping = threading.Event()
         self._log = host.directory / "charon.log"
         self._session: vici.Session | None = None
         self.version = ""
@@ -94,6 +103,10 @@ class StrongSwan:
 
     def stop(self) -> int:
         """End charon; its exit status. It may be started again."""
+        self._stopping.set()
+        while self._waiting:
+            self._waiting.pop().join()
+        self._stopping.clear()
         if self._session:
             self._session.transport.socket.close()
             self._session = None
@@ -123,8 +136,26 @@ class StrongSwan:
         match request.verb:
             case Verb.INITIATE:
                 self._initiate(settings, settings.child)
+            case Verb.PING:
+                send_echo_request(self._host, settings.inner_local, settings.inner_remote)
+            case Verb.COUNTER:
+                return self._counter(request)
+            case Verb.CREATE | Verb.REKEY_IKE | Verb.REKEY_CHILD | Verb.DELETE_IKE | Verb.DELETE_CHILD:
+                try:
+                    self._start(request)
+                except _NoSuchSaError:
+                    # The message that completes the SA may still be under way to charon, and must not be waited for.
+                    later = threading.Thread(target=self._start_later, args=(request,), daemon=True)
+                    self._waiting.append(later)
+                    later.start()
+            case _:
+                raise UnsupportedError(f"peer {request.verb}", "vici has no such command")
+        return None
+
+    def _start(self, request: PeerRequest) -> None:
+        match request.verb:
             case Verb.CREATE:
-                self._initiate(settings, self._unused_child(settings))
+                self._initiate(request.settings, self._unused_child(request))
             case Verb.REKEY_IKE:
                 self._command("rekey", {"ike-id": self._ike_id(request)})
             case Verb.REKEY_CHILD:
@@ -133,17 +164,27 @@ class StrongSwan:
                 self._command("terminate", {"ike-id": self._ike_id(request), "timeout": _ASYNC})
             case Verb.DELETE_CHILD:
                 self._command("terminate", {"child-id": self._child_id(request), "timeout": _ASYNC})
-            case Verb.PING:
-                send_echo_request(self._host, settings.inner_local, settings.inner_remote)
-            case Verb.COUNTER:
-                return self._counter(request)
-            case _:
-                raise UnsupportedError(f"peer {request.verb}", "vici has no such command")
-        return None
+
+    def _start_later(self, request: PeerRequest) -> None:
+        """Try again until the SA is there, the patience is at its end, or the case is over."""
+        name = request.settings.name
+        begun = self._log_starts.get(name)
+        end = time.monotonic() + _PATIENCE
+        while not self._stopping.wait(_RETRY) and begun is not None and self._log_starts.get(name) == begun:
+            try:
+                self._start(request)
+            except _NoSuchSaError as error:
+                if time.monotonic() < end:
+                    continue
+                self._notes[name] = f"{self._notes.get(name, '')}peer {request.verb}: {error}\n"
+            except PeerError as error:
+                self._notes[name] = f"{self._notes.get(name, '')}peer {request.verb}: {error}\n"
+            return
 
     def forget(self, settings: PeerSettings) -> None:
         """Unload the connection and drop its SAs; charon cannot help sending one Delete for each IKE SA."""
         self._log_starts.pop(settings.name, None)
+        self._notes.pop(settings.name, None)
         with self._vici() as session:
             for command, message in (
                 ("unload-conn", {"name": settings.name}),
@@ -165,7 +206,8 @@ class StrongSwan:
 
     def log(self, settings: PeerSettings) -> str:
         """The lines of charon's log that belong to this case, or since it began where lines name no case."""
-        return lines_of_case(self._log_since(settings), settings.name, settings.remote.host)
+        lines = lines_of_case(self._log_since(settings), settings.name, settings.remote.host)
+        return lines + self._notes.get(settings.name, "")
 
     def crash(self) -> str | None:
         """Why charon is dead, or None."""
@@ -174,7 +216,9 @@ class StrongSwan:
     def _initiate(self, settings: PeerSettings, child: str) -> None:
         self._command("initiate", {"ike": settings.name, "child": child, "timeout": _ASYNC, "loglevel": "-1"})
 
-    def _unused_child(self, settings: PeerSettings) -> str:
+    def _unused_child(self, request: PeerRequest) -> str:
+        settings = request.settings
+        self._ike_id(request)  # without an IKE SA a new one would be set up
         used = {_octets(child["name"]).decode() for sa in self.sas(settings) for child in _children(sa)}
         unused = [name for name in child_names(settings) if name not in used]
         if not unused:
@@ -203,14 +247,14 @@ class StrongSwan:
             mine = sa["initiator-spi"] if sa.get("initiator") == b"yes" else sa["responder-spi"]
             if not wanted or bytes.fromhex(mine.decode()) == wanted:
                 return _octets(sa["uniqueid"])
-        raise PeerError(f"strongSwan has no IKE SA with SPI {wanted.hex() or 'at all'}")
+        raise _NoSuchSaError(f"strongSwan has no IKE SA with SPI {wanted.hex() or 'at all'}")
 
     def _child_id(self, request: PeerRequest) -> bytes:
         for sa in self.sas(request.settings):
             for child in _children(sa, b"INSTALLED"):
                 if not request.spi or bytes.fromhex(child["spi-in"].decode()) == request.spi:
                     return _octets(child["uniqueid"])
-        raise PeerError(f"strongSwan has no Child SA with inbound SPI {request.spi.hex() or 'at all'}")
+        raise _NoSuchSaError(f"strongSwan has no Child SA with inbound SPI {request.spi.hex() or 'at all'}")
 
     def _sas(self, settings: PeerSettings) -> Iterator[dict[str, Any]]:
         if self._session is None:
