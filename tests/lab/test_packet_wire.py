@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from two_namespaces import namespaces, require_lab
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.errors import LabError
@@ -15,6 +14,7 @@ from ipsectest.net.inside import inside
 from ipsectest.net.loop import EventLoop
 from ipsectest.net.packet_wire import PacketWire
 from ipsectest.net.wire import Direction
+from tests.lab.two_namespaces import namespaces, require_lab
 
 pytestmark = pytest.mark.lab
 

@@ -2,11 +2,11 @@
 
 import pytest
 from pyroute2 import IPRoute
-from two_namespaces import joined, require_lab
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.errors import LabError
 from ipsectest.net.socket_wire import SocketWire
+from tests.lab.two_namespaces import joined, require_lab
 
 pytestmark = pytest.mark.lab
 

@@ -4,7 +4,6 @@ import secrets
 from contextlib import ExitStack
 
 import pytest
-from two_namespaces import joined, ping, require_lab
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.suites import parse_suite
@@ -18,6 +17,7 @@ from ipsectest.net.data_plane import UserDataPlane
 from ipsectest.net.loop import EventLoop
 from ipsectest.net.socket_wire import SocketWire
 from ipsectest.net.tun import TunDevice
+from tests.lab.two_namespaces import joined, ping, require_lab
 
 pytestmark = pytest.mark.lab
 

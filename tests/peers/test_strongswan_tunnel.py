@@ -54,7 +54,7 @@ class Gateways:
             (child,),
             given.ike,
         )
-        return Node(self.stack, self.loop, self.left, connection, f"{OURS}/32", f"{THEIRS}/32")
+        return Node(self.stack, self.loop, self.left, connection, inner=f"{OURS}/32", far=f"{THEIRS}/32")
 
 
 @pytest.fixture
