@@ -11,6 +11,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw, fuzz
+from scapy.sendrecv import sniff
 from scapy.utils import rdpcap, wrpcap
 
 from ipsectest import layers, wire
@@ -167,6 +168,50 @@ def test_ports_500_and_4500_are_dissected_over_ipv4_and_ipv6(tmp_path: Path) -> 
     assert layers.ESP in read[5]
     assert layers.AH in read[6]
     assert [bytes(packet) for packet in read] == [bytes(packet) for packet in packets]
+    sniffed = sniff(offline=path, lfilter=lambda packet: IKEv2 in packet and packet[IKEv2].flags.I)
+    assert len(sniffed) == 3
+
+
+def test_a_response_answers_its_request_through_ip_and_udp() -> None:
+    request = IP(src="192.0.2.1", dst="192.0.2.2") / UDP() / sa_init()
+    response = IP(src="192.0.2.2", dst="192.0.2.1") / UDP() / from_message(MESSAGES["sa_init_response"])
+    request, response = IP(bytes(request)), IP(bytes(response))
+    assert response.hashret() == request.hashret()
+    assert response.answers(request)
+    assert not request.answers(response)
+
+
+def test_payloads_behind_which_anything_may_follow() -> None:
+    packet = IKEv2() / layers.IKEv2_Nonce(data=b"n" * 16) / Raw(b"rest")
+    assert to_message(packet).trailing == b"rest"
+    assert bytes(packet.copy()).endswith(b"nrest")
+    assert bytes(next(iter(packet))) == bytes(packet)
+    with pytest.raises(ValueError, match="no IKEv2 layer"):
+        to_message(IP() / UDP())
+
+
+def test_wrong_octets_for_a_layer_stay_raw() -> None:
+    assert layers.IKEv2_Nonce(b"ab").payload.load == b"ab"
+    assert layers.IKEv2_Transform(b"ab").payload.load == b"ab"
+
+
+def test_fuzz_reaches_structures_and_octets() -> None:
+    selectors = layers.IKEv2_TSi(selectors=[layers.IKEv2_TrafficSelector()])
+    random.seed(11)
+    packet = next(iter(fuzz(IKEv2() / selectors / layers.IKEv2_Nonce())))
+    assert len({bytes(packet) for _ in range(3)}) == 1
+    assert packet[layers.IKEv2_TSi].selectors[0].protocol != 0
+    fuzzed = fuzz(layers.IKEv2_Attribute())
+    assert "RandNum" in repr(fuzzed.getfieldval("value"))
+
+
+def test_octets_are_shown_for_reading() -> None:
+    text = (IKEv2() / layers.IKEv2_Nonce(data=bytes(100)) / layers.IKEv2_Delete(spis=b"spi!")).show(dump=True)
+    assert "00... (100 octets)" in text
+    assert "[73706921]" in text
+    assert "192.0.2.1" in layers.IKEv2_TrafficSelector(start="192.0.2.1").show(dump=True)
+    assert "0102" in layers.IKEv2_Attribute(value=b"\x01\x02").show(dump=True)
+    assert layers.IKEv2_Nonce(data=bytearray(b"ab")).data == b"ab"
 
 
 def test_unbind_gives_the_port_back_to_isakmp() -> None:
