@@ -101,18 +101,30 @@ class Account:
         self.verdict = verdict
         self.reason = Reason(line, text, actual, why)
 
-    def result(self, steps: list[Step], finished: Instant, keys: Mapping[str, str], verdict: Verdict | None = None) -> CaseResult:
+    def result(
+        self, steps: list[Step], finished: Instant, keys: Mapping[str, str], verdict: Verdict | None = None
+    ) -> CaseResult:
         """The outcome; tagged lines that were never reached become checks without an answer."""
         judged = {(check.requirement, check.line, check.level) for check in self.checks}
         checks = list(self.checks)
         for tag, line, text in _tagged(steps):
-            checks += [Check(n, tag.level, line, None, text) for n in tag.requirements if (n, line, tag.level) not in judged]
+            checks += [
+                Check(n, tag.level, line, None, text) for n in tag.requirements if (n, line, tag.level) not in judged
+            ]
         checks.sort(key=lambda check: check.line)
         rungs = [
-            Rung(e.at, e.direction, e.text, e.line, e.met, e.requirement, e.octets, _details(e.message)) for e in self.events
+            Rung(e.at, e.direction, e.text, e.line, e.met, e.requirement, e.octets, _details(e.message))
+            for e in self.events
         ]
         return CaseResult(
-            verdict or self.verdict, tuple(checks), self.reason, tuple(rungs), tuple(self.notes), self.started, finished, keys
+            verdict or self.verdict,
+            tuple(checks),
+            self.reason,
+            tuple(rungs),
+            tuple(self.notes),
+            self.started,
+            finished,
+            keys,
         )
 
 
@@ -131,5 +143,3 @@ def _tagged(steps: list[Step]) -> list[tuple[Tag, int, str]]:
                 found.append((one.tag, one.line, one.text))
             found += [(c.tag, c.spot.line, c.text) for c in one.conditions if c.tag]
     return found
-
-

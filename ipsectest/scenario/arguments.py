@@ -29,7 +29,7 @@ from ipsectest.scenario.model import (
     Spot,
 )
 from ipsectest.scenario.operands import Argument, Word
-from ipsectest.scenario.syntax import SyntaxProblem, nearest
+from ipsectest.scenario.syntax import ScriptSyntaxError, nearest
 from ipsectest.wire import GENERIC_HEADER, LAYOUTS, Field, Form, Message, Payload, Proposal
 
 NAMES: dict[str, int] = {
@@ -101,16 +101,16 @@ NOTIFY_NUMBERS = {"group": 2, "window": 4, "payload": 1, "id": 4}
 
 
 def read_payload(name: str, arguments: list[Argument], spot: Spot) -> PayloadItem:
-    """The item for ``NAME(arguments)``; SyntaxProblem for whatever does not exist."""
+    """The item for ``NAME(arguments)``; ScriptSyntaxError for whatever does not exist."""
     if name == "PAYLOAD":
         if not arguments or arguments[0].field:
-            raise SyntaxProblem(spot.column, "PAYLOAD needs a type number first", "PAYLOAD(49 data=0x00)")
+            raise ScriptSyntaxError(spot.column, "PAYLOAD needs a type number first", "PAYLOAD(49 data=0x00)")
         kind = operands.plain_number(arguments[0].value, PayloadType)
         return _plain(PayloadItem(name, kind, spot=spot), arguments[1:])
     if name not in NAMES:
         near = nearest(name, [*NAMES, "PAYLOAD", "HDR", *("unencrypted", "ordered", "within", "answers", "as")])
         hint = f"did you mean {near!r}?" if near else f"payloads are {', '.join(NAMES)}"
-        raise SyntaxProblem(spot.column, f"there is no payload {name!r}", hint)
+        raise ScriptSyntaxError(spot.column, f"there is no payload {name!r}", hint)
     item = PayloadItem(name, int(NAMES[name]), spot=spot)
     return READERS.get(name, _plain)(item, arguments)
 
@@ -137,7 +137,7 @@ def _edit(item: PayloadItem, argument: Argument) -> Edit:
         known = [n for n, f in table.items() if f.form is not Form.STRUCTURES]
         near = nearest(name, [*known, "size", "at", *SHORT])
         hint = f"did you mean {near!r}?" if near else f"fields are {', '.join(known)}"
-        raise SyntaxProblem(argument.column, f"{item.name} has no field {argument.field!r}", hint)
+        raise ScriptSyntaxError(argument.column, f"{item.name} has no field {argument.field!r}", hint)
     form = table[name].form
     if name == "spi":
         return Edit(name, operands.spi(argument.value), spot)
@@ -192,7 +192,7 @@ def _suite(word: Word) -> tuple[TransformSpec, ...]:
         return parse_suite(word.text)
     except UnknownKeywordError as error:
         hint = f"did you mean {error.suggestion!r}?" if error.suggestion else ""
-        raise SyntaxProblem(word.column + error.offset, f"unknown algorithm {error.word!r}", hint) from None
+        raise ScriptSyntaxError(word.column + error.offset, f"unknown algorithm {error.word!r}", hint) from None
 
 
 def _proposal_edit(argument: Argument, spot: Spot) -> Edit:
@@ -228,9 +228,11 @@ def _identification(item: PayloadItem, arguments: list[Argument]) -> PayloadItem
         kind = words[0].text
         if kind not in IDENTITIES:
             near = nearest(kind, list(IDENTITIES))
-            raise SyntaxProblem(words[0].column, f"{kind!r} is no kind of identity", f"did you mean {near!r}?" if near else "")
+            raise ScriptSyntaxError(
+                words[0].column, f"{kind!r} is no kind of identity", f"did you mean {near!r}?" if near else ""
+            )
         if len(words) > 2 or (len(words) == 1 and kind not in {"ours", "theirs"}):
-            raise SyntaxProblem(words[0].column, f"{item.name}({kind} ...) takes one value")
+            raise ScriptSyntaxError(words[0].column, f"{item.name}({kind} ...) takes one value")
         value = words[1].text if len(words) == 2 else ""
         identity = IdentityWords(kind, value.removeprefix("0x"))
     return replace(_with_edits(item, edits), identity=identity)
@@ -254,7 +256,7 @@ def _notify(item: PayloadItem, arguments: list[Argument]) -> PayloadItem:
     if not arguments:
         return item
     if arguments[0].field:
-        raise SyntaxProblem(item.spot.column, "N needs a type first", "N(NO_PROPOSAL_CHOSEN)")
+        raise ScriptSyntaxError(item.spot.column, "N needs a type first", "N(NO_PROPOSAL_CHOSEN)")
     kind = operands.plain_number(arguments[0].value, NotifyType)
     edits: list[Edit] = []
     for argument in arguments[1:]:
@@ -294,7 +296,7 @@ def _traffic_selectors(item: PayloadItem, arguments: list[Argument]) -> PayloadI
     for argument in arguments:
         if argument.field in SELECTOR_FIELDS:
             if not selectors:
-                raise SyntaxProblem(argument.column, f"{argument.field} stands behind a selector")
+                raise ScriptSyntaxError(argument.column, f"{argument.field} stands behind a selector")
             last = selectors[-1]
             selectors[-1] = replace(last, edits=(*last.edits, _selector_edit(item, argument)))
         elif argument.field:
@@ -314,15 +316,17 @@ def _selector_edit(item: PayloadItem, argument: Argument) -> Edit:
 
 def read_selector(word: Word) -> SelectorWords:
     """``theirs``, ``our-net/tcp/80``, ``198.51.100.0/24/udp/1000-2000``."""
-    pattern = r"(?P<place>[a-z-]+|[0-9a-fA-F:.]+(?:-[0-9a-fA-F:.]+|/\d{1,3})?)(?:/(?P<proto>\w+))?(?:/(?P<ports>[\w-]+))?"
+    pattern = (
+        r"(?P<place>[a-z-]+|[0-9a-fA-F:.]+(?:-[0-9a-fA-F:.]+|/\d{1,3})?)(?:/(?P<proto>\w+))?(?:/(?P<ports>[\w-]+))?"
+    )
     match = re.fullmatch(pattern, word.text)
     if not match or (match["place"][0].isalpha() and match["place"] not in PLACES and ":" not in match["place"]):
         near = nearest(word.text.split("/")[0], list(PLACES))
         hint = f"did you mean {near!r}?" if near else f"selectors are {', '.join(PLACES)} or a prefix"
-        raise SyntaxProblem(word.column, f"{word.text!r} is no traffic selector", hint)
+        raise ScriptSyntaxError(word.column, f"{word.text!r} is no traffic selector", hint)
     protocol = match["proto"] or "any"
     if protocol not in IP_PROTOCOLS and not (protocol.isdigit() and int(protocol) < 256):
-        raise SyntaxProblem(word.column, f"{protocol!r} is no IP protocol", f"known: {', '.join(IP_PROTOCOLS)}")
+        raise ScriptSyntaxError(word.column, f"{protocol!r} is no IP protocol", f"known: {', '.join(IP_PROTOCOLS)}")
     number = IP_PROTOCOLS[protocol] if protocol in IP_PROTOCOLS else int(protocol)
     return SelectorWords(match["place"], number, _ports(match["ports"], word))
 
@@ -335,7 +339,7 @@ def _ports(text: str | None, word: Word) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", text)
     low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0x10000)
     if max(low, high) > 0xFFFF:
-        raise SyntaxProblem(word.column, f"{text!r} is no port range")
+        raise ScriptSyntaxError(word.column, f"{text!r} is no port range")
     return low, high
 
 
@@ -381,7 +385,9 @@ def read_header(arguments: list[Argument], line: int) -> tuple[Edit, ...]:
             edits.append(Edit(name, operands.number(argument.value), spot))
         elif name not in table:
             near = nearest(argument.field, [*HEADER_FIELDS, *table])
-            raise SyntaxProblem(argument.column, f"HDR has no field {argument.field!r}", f"did you mean {near!r}?" if near else "")
+            raise ScriptSyntaxError(
+                argument.column, f"HDR has no field {argument.field!r}", f"did you mean {near!r}?" if near else ""
+            )
         elif table[name].form is Form.NUMBER:
             edits.append(Edit(name, operands.number(argument.value, table[name].names), spot))
         else:
@@ -403,5 +409,5 @@ def read_protection(arguments: list[Argument], line: int) -> tuple[Edit, ...]:
             known = sorted(PROTECTION_NUMBERS | PROTECTION_OCTETS)
             near = nearest(name, known)
             hint = f"did you mean {near!r}?" if near else f"fields are {', '.join(known)}"
-            raise SyntaxProblem(argument.column, f"SK has no field {argument.field!r}", hint)
+            raise ScriptSyntaxError(argument.column, f"SK has no field {argument.field!r}", hint)
     return tuple(edits)

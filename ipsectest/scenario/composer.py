@@ -23,7 +23,9 @@ from ipsectest.scenario.steps import SendStep
 from ipsectest.scenario.values import Values
 from ipsectest.wire import AUTH, KE, SA, Identification, Message, Nonce, Payload, payload_name
 
-_SELF_MADE = frozenset({PayloadType.N, PayloadType.D, PayloadType.V, PayloadType.CP, PayloadType.EAP, PayloadType.CERTREQ})
+_SELF_MADE = frozenset(
+    {PayloadType.N, PayloadType.D, PayloadType.V, PayloadType.CP, PayloadType.EAP, PayloadType.CERTREQ}
+)
 """Payloads that need nothing of the exchange."""
 
 
@@ -369,7 +371,11 @@ def _with_group(request: Message, proposals: Sequence[Suite]) -> list[Suite]:
     ke = request.get(KE)
     group = ke.group if ke is not None else 0
     kind = TransformType.KE
-    return [tuple(s for s in suite if s.type != kind or s.id == group) for suite in proposals if group in {s.id for s in suite if s.type == kind}]
+    return [
+        tuple(s for s in suite if s.type != kind or s.id == group)
+        for suite in proposals
+        if group in {s.id for s in suite if s.type == kind}
+    ]
 
 
 def _pretend_nat(association: Association, step: SendStep, pattern: MessagePattern) -> None:

@@ -12,7 +12,7 @@ from ipsectest.scenario.arguments import read_selector
 from ipsectest.scenario.model import Case, Facts, SelectorWords
 from ipsectest.scenario.operands import Word, literal_octets
 from ipsectest.scenario.ports import Authentication, Environment, Identity, PeerSettings, Selector
-from ipsectest.scenario.syntax import SyntaxProblem, nearest
+from ipsectest.scenario.syntax import ScriptSyntaxError, nearest
 from ipsectest.wire import TrafficSelector
 
 DEFAULT_IKE = "aes128gcm16-prfsha256-x25519"
@@ -22,7 +22,7 @@ T = TypeVar("T")
 HASHES = ("sha1", "sha256", "sha384", "sha512", "identity")
 
 
-class FactProblem(ValueError):
+class FactError(ValueError):
     """A fact that does not exist or does not fit: its key and what is wrong."""
 
     def __init__(self, key: str, message: str, hint: str = "") -> None:
@@ -32,7 +32,7 @@ class FactProblem(ValueError):
         self.hint = hint
 
 
-# Readers of values: each takes what TOML gave and raises ValueError or SyntaxProblem ------------------------------------
+# Readers of values: each takes what TOML gave and raises ValueError or ScriptSyntaxError ------------------------------------
 
 
 def _suites(value: object) -> tuple[Suite, ...]:
@@ -153,23 +153,23 @@ PEER_KEYS: Mapping[str, Reader] = {
 
 
 def read_facts(whose: str, facts: Facts) -> Facts:
-    """Values of ``peer.*`` or ``tester.*`` as objects; FactProblem for a key or value that does not exist."""
+    """Values of ``peer.*`` or ``tester.*`` as objects; FactError for a key or value that does not exist."""
     keys = PEER_KEYS if whose == "peer" else TESTER_KEYS
     found: Facts = {}
     for key, value in facts.items():
         if key not in keys:
             near = nearest(key, list(keys))
             hint = f"did you mean {whose}.{near}?" if near else f"facts are {', '.join(keys)}"
-            raise FactProblem(key, f"there is no fact {whose}.{key}", hint)
+            raise FactError(key, f"there is no fact {whose}.{key}", hint)
         try:
             found[key] = keys[key](value)
         except UnknownKeywordError as error:
             hint = f"did you mean {error.suggestion!r}?" if error.suggestion else ""
-            raise FactProblem(key, f"{whose}.{key}: unknown algorithm {error.word!r}", hint) from None
-        except SyntaxProblem as error:
-            raise FactProblem(key, f"{whose}.{key}: {error.message}", error.hint) from None
+            raise FactError(key, f"{whose}.{key}: unknown algorithm {error.word!r}", hint) from None
+        except ScriptSyntaxError as error:
+            raise FactError(key, f"{whose}.{key}: {error.message}", error.hint) from None
         except ValueError as error:
-            raise FactProblem(key, f"{whose}.{key} {error}") from None
+            raise FactError(key, f"{whose}.{key} {error}") from None
     return found
 
 

@@ -10,7 +10,15 @@ from ipsectest.ipsec.drop import Drop
 from ipsectest.scenario.association import Arrival, Carried
 from ipsectest.scenario.composer import shown
 from ipsectest.scenario.match import Matcher
-from ipsectest.scenario.model import Condition, DataPattern, MessagePattern, Modifiers, OctetsPattern, SamePattern, Silence
+from ipsectest.scenario.model import (
+    Condition,
+    DataPattern,
+    MessagePattern,
+    Modifiers,
+    OctetsPattern,
+    SamePattern,
+    Silence,
+)
 from ipsectest.scenario.octets import is_protected
 from ipsectest.scenario.session import Session, nat_hash
 from ipsectest.scenario.steps import Option
@@ -175,6 +183,3 @@ def text_of(arrival: Arrival) -> str:
     if arrival.message is None:
         return f"ESP with an unknown SPI ({len(arrival.raw)} octets)"
     return shown(arrival.message)
-
-
-

@@ -86,7 +86,9 @@ def _rules(examined: Examined, known: Collection[str], catalogue: Mapping[str, R
     for name in proofs:
         if name not in known:
             near = nearest(name, sorted(known))
-            yield Problem(top, f"there is no impairment {name!r}", f"did you mean {near!r}?" if near else "ipsectest proof --list")
+            yield Problem(
+                top, f"there is no impairment {name!r}", f"did you mean {near!r}?" if near else "ipsectest proof --list"
+            )
     cites = Spot(_line_of(examined.text, "cites"), 1)
     for cited in scenario.cites:
         if cited not in catalogue:
@@ -141,7 +143,9 @@ def _silence_rules(case: Case) -> Iterator[Problem]:
         elif isinstance(line, PingLine) or (isinstance(line, PeerVerb) and line.counter):
             waiting = None
     if waiting is not None:
-        yield Problem(waiting, "nothing after this silence shows that the peer is alive", "end with a line that expects an answer")
+        yield Problem(
+            waiting, "nothing after this silence shows that the peer is alive", "end with a line that expects an answer"
+        )
 
 
 def _literal_rules(case: Case) -> Iterator[Problem]:

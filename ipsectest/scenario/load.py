@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ipsectest.base.errors import InputError, Place
-from ipsectest.scenario.facts import FactProblem, read_facts
+from ipsectest.scenario.facts import FactError, read_facts
 from ipsectest.scenario.model import Case, Facts, Scenario, Spot, Tests, UseTunnel
 from ipsectest.scenario.reader import Problem, read_script
 from ipsectest.scenario.syntax import nearest
@@ -47,7 +47,9 @@ def files(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            below = sorted(p for p in path.rglob("*.toml") if not {"expected", "profiles", "requirements"} & set(p.parts))
+            below = sorted(
+                p for p in path.rglob("*.toml") if not {"expected", "profiles", "requirements"} & set(p.parts)
+            )
             found += below
         elif path.is_file():
             found.append(path)
@@ -124,7 +126,9 @@ class _Reading:
         match = re.compile(rf"^[ \t]*({re.escape(key)})\s*=", re.MULTILINE).search(self.text, start)
         if match is None:
             return Spot(1, 1)
-        return Spot(self.text.count("\n", 0, match.start(1)) + 1, match.start(1) - self.text.rfind("\n", 0, match.start(1)))
+        return Spot(
+            self.text.count("\n", 0, match.start(1)) + 1, match.start(1) - self.text.rfind("\n", 0, match.start(1))
+        )
 
     def complain(self, key: str, message: str, hint: str = "") -> None:
         """Note a problem at a key."""
@@ -158,7 +162,11 @@ class _Reading:
         known = [t.value for t in Tests]
         if value not in known:
             near = nearest(str(value), known)
-            self.complain("tests", f"tests cannot be {value!r}", f"did you mean {near!r}?" if near else f"one of {', '.join(known)}")
+            self.complain(
+                "tests",
+                f"tests cannot be {value!r}",
+                f"did you mean {near!r}?" if near else f"one of {', '.join(known)}",
+            )
             return Tests.RESPONDER
         return Tests(value)
 
@@ -168,7 +176,9 @@ class _Reading:
         match = re.search(r"^script\s*=\s*'''(\n?)", self.text, re.MULTILINE)
         if match is None:
             if script:
-                self.complain("script", "the script is written between ''' and '''", "so that lines and columns are exact")
+                self.complain(
+                    "script", "the script is written between ''' and '''", "so that lines and columns are exact"
+                )
             return script, self.spot("script").line
         return script, self.text.count("\n", 0, match.end()) + 1
 
@@ -219,7 +229,7 @@ class _Reading:
             merged |= table
         try:
             return read_facts(whose, merged)
-        except FactProblem as problem:
+        except FactError as problem:
             self.complain(f"{whose}.{problem.key}", problem.message, problem.hint)
             return {}
 

@@ -238,4 +238,3 @@ def _written(item: PayloadItem) -> str:
         except ValueError:
             return f"N({item.notify})"
     return f"PAYLOAD({item.type})" if item.name == "PAYLOAD" else item.name
-

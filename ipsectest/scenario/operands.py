@@ -19,7 +19,7 @@ from ipsectest.scenario.model import (
     Offset,
     Operand,
 )
-from ipsectest.scenario.syntax import SyntaxProblem, nearest
+from ipsectest.scenario.syntax import ScriptSyntaxError, nearest
 
 DAMAGES = ("flip", "zeros", "ones", "short", "long")
 KE_DAMAGES = (*DAMAGES, "one", "prime", "prime-1")
@@ -56,7 +56,7 @@ def number(word: Word, names: type[IntEnum] | None = None) -> Operand:
     elif match := re.fullmatch(r"(\w+)\.\.(\w+)", text):
         low, high = (_integer(part) for part in match.groups())
         if low is None or high is None:
-            raise SyntaxProblem(word.column, f"{text!r} is no range of numbers")
+            raise ScriptSyntaxError(word.column, f"{text!r} is no range of numbers")
         operand = Between(low, high)
     else:
         operand = Number(plain_number(word, names))
@@ -75,7 +75,7 @@ def plain_number(word: Word, names: type[IntEnum] | None = None) -> int:
     if names is KeyExchangeMethod:
         near = near or nearest(word.text, list(GROUPS))
     what = f"no name of {names.__name__}" if names else "no number"
-    raise SyntaxProblem(word.column, f"{word.text!r} is {what}", f"did you mean {near!r}?" if near else "")
+    raise ScriptSyntaxError(word.column, f"{word.text!r} is {what}", f"did you mean {near!r}?" if near else "")
 
 
 def _names(names: type[IntEnum] | None) -> dict[str, int]:
@@ -112,7 +112,7 @@ def _octets(word: Word, damages: tuple[str, ...]) -> Operand:
         return Copied(match[1], match[2])
     near = nearest(word.text, [*damages, "empty", "random"])
     hint = f"did you mean {near!r}?" if near else 'octets are 0x0102, 00 x32 or "text"'
-    raise SyntaxProblem(word.column, f"{word.text!r} is not octets", hint)
+    raise ScriptSyntaxError(word.column, f"{word.text!r} is not octets", hint)
 
 
 def hashes(word: Word) -> Holds:
@@ -123,7 +123,9 @@ def hashes(word: Word) -> Holds:
         value = _integer(name)
         if value is None and name not in HASHES:
             near = nearest(name, list(HASHES))
-            raise SyntaxProblem(word.column, f"{name!r} is no hash algorithm", f"did you mean {near!r}?" if near else "")
+            raise ScriptSyntaxError(
+                word.column, f"{name!r} is no hash algorithm", f"did you mean {near!r}?" if near else ""
+            )
         (absent if sign == "-" else present).append(HASHES[name] if value is None else value)
     return Holds(tuple(present), tuple(absent))
 
@@ -132,7 +134,7 @@ def literal_octets(word: Word) -> bytes:
     """Octets written out: ``0x..``, ``00 x32``, ``"text"``, ``empty``."""
     literal = _literal(word)
     if literal is None:
-        raise SyntaxProblem(word.column, f"{word.text!r} is not octets", 'octets are 0x0102, 00 x32 or "text"')
+        raise ScriptSyntaxError(word.column, f"{word.text!r} is not octets", 'octets are 0x0102, 00 x32 or "text"')
     return literal
 
 
@@ -142,7 +144,7 @@ def _literal(word: Word) -> bytes | None:
     if word.repeated:
         octet, times = word.text.split()
         if int(times[1:]) > 0xFFFF:
-            raise SyntaxProblem(word.column, f"{times[1:]} octets do not fit into a message")
+            raise ScriptSyntaxError(word.column, f"{times[1:]} octets do not fit into a message")
         return bytes.fromhex(octet) * int(times[1:])
     if word.text == "empty":
         return b""
@@ -151,7 +153,7 @@ def _literal(word: Word) -> bytes | None:
     if word.text.startswith("0x"):
         digits = word.text[2:]
         if len(digits) % 2 or not re.fullmatch(r"[0-9a-fA-F]*", digits):
-            raise SyntaxProblem(word.column, f"{word.text!r} is not a whole number of octets")
+            raise ScriptSyntaxError(word.column, f"{word.text!r} is not a whole number of octets")
         return bytes.fromhex(digits)
     return None
 
@@ -166,5 +168,5 @@ def spi(word: Word) -> Operand:
     elif match := re.fullmatch(r"([A-Za-z_][\w-]*)(?:\.(ours|theirs))?", word.text):
         operand = ChildSpi(match[1], match[2] or "sender")
     else:
-        raise SyntaxProblem(word.column, f"{word.text!r} names no SPI", "write the name of a Child SA, such as net")
+        raise ScriptSyntaxError(word.column, f"{word.text!r} names no SPI", "write the name of a Child SA, such as net")
     return Inverse(operand) if word.negated else operand

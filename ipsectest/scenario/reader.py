@@ -38,7 +38,7 @@ from ipsectest.scenario.model import (
 from ipsectest.scenario.operands import Argument, Word
 from ipsectest.scenario.ports import Counter, Verb
 from ipsectest.scenario.results import Level
-from ipsectest.scenario.syntax import SyntaxProblem, nearest, parse_line
+from ipsectest.scenario.syntax import ScriptSyntaxError, nearest, parse_line
 
 CONTENTS = ("ping", "pong", "dummy")
 PORTS = ("500", "4500", "other", "elsewhere")
@@ -102,7 +102,7 @@ def read_script(text: str, first_line: int, values: Mapping[str, str]) -> Script
                 _close(block, script)
                 block = [] if node.data == "any_order" else None
                 _add(node, source, script)
-        except SyntaxProblem as problem:
+        except ScriptSyntaxError as problem:
             script.problems.append(Problem(source.spot(problem.column), problem.message, problem.hint))
     _close(block, script)
     return script
@@ -148,13 +148,13 @@ def _attach(node: Node, source: SourceLine, lines: list[Line], block: list[Expec
     target: list[Expect] | list[Line] = block if block is not None and source.indented else lines
     above = target[-1] if target else None
     if not isinstance(above, Expect):
-        raise SyntaxProblem(1 + len(source.text) - len(source.text.lstrip()), "and/or needs a <- line above it")
+        raise ScriptSyntaxError(1 + len(source.text) - len(source.text.lstrip()), "and/or needs a <- line above it")
     if node.data == "also":
         changed = replace(above, conditions=(*above.conditions, _condition(node, source)))
     else:
         what, modifiers, tag = _message_line(node, source)
         if tag is not None:
-            raise SyntaxProblem(tag.spot.column, "an or line has no tag", "the tag of the <- line covers it")
+            raise ScriptSyntaxError(tag.spot.column, "an or line has no tag", "the tag of the <- line covers it")
         other = Alternative(what, modifiers, source.spot(1), source.shown)
         changed = replace(above, alternatives=(*above.alternatives, other))
     target[-1] = changed  # type: ignore[call-overload]
@@ -180,7 +180,7 @@ def _add(node: Node, source: SourceLine, script: Script) -> None:
 def _send(node: Node, source: SourceLine) -> Line:
     what, modifiers, tag = _message_line(node, source)
     if tag is not None or isinstance(what, Silence):
-        raise SyntaxProblem(tag.spot.column if tag else 1, "only <- lines and verbs can be tagged")
+        raise ScriptSyntaxError(tag.spot.column if tag else 1, "only <- lines and verbs can be tagged")
     return Send(what, modifiers, source.spot(1), source.shown)
 
 
@@ -222,7 +222,9 @@ def _incoming(node: Node, source: SourceLine) -> Incoming:
             return Silence(_seconds(node.children[0]))
         case _:
             message = _child(node, 0)
-            return Silence(_seconds(node.children[1]), _message(message, source), _modifiers(message.children, source)[0])
+            return Silence(
+                _seconds(node.children[1]), _message(message, source), _modifiers(message.children, source)[0]
+            )
 
 
 def _message(node: Node, source: SourceLine) -> MessagePattern:
@@ -236,7 +238,7 @@ def _message(node: Node, source: SourceLine) -> MessagePattern:
         words = [*ExchangeType.__members__, "nothing", "same", "octets", "keepalive", "ESP"]
         near = nearest(str(token), words)
         hint = f"did you mean {near!r}?" if near else ""
-        raise SyntaxProblem(_column(token), f"there is no exchange {str(token)!r}", hint)
+        raise ScriptSyntaxError(_column(token), f"there is no exchange {str(token)!r}", hint)
     parts = _message_parts(node.children[1:], source)
     return replace(parts, exchange=kind, spot=source.spot(_column(token)))
 
@@ -298,7 +300,7 @@ def _data_fields(children: list[Node | Token], source: SourceLine) -> DataPatter
     protocol, child, *rest = children
     assert isinstance(protocol, Token)
     if str(protocol) == "AH":
-        raise SyntaxProblem(_column(protocol), "AH lines are not there yet")
+        raise ScriptSyntaxError(_column(protocol), "AH lines are not there yet")
     pattern = DataPattern("" if child is None else str(child), "", spot=source.spot(_column(protocol)))
     edits: list[Edit] = []
     for argument in _arguments(rest):
@@ -313,7 +315,9 @@ def _data_fields(children: list[Node | Token], source: SourceLine) -> DataPatter
             edits.append(Edit(name, operands.octets(argument.value), spot))
         else:
             near = nearest(name, [*DATA_NUMBERS, "spi", "icv", "iv", "padding", "encap"])
-            raise SyntaxProblem(argument.column, f"ESP has no field {name!r}", f"did you mean {near!r}?" if near else "")
+            raise ScriptSyntaxError(
+                argument.column, f"ESP has no field {name!r}", f"did you mean {near!r}?" if near else ""
+            )
     return replace(pattern, edits=tuple(edits))
 
 
@@ -324,7 +328,7 @@ def _content(pattern: DataPattern, node: Node) -> DataPattern:
     if name not in CONTENTS:
         near = nearest(name, list(CONTENTS))
         hint = f"did you mean {near!r}?" if near else f"contents are {', '.join(CONTENTS)} and octets"
-        raise SyntaxProblem(_column(node.children[0]), f"ESP cannot carry {name!r}", hint)
+        raise ScriptSyntaxError(_column(node.children[0]), f"ESP cannot carry {name!r}", hint)
     pattern = replace(pattern, content=name)
     for part in node.children[1:]:
         assert isinstance(part, Tree)
@@ -358,11 +362,11 @@ def _peer(node: Node, source: SourceLine) -> Line:
     sa = next((str(c.children[0]) for c in node.children if isinstance(c, Tree) and c.data == "on"), "")
     _, tag = _modifiers([c for c in node.children if isinstance(c, Tree) and c.data == "tag"], source)
     if tag is not None:
-        raise SyntaxProblem(_column(verb), f"peer {verb} cannot be tagged", "tag the <- line for what the peer sends")
+        raise ScriptSyntaxError(_column(verb), f"peer {verb} cannot be tagged", "tag the <- line for what the peer sends")
     name = str(names[0]) if names else ""
     needs_name = str(verb) in {"create", "rekey", "delete", "ping"}
     if needs_name and not name:
-        raise SyntaxProblem(len(source.text.rstrip()) + 1, f"peer {verb} needs a name", f"peer {verb} net")
+        raise ScriptSyntaxError(len(source.text.rstrip()) + 1, f"peer {verb} needs a name", f"peer {verb} net")
     kind = str(verb)
     if kind in {"rekey", "delete"}:
         kind += " ike" if name == "ike" else " child"
@@ -374,7 +378,7 @@ def _counter(node: Node, source: SourceLine) -> Line:
     if str(name) not in list(Counter):
         near = nearest(str(name), [str(c) for c in Counter])
         hint = f"did you mean {near!r}?" if near else f"counters are {', '.join(Counter)}"
-        raise SyntaxProblem(_column(name), f"there is no counter {str(name)!r}", hint)
+        raise ScriptSyntaxError(_column(name), f"there is no counter {str(name)!r}", hint)
     number = int(re.sub(r"\D", "", counted))
     expected: Operand = operands.Offset(number) if counted.startswith("+") else Number(number)
     _, tag = _modifiers(node.children[2:], source)
@@ -425,7 +429,9 @@ def _modifiers(children: list[Node | Token], source: SourceLine) -> tuple[Modifi
             word = child.children[0]
             if str(word) not in PORTS:
                 near = nearest(str(word), list(PORTS))
-                raise SyntaxProblem(_column(word), f"{str(word)!r} is no port word", f"did you mean {near!r}?" if near else "")
+                raise ScriptSyntaxError(
+                    _column(word), f"{str(word)!r} is no port word", f"did you mean {near!r}?" if near else ""
+                )
             modifiers = replace(modifiers, **{str(child.data): str(word)})
         elif child.data in {"label", "answers", "on_sa"}:
             key = {"on_sa": "sa"}.get(str(child.data), str(child.data))

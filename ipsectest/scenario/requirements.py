@@ -72,7 +72,9 @@ def _load(folder: Path) -> Mapping[str, Requirement]:
         for line, row in _rows(path, wanted):
             if row["id"] in catalogue:
                 raise InputError(f"requirement {row['id']} is there twice", Place(path, line))
-            why = contested.get(row["id"], "") or ("" if row["source"] == "text" else "not verified against the RFC's text")
+            why = contested.get(row["id"], "") or (
+                "" if row["source"] == "text" else "not verified against the RFC's text"
+            )
             catalogue[row["id"]] = Requirement(
                 row["id"], row["rfc"], row["section"], row["level"], row["actor"], row["requirement"],
                 row["observable"], row["how"], row["area"], why,

@@ -87,7 +87,7 @@ class Session:
                     return bytes(getattr(payload, "data", b""))
         raise LookupError(f"the message {label!r} has no {part}")
 
-    def child_spi(self, name: str, side: str, by_us: bool) -> bytes:
+    def child_spi(self, name: str, side: str, by_us: bool) -> bytes:  # noqa: FBT001
         """The SPI of a Child SA that a line means."""
         if side == "nobody":
             return UNKNOWN_SPI
@@ -115,6 +115,26 @@ class Session:
         return Workshop(values, self.identity, self.selector)
 
     # What exchanges change ----------------------------------------------------------------------------------------------
+
+    def open_exchange(self, key: str, sa_name: str, arrival: Arrival, message: Message, now: Instant) -> Exchange:
+        """The exchange that a request of the peer begins; an IKE_SA_INIT request begins an IKE SA."""
+        datagram, association = arrival.datagram, arrival.association
+        if message.exchange_type == ExchangeType.IKE_SA_INIT:
+            sa = IkeSa.responder(message, self.connection, datagram.destination, datagram.source)
+            sa.received(arrival.raw)
+            association = self.associations[sa_name] = Association(sa_name, sa)
+        if association is None:
+            raise LookupError("the request belongs to no IKE SA")
+        sa = association.sa
+        if arrival.protected:
+            sa.local, sa.remote = datagram.destination, datagram.source
+            sa.next_expected_id = max(sa.next_expected_id, message.message_id + 1)
+        exchange = Exchange(
+            key, association, message.exchange_type, message.message_id, ours=False, context=self.context(now),
+            request=message, request_datagrams=[datagram], arrival=arrival,
+        )  # fmt: skip
+        association.exchanges.append(exchange)
+        return exchange
 
     def process_response(self, exchange: Exchange, arrival: Arrival) -> Verdict:
         """Take a response over, as a correct initiator of the exchange would."""
@@ -153,7 +173,9 @@ class Session:
             self._after_init(association, we_started=exchange.ours)
         if exchange.exchange_type == ExchangeType.IKE_AUTH and verdict.outcome in {Outcome.OK, Outcome.CHILD_FAILED}:
             association.established = True
-        if verdict.deletes_ike or (verdict.outcome is Outcome.FATAL and exchange.exchange_type != ExchangeType.IKE_SA_INIT):
+        if verdict.deletes_ike or (
+            verdict.outcome is Outcome.FATAL and exchange.exchange_type != ExchangeType.IKE_SA_INIT
+        ):
             association.closed = True
         name = self._name_for(exchange)
         if verdict.child is not None:
@@ -164,7 +186,9 @@ class Session:
 
     def _name_for(self, exchange: Exchange) -> str:
         """The label of the request, or of the response, or ``new``."""
-        keys = [key for key, labelled in self.labels.items() if labelled.exchange is exchange and not key.startswith("#")]
+        keys = [
+            key for key, labelled in self.labels.items() if labelled.exchange is exchange and not key.startswith("#")
+        ]
         name = keys[0] if keys else self.next_child or NEW
         self.next_child = ""
         return name

@@ -165,7 +165,8 @@ class Resolver:
             for plain in self._expanded(line):
                 self._resolve(plain)
         self.steps = [
-            replace(step, answered=step.key in self._answered) if isinstance(step, SendStep) else step for step in self.steps
+            replace(step, answered=step.key in self._answered) if isinstance(step, SendStep) else step
+            for step in self.steps
         ]
         return self
 
@@ -189,7 +190,9 @@ class Resolver:
         if isinstance(line, UseTunnel):
             yield from _tunnel(line, peer_initiates=self.case.peer_initiates)
         elif isinstance(line, PingLine):
-            yield Send(DataPattern(line.child, "ping", spot=line.spot), Modifiers(), line.spot, f"-> ESP({line.child}) ping")
+            yield Send(
+                DataPattern(line.child, "ping", spot=line.spot), Modifiers(), line.spot, f"-> ESP({line.child}) ping"
+            )
             text = f"<- ESP({line.child}) pong"
             pong = Alternative(DataPattern(line.child, "pong", spot=line.spot), Modifiers(), line.spot, text)
             yield Expect((pong,), (), line.tag, line.spot, text)
@@ -272,9 +275,7 @@ class Resolver:
         self._ours = [o for o in self._ours if o.sa != sa]
         return Option(what, modifiers, sa, response, answers, line.text)
 
-    def _direction(
-        self, what: MessagePattern, modifiers: Modifiers, sa: str, asked: list[_Open]
-    ) -> tuple[bool, str]:
+    def _direction(self, what: MessagePattern, modifiers: Modifiers, sa: str, asked: list[_Open]) -> tuple[bool, str]:
         """(response?, key of the request it answers) for a message, given the open requests of the other side."""
         if modifiers.answers:
             self._label(modifiers.answers, what.spot)
@@ -307,7 +308,9 @@ class Resolver:
     def _name(self, what: str, name: str, known: set[str], spot: Spot) -> str:
         if name not in known:
             near = nearest(name, sorted(known))
-            self.problems.append(Problem(spot, f"no {what} is called {name!r}", f"did you mean {near!r}?" if near else ""))
+            self.problems.append(
+                Problem(spot, f"no {what} is called {name!r}", f"did you mean {near!r}?" if near else "")
+            )
         return name
 
     def _label(self, label: str, spot: Spot) -> None:

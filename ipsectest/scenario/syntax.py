@@ -93,7 +93,7 @@ _TERMINAL_WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class SyntaxProblem(Exception):
+class ScriptSyntaxError(Exception):
     """A line that the grammar does not take: 1-based column in the line."""
 
     column: int
@@ -108,21 +108,21 @@ def parser() -> Lark:
 
 
 def parse_line(text: str) -> Tree[Token]:
-    """The tree of one logical line; SyntaxProblem says what does not fit and what may have been meant."""
+    """The tree of one logical line; ScriptSyntaxError says what does not fit and what may have been meant."""
     try:
         return parser().parse(text)
     except UnexpectedEOF:  # pragma: no cover - LALR reports the end as an UnexpectedToken
-        raise SyntaxProblem(len(text) + 1, "the line ends too early") from None
+        raise ScriptSyntaxError(len(text) + 1, "the line ends too early") from None
     except UnexpectedInput as error:
         raise _problem(text, error) from None
 
 
-def _problem(text: str, error: UnexpectedInput) -> SyntaxProblem:
+def _problem(text: str, error: UnexpectedInput) -> ScriptSyntaxError:
     wanted: set[str] = set()
     if isinstance(error, UnexpectedToken):
         wanted = set(error.accepts or error.expected)
         if error.token.type == "$END":
-            return SyntaxProblem(len(text.rstrip()) + 1, "the line ends too early", _expectation(wanted))
+            return ScriptSyntaxError(len(text.rstrip()) + 1, "the line ends too early", _expectation(wanted))
     elif isinstance(error, UnexpectedCharacters):
         wanted = set(error.allowed or ())
     column = error.column if error.column > 0 else len(text) + 1
@@ -130,7 +130,7 @@ def _problem(text: str, error: UnexpectedInput) -> SyntaxProblem:
     word = found.group() if found else ""
     near = nearest(word, _literals(wanted))
     hint = f"did you mean {near!r}?" if near else _expectation(wanted)
-    return SyntaxProblem(column, f"{word!r} does not fit here", hint)
+    return ScriptSyntaxError(column, f"{word!r} does not fit here", hint)
 
 
 def _literals(terminals: set[str]) -> list[str]:

@@ -163,7 +163,12 @@ class Traffic:
 
     def _answers(self, echo: Echo | None) -> bool:
         asked = self.asked
-        return echo is not None and echo.is_reply and asked is not None and (echo.sequence, echo.data) == (asked.sequence, asked.data)
+        return (
+            echo is not None
+            and echo.is_reply
+            and asked is not None
+            and (echo.sequence, echo.data) == (asked.sequence, asked.data)
+        )
 
 
 def _one_way(
