@@ -47,6 +47,7 @@ RECIPE = Recipe(
 
 _START_CAP = 10.0
 _ANSWER_CAP = 5.0
+_HALF_OPEN = (b"CREATED", b"CONNECTING")
 _PATIENCE = 1.0
 _RETRY = 0.005
 _ASYNC = "-1"  # vici: a negative timeout returns without waiting for the exchange
@@ -232,7 +233,7 @@ class StrongSwan:
             case Counter.IKE_SAS:
                 return sum(sa["state"] == b"ESTABLISHED" for sa in sas)
             case Counter.HALF_OPEN:
-                return sum(sa["state"] == b"CONNECTING" for sa in sas)
+                return sum(sa["state"] in _HALF_OPEN for sa in sas)
             case Counter.CHILD_SAS:
                 return sum(len(_children(sa, b"INSTALLED")) for sa in sas)
             case Counter.REPLAY if self._options.user_space_esp:
@@ -245,7 +246,7 @@ class StrongSwan:
         wanted = request.ike_spi or request.spi
         for sa in self.sas(request.settings):
             mine = sa["initiator-spi"] if sa.get("initiator") == b"yes" else sa["responder-spi"]
-            if not wanted or bytes.fromhex(mine.decode()) == wanted:
+            if sa["state"] not in _HALF_OPEN and wanted in {b"", bytes.fromhex(mine.decode())}:
                 return _octets(sa["uniqueid"])
         raise _NoSuchSaError(f"strongSwan has no IKE SA with SPI {wanted.hex() or 'at all'}")
 
