@@ -35,6 +35,8 @@ def ip_packet(datagram: Datagram) -> Packet:
     else:
         inner = _upper_layer(datagram.protocol, datagram.data)
     link(packet, inner)
+    # One value in each field: Scapy need not expand the packet into a set, which copies all of it, to build it.
+    packet.explicit = inner.explicit = 1
     return packet
 
 
