@@ -136,6 +136,7 @@ def _case_context(record: RunRecord, views: list[CaseView], position: int) -> di
         "case": case,
         "scenario": scenario,
         "title": view.title,
+        "why": [" ".join(part.split()) for part in scenario.why.split("\n\n")] if scenario else [],
         "was": view.was,
         "up": "../" * (case.folder.count("/") + 1),
         "state": _state,

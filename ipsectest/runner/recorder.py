@@ -1,6 +1,7 @@
 """Turns finished cases into records, and writes what belongs to each beside its page."""
 
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -28,7 +29,7 @@ from ipsectest.runner.records import (
     SectionRecord,
     ToolRecord,
 )
-from ipsectest.scenario.model import Scenario
+from ipsectest.scenario.model import Case, Scenario
 from ipsectest.scenario.requirements import Requirement
 from ipsectest.scenario.results import CaseResult
 
@@ -47,7 +48,7 @@ class PeerUnderTest:
 class Recorder:
     """Collects the results of one run; ``folder`` None writes no artifacts."""
 
-    scenarios: Mapping[str, Scenario]
+    scenarios: dict[str, Scenario]
     catalogue: Mapping[str, Requirement]
     seed: int
     folder: Path | None = None
@@ -73,7 +74,7 @@ class Recorder:
             outcome=outcome,
             expectation=expectation,
             duration_s=round(result.finished - result.started, 6),
-            repro=self._repro(peer, case.id),
+            repro=self._repro(peer, case),
             dimensions={"ip": f"v{self.ip}"},
             reason=_reason(result, case.path),
             checks=[CheckRecord(c.requirement, c.level, c.line, c.met, c.text, c.actual) for c in result.checks],
@@ -98,8 +99,9 @@ class Recorder:
         }
         return artifacts.write(folder, record.folder, files | dict(finished.result.key_tables))
 
-    def _repro(self, peer: PeerUnderTest, case_id: str) -> str:
-        words = ["ipsectest", "run", case_id, "--peer", peer.name, "--seed", str(self.seed)]
+    def _repro(self, peer: PeerUnderTest, case: Case) -> str:
+        what = os.path.relpath(case.path) if case.scenario.startswith("sanity/") else case.id
+        words = ["ipsectest", "run", what, "--peer", peer.name, "--seed", str(self.seed)]
         return shlex.join(words + (["--ip", str(self.ip)] if self.ip != 4 else []))
 
     def record(self, run_id: str, started: str, duration: float, command: str = "") -> RunRecord:

@@ -48,13 +48,15 @@ class _Stage:
     cases: Sequence[Case]
     sane: bool = False
 
-    def sanity(self, when: str) -> Case:
+    def sanity(self, when: str, recorder: Recorder) -> Case:
         """The sanity case, set up so that it fits the options of this daemon."""
         options = self.instance.options
         facts: dict[str, object] = {"retransmit": options.retransmit, "retransmit_tries": options.retransmit_tries}
-        case = load(SANITY_COOKIE if options.cookies else SANITY).cases[0]
-        number = f"{self.instance.number}"
-        return replace(case, scenario=f"sanity/{when}", variant=number, peer={**case.peer, **facts})
+        scenario = load(SANITY_COOKIE if options.cookies else SANITY)
+        case = scenario.cases[0]
+        name = f"sanity/{when}-{self.instance.number}"
+        recorder.scenarios[name] = scenario
+        return replace(case, scenario=name, peer={**case.peer, **facts})
 
 
 @dataclass(slots=True)
@@ -94,10 +96,11 @@ class Session:
             stages = [_Stage(daemons.start(name, options), group) for options, group in self._groups(cases).items()]
             under_test = self.peer_under_test(name, stages[0].instance.peer.version)
             play = partial(self._phase, loop, daemons, under_test)
-            for stage, passed in zip(stages, play([(s.instance, [s.sanity("first")]) for s in stages]), strict=True):
+            first = play([(stage.instance, [stage.sanity("first", self.recorder)]) for stage in stages])
+            for stage, passed in zip(stages, first, strict=True):
                 stage.sane = passed
             play([(stage.instance, stage.cases) for stage in stages if stage.sane])
-            play([(stage.instance, [stage.sanity("last")]) for stage in stages if stage.sane])
+            play([(stage.instance, [stage.sanity("last", self.recorder)]) for stage in stages if stage.sane])
             for stage in stages:
                 if not stage.sane:
                     conductor = self._conductor(stage.instance, stage.cases, under_test, [])
