@@ -49,6 +49,8 @@ class DropReason(StrEnum):
     """Arrived in clear although the policy wants protection (RFC 4301 section 5.2)."""
     NO_SA = "no-sa"
     """The policy wants protection and there is no SA to give it."""
+    TOO_LONG = "too-long"
+    """With what protects it the packet would not fit into an IP packet."""
     SEQUENCE_EXHAUSTED = "sequence-exhausted"
     """The sender's sequence number would cycle (RFC 4303 section 3.3.3)."""
 

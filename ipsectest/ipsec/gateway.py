@@ -94,10 +94,7 @@ class Gateway:
         sa = next((sa for sa in reversed(self._outbound.values()) if admits(sa.selectors, flow)), None)
         if sa is None:
             return self._drop(DropReason.NO_SA)
-        try:
-            return seal_datagram(sa, packet, random)
-        except SequenceExhaustedError:
-            return sa.drop(DropReason.SEQUENCE_EXHAUSTED)
+        return _seal(sa, packet, random)
 
     def inbound(self, datagram: Datagram) -> Unprotected | Drop:
         """What a datagram from outside carries, or why it is not let in. Never raises."""
@@ -160,3 +157,12 @@ def _not_esp(datagram: Datagram) -> DropReason | None:
     if kind is Encapsulated.IKE:
         return DropReason.IKE_MESSAGE
     return DropReason.NAT_KEEPALIVE if kind is Encapsulated.KEEPALIVE else None
+
+
+def _seal(sa: SecurityAssociation, packet: bytes, random: RandomBytes) -> Datagram | Drop:
+    try:
+        return seal_datagram(sa, packet, random)
+    except SequenceExhaustedError:
+        return sa.drop(DropReason.SEQUENCE_EXHAUSTED)
+    except ValueError:
+        return sa.drop(DropReason.TOO_LONG)

@@ -46,7 +46,7 @@ def protect(sa: SecurityAssociation, packet: bytes, random: RandomBytes, forced:
     """The IP packet that carries ``packet`` under the SA.
 
     Tunnel mode puts a new header in front, transport mode keeps the packet's own. Raises
-    SequenceExhaustedError, and ValueError for octets that are no (whole) IP packet.
+    SequenceExhaustedError, and ValueError for octets that are no (whole) IP packet or make too long a one.
     """
     if sa.protocol == ProtocolId.AH:
         return protect_ah(sa, packet, random, forced)

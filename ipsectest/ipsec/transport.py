@@ -19,13 +19,18 @@ def split(packet: bytes) -> IpPacket:
 
 
 def replace_payload(ip: IpPacket, protocol: int, payload: bytes) -> bytes:
-    """The headers of ip with another protocol and payload; lengths and the IPv4 header checksum follow."""
+    """The headers of ip with another protocol and payload; lengths and the IPv4 header checksum follow.
+
+    Raises ValueError if the packet would be too long for its length field.
+    """
     headers = bytearray(ip.headers)
+    if len(headers) + len(payload) > 65535 + (40 if ip.version == 6 else 0):
+        raise ValueError("longer than an IP packet can be")
     headers[ip.protocol_at] = protocol
     if ip.version == 6:
-        headers[4:6] = (len(headers) - 40 + len(payload) & 0xFFFF).to_bytes(2, "big")
+        headers[4:6] = (len(headers) - 40 + len(payload)).to_bytes(2, "big")
     else:
-        headers[2:4] = (len(headers) + len(payload) & 0xFFFF).to_bytes(2, "big")
+        headers[2:4] = (len(headers) + len(payload)).to_bytes(2, "big")
         headers[10:12] = b"\0\0"
         headers[10:12] = checksum(bytes(headers)).to_bytes(2, "big")
     return bytes(headers) + payload

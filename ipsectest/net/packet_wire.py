@@ -24,6 +24,7 @@ from ipsectest.wire.ip import AH, ESP, ICMP, ICMPV6, UDP, IpPacket, build_ip, bu
 _ERRORS = {ICMP: frozenset({3, 4, 11, 12}), ICMPV6: frozenset({1, 2, 3, 4})}
 _ICMP_FRAGMENTATION_NEEDED = (3, 4)
 _ICMPV6_PACKET_TOO_BIG = 2
+_MAX_DATA = 65535 - 28
 
 
 class PacketWire:
@@ -79,7 +80,9 @@ class PacketWire:
         return datagrams
 
     def send(self, datagram: Datagram, now: Instant) -> bool:
-        """Write the datagram as one or more IP packets."""
+        """Write the datagram as one or more IP packets; False for one that no IP packet can hold."""
+        if len(datagram.data) > _MAX_DATA:
+            return False
         self._identification += 1
         packet = self._packet_of(datagram, self._identification & 0xFFFF)
         return all(self.send_packet(piece, now) for piece in cut(packet, self.tun.mtu, self._identification))

@@ -77,7 +77,12 @@ def build_ipv4(
     identification: int = 0,
     flags_and_offset: int = 0,
 ) -> bytes:
-    """An IPv4 packet without options; ``flags_and_offset`` as on the wire (offset in units of 8 octets)."""
+    """An IPv4 packet without options; ``flags_and_offset`` as on the wire (offset in units of 8 octets).
+
+    Raises ValueError if it would be longer than 65535 octets.
+    """
+    if len(payload) > 65535 - 20:
+        raise ValueError("longer than an IPv4 packet can be")
     fields = (0x45, traffic_class, 20 + len(payload), identification, flags_and_offset, hop_limit, protocol)
     header = _IPV4.pack(*fields, 0, source, destination)
     return b"".join((header[:10], checksum(header).to_bytes(2, "big"), header[12:], payload))
@@ -86,13 +91,18 @@ def build_ipv4(
 def build_ipv6(
     source: bytes, destination: bytes, protocol: int, payload: bytes, *, hop_limit: int = 64, traffic_class: int = 0
 ) -> bytes:
-    """An IPv6 packet; ``payload`` starts with the header that ``protocol`` names, flow label 0."""
+    """An IPv6 packet; ``payload`` starts with the header that ``protocol`` names, flow label 0.
+
+    Raises ValueError for more than 65535 octets of payload.
+    """
+    if len(payload) > 65535:
+        raise ValueError("longer than an IPv6 packet can be")
     first_word = 0x60000000 | traffic_class << 20
     return _IPV6.pack(first_word, len(payload), protocol, hop_limit, source, destination) + payload
 
 
 def build_ip(source: bytes, destination: bytes, protocol: int, payload: bytes, **fields: int) -> bytes:
-    """An IPv4 or IPv6 packet, by the length of the packed addresses. Raises ValueError for mixed ones."""
+    """An IPv4 or IPv6 packet, by the length of the packed addresses. Raises ValueError for mixed and for long ones."""
     if len(source) != len(destination):
         raise ValueError("source and destination are of different IP versions")
     return (build_ipv4 if len(source) == 4 else build_ipv6)(source, destination, protocol, payload, **fields)

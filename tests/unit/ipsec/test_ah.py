@@ -26,6 +26,7 @@ from ipsectest.ipsec.esp import Forced
 from ipsectest.ipsec.gateway import Gateway
 from ipsectest.ipsec.packets import Unprotected, protect, unprotect
 from ipsectest.ipsec.sa import Mode, SecurityAssociation
+from ipsectest.wire.ip import build_ipv4, build_ipv6, checksum
 
 NAMES = {
     "md5": "HMAC-MD5-96",
@@ -198,6 +199,35 @@ def test_the_gateway_carries_ah_as_whole_packets() -> None:
     sent = ours.outbound(INNER4, seeded(1))
     assert (sent.protocol, sent.data[:1]) == (51, b"\x45")
     assert theirs.open(sent) == INNER4
+    largest = build_ipv4(bytes(4), bytes(4), 17, bytes(65515))
+    assert ours.outbound(largest, seeded(1)).reason is DropReason.TOO_LONG
+
+
+def test_options_with_lengths_of_their_own_are_walked_to_the_end() -> None:
+    # Nonsense in options must neither raise nor hang, and both ends must agree on what it means.
+    payload = b"\0\1\0\2\0\x0cab\x64data"
+    for options in (b"\x83\0\1\1", b"\x83\xff\1\1", b"\1\1\1\x07", b"\0\x07\x04\1"):
+        header = bytearray(build_ipv4(bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2]), 17, options + payload))
+        header[0], header[10:12] = 0x46, b"\0\0"
+        header[10:12] = checksum(bytes(header[:24])).to_bytes(2, "big")
+        sender, receiver = ends("sha1", mode=Mode.TRANSPORT)
+        assert unprotect(receiver, protect(sender, bytes(header), seeded(1))).inner == bytes(header)
+    for extension in (b"\x11\0\0\0\0\0\0\0", b"\x11\0\x3e\xff\0\0\0\0", b"\x11\0\1\3\0\0\0\x3e"):
+        packet = build_ipv6(bytes(15) + b"\1", bytes(15) + b"\2", 0, extension + payload)
+        sender, receiver = ends("sha1", mode=Mode.TRANSPORT)
+        assert unprotect(receiver, protect(sender, packet, seeded(1))).inner == packet
+
+
+@pytest.mark.parametrize(("kind", "left"), [(2, 1), (0, 9), (4, 0)])
+def test_routes_other_than_type_0_are_covered_as_they_are(kind: int, left: int) -> None:
+    route = bytes([17, 2, kind, left, 0, 0, 0, 0]) + bytes(16)
+    packet = build_ipv6(bytes(15) + b"\1", bytes(15) + b"\2", 43, route + bytes(8))
+    sender, receiver = ends("sha1", mode=Mode.TRANSPORT)
+    protected = protect(sender, packet, seeded(1))
+    assert unprotect(receiver, protected).inner == packet
+    sender, receiver = ends("sha1", mode=Mode.TRANSPORT)
+    changed = protected[:43] + bytes([left + 1]) + protected[44:]
+    assert reason(unprotect(receiver, changed)) is DropReason.BAD_ICV
 
 
 @given(st.binary(max_size=80), st.booleans(), st.data())

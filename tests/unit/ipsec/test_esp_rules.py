@@ -12,7 +12,7 @@ from ipsectest.ipsec.esp import Forced, Opened, default_padding, icv_size, open_
 from ipsectest.ipsec.inner import Echo, build_echo
 from ipsectest.ipsec.packets import Unprotected, protect, unprotect
 from ipsectest.ipsec.sa import DontFragment, Mode, SecurityAssociation, SequenceExhaustedError
-from ipsectest.wire.ip import build_ipv4, build_udp, parse_ip, parse_udp
+from ipsectest.wire.ip import build_ipv4, build_ipv6, build_udp, parse_ip, parse_udp
 
 ECHO4 = build_echo(Echo("198.51.100.1", "203.0.113.1", 7, 1, b"ping", is_reply=False))
 ECHO6 = build_echo(Echo("2001:db8:1::1", "2001:db8:2::1", 7, 1, b"ping", is_reply=False))
@@ -234,6 +234,44 @@ def test_transport_mode_repairs_checksums_after_a_nat() -> None:
     assert unprotect(receiver, natted).inner == expected
 
 
+def test_a_nat_leaves_absent_and_short_checksums_alone() -> None:
+    private, public, server = bytes([192, 0, 2, 77]), bytes([203, 0, 113, 5]), bytes([192, 0, 2, 2])
+    for payload in (build_udp(private, server, 1, 2, b"data", checksummed=False), b"short"):
+        values = {"mode": Mode.TRANSPORT, "source": "192.0.2.77", "udp_ports": (4500, 4500)}
+        sender, receiver = ends("aes128gcm16", **values)
+        sent = parse_ip(protect(sender, build_ipv4(private, server, 17, payload), seeded(1)))
+        natted = build_ipv4(public, server, 17, sent.payload)
+        assert parse_ip(unprotect(receiver, natted).inner).payload == payload
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_what_is_no_packet_or_too_long_is_not_protected(mode: Mode) -> None:
+    for octets in (b"", b"\x15nonsense"):
+        sender, _ = ends("aes128gcm16", mode=mode)
+        with pytest.raises(ValueError, match="IP"):
+            protect(sender, octets, seeded(1))
+        assert sender.sent == 0
+    for size, build in ((65515, build_ipv4), (65535, build_ipv6)):
+        address = bytes(4 if build is build_ipv4 else 16)
+        hosts = ("192.0.2.1", "192.0.2.2") if build is build_ipv4 else ("2001:db8::1", "2001:db8::2")
+        sender, _ = ends("aes128gcm16", mode=mode, source=hosts[0], destination=hosts[1])
+        with pytest.raises(ValueError, match="longer than"):
+            protect(sender, build(address, address, 17, bytes(size)), seeded(1))
+        with pytest.raises(ValueError, match="longer than"):
+            build(address, address, 17, bytes(size + 1))
+
+
+def test_a_forced_icv_takes_the_place_of_the_right_one() -> None:
+    for suite in ("aes128gcm16", "aes128-sha256"):
+        sender, receiver = ends(suite)
+        packet = seal_esp(sender, ECHO4, 4, seeded(1), Forced(icv=b"0123456789abcdef"))
+        assert packet.endswith(b"0123456789abcdef")
+        assert reason(open_esp(receiver, packet)) is DropReason.BAD_ICV
+        good = seal_esp(sender, ECHO4, 4, seeded(1))
+        assert len(good) == len(packet)
+        assert isinstance(open_esp(receiver, good), Opened)
+
+
 def test_transport_mode_refuses_to_protect_fragments() -> None:
     sender, _ = ends("aes128gcm16", mode=Mode.TRANSPORT)
     fragment = build_ipv4(b"\xc0\0\2\1", b"\xc0\0\2\2", 17, bytes(64), flags_and_offset=0x2000)
@@ -248,6 +286,10 @@ def test_transport_mode_refuses_to_protect_fragments() -> None:
         ({"encryption_key": b"short"}, "octets of key"),
         ({"integrity": TransformSpec(3, 12), "integrity_key": bytes(32)}, "AEAD"),
         ({"integrity": TransformSpec(3, 12), "integrity_key": bytes(31)}, "31 octets"),
+        (
+            {"encryption": None, "encryption_key": b"", "integrity": TransformSpec(3, 9), "integrity_key": bytes(20)},
+            "for AH only",
+        ),
     ],
 )
 def test_an_association_that_does_not_fit_together_is_refused(change: dict, message: str) -> None:
