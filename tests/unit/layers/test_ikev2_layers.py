@@ -150,7 +150,7 @@ def test_ports_500_and_4500_are_dissected_over_ipv4_and_ipv6(tmp_path: Path) -> 
         ETHERNET / IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP(sport=33333, dport=500) / ike,
         ETHERNET / IP(src="192.0.2.1", dst="192.0.2.2") / UDP(sport=4500, dport=4500) / layers.NON_ESP() / ike,
         ETHERNET / IP(src="192.0.2.1", dst="192.0.2.2") / UDP(sport=4500, dport=4500) / layers.NAT_KEEPALIVE(),
-        Ether()
+        ETHERNET
         / IP(src="192.0.2.1", dst="192.0.2.2")
         / UDP(sport=4500, dport=4500)
         / layers.ESP(spi=5, seq=1, data=b"x" * 20),
