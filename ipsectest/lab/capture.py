@@ -1,5 +1,6 @@
 """What a link in a namespace carries, recorded by a packet socket that an event loop (or `record`) drains."""
 
+import errno
 import os
 import selectors
 import socket
@@ -47,8 +48,10 @@ class LinkCapture:
                 data, ancillary, _flags, address = self._socket.recvmsg(_SNAP, 64)
             except BlockingIOError:
                 return count
-            except OSError:  # the link went down: ENETDOWN comes once, later packets still arrive
-                continue
+            except OSError as error:
+                if error.errno == errno.ENETDOWN:  # told once when the link goes down; later packets still arrive
+                    continue
+                raise
             direction = Direction.SENT if address[2] == _PACKET_OUTGOING else Direction.RECEIVED
             self._writer.packet(_stamp(ancillary), data, interface=self._interface, direction=direction)
             count += 1

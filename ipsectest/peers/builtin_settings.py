@@ -17,7 +17,7 @@ from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import IkeSa
 from ipsectest.scenario.ports import Authentication, Certificates, PeerSettings, Selector
 from ipsectest.scenario.tester import identity_of
-from ipsectest.wire import Message, Notify, Payload, TrafficSelector
+from ipsectest.wire import Message, TrafficSelector
 
 _ALWAYS, _NEVER = 0, 1 << 30
 
@@ -65,14 +65,14 @@ def child(settings: PeerSettings) -> ChildConfig:
 class Encapsulating(Policy):
     """Behaves as behind a NAT, so that ESP is put into UDP always (RFC 7296 section 2.23)."""
 
-    def outgoing_payloads(self, sa: IkeSa | None, message: Message) -> list[Payload]:
+    def outgoing(self, sa: IkeSa | None, message: Message) -> Message | None:
         """The hash of a source address that is not ours."""
-        payloads = super().outgoing_payloads(sa, message)
-        if message.exchange_type == ExchangeType.IKE_SA_INIT:
-            for payload in payloads:
-                if isinstance(payload, Notify) and payload.notify_type == NotifyType.NAT_DETECTION_SOURCE_IP:
-                    payload.data = bytes(len(payload.data))
-        return payloads
+        changed = super().outgoing(sa, message)
+        if changed and changed.exchange_type == ExchangeType.IKE_SA_INIT:
+            source = changed.notify(NotifyType.NAT_DETECTION_SOURCE_IP)
+            if source:
+                source.data = bytes(len(source.data))
+        return changed
 
     def moves_to_nat_port(self, sa: IkeSa) -> bool:
         """Always."""

@@ -191,7 +191,7 @@ class StrongSwan:
                 ("unload-conn", {"name": settings.name}),
                 ("unload-shared", {"id": settings.name}),
                 *(
-                    ("terminate", {"ike-id": sa["uniqueid"], "force": "yes", "timeout": _ASYNC})
+                    ("terminate", {"ike-id": sa["uniqueid"], "force": "yes", "timeout": "500"})
                     for sa in self._sas(settings)
                 ),
             ):
