@@ -23,6 +23,7 @@ from ipsectest.scenario.model import (
     Number,
     Octets,
     Offer,
+    Operand,
     PayloadItem,
     ProposalItem,
     SelectorWords,
@@ -245,8 +246,8 @@ def _authentication(item: PayloadItem, arguments: list[Argument]) -> PayloadItem
         if argument.field == "psk":
             secret = operands.literal_octets(word)
         elif not argument.field:
-            method = METHODS.get(word.text)
-            method = operands.plain_number(word, AuthenticationMethod) if method is None else int(method)
+            known = METHODS.get(word.text)
+            method = operands.plain_number(word, AuthenticationMethod) if known is None else int(known)
         else:
             edits.append(_edit(item, argument))
     return replace(_with_edits(item, edits), method=method, secret=secret)
@@ -263,7 +264,7 @@ def _notify(item: PayloadItem, arguments: list[Argument]) -> PayloadItem:
         word, spot = argument.value, Spot(item.spot.line, argument.column)
         if argument.field in NOTIFY_NUMBERS:
             names = {"group": KeyExchangeMethod, "payload": PayloadType}.get(argument.field)
-            value = operands.plain_number(word, names)  # type: ignore[arg-type]
+            value = operands.plain_number(word, names)
             data = Octets(value.to_bytes(NOTIFY_NUMBERS[argument.field], "big"))
             edits.append(Edit("data", data, spot))
         elif argument.field == "hashes":
@@ -282,8 +283,8 @@ def _delete(item: PayloadItem, arguments: list[Argument]) -> PayloadItem:
             edits.append(_edit(item, argument))
         elif protocol is None:
             word = argument.value
-            protocol = PROTOCOLS.get(word.text)
-            protocol = operands.plain_number(word, ProtocolId) if protocol is None else int(protocol)
+            known = PROTOCOLS.get(word.text)
+            protocol = operands.plain_number(word, ProtocolId) if known is None else int(known)
         else:
             spis.append(operands.spi(argument.value))
     return replace(_with_edits(item, edits), delete=protocol, spis=tuple(spis))
@@ -310,7 +311,7 @@ def _traffic_selectors(item: PayloadItem, arguments: list[Argument]) -> PayloadI
 
 def _selector_edit(item: PayloadItem, argument: Argument) -> Edit:
     name = SELECTOR_FIELDS[argument.field]
-    read: Callable[[Word], operands.Operand] = operands.octets if name in {"start", "end"} else operands.number
+    read: Callable[[Word], Operand] = operands.octets if name in {"start", "end"} else operands.number
     return Edit(name, read(argument.value), Spot(item.spot.line, argument.column))
 
 

@@ -12,12 +12,12 @@ from ipsectest.ike import auth
 from ipsectest.ike.config import SharedKey, Suite
 from ipsectest.ike.context import Context, Outcome, Overrides, Verdict
 from ipsectest.ike.exchanges import EXCHANGES
-from ipsectest.ike.policy import NONCE_LENGTH
 from ipsectest.ike.sa import ChildSa, IkeSa
 from ipsectest.ike.tasks import CreateChild, DeleteChildren, DeleteIke, Inform, Liveness, RekeyChild, RekeyIke, Task
 from ipsectest.scenario.association import Association, Exchange, on_wire
 from ipsectest.scenario.model import ChildSpi, MessagePattern, Modifiers, PayloadItem
 from ipsectest.scenario.octets import force_header, is_protected, plain_octets, sealed_octets
+from ipsectest.scenario.overrides import Overriding, further_try
 from ipsectest.scenario.session import Labelled, Session
 from ipsectest.scenario.steps import SendStep
 from ipsectest.scenario.values import Values
@@ -39,7 +39,7 @@ class Composer:
 
     session: Session
 
-    # Requests -----------------------------------------------------------------------------------------------------------
+    # Requests -------------------------------------------------------------------------------------------------------
 
     def request(self, step: SendStep, pattern: MessagePattern, now: Instant) -> Exchange:
         """Our request; LookupError if something it refers to is not there."""
@@ -49,8 +49,8 @@ class Composer:
         context = association.init.context if init and association.init else self.session.context(now)
         context.now = now
         context.task = self._task(association, pattern)
-        retry = context.overrides if init and association.init else Overrides()
-        context.overrides = self._overrides(association, pattern, values, retry, request=True)
+        base = further_try(association) if init else Overrides()
+        context.overrides = Overriding(self.session, sa, values, request=True, over=base).apply(pattern)
         composed = self._composed_request(association, pattern, context)
         payloads = self._payloads(association, pattern, composed, values, context, request=True)
         message_id = 0 if init else sa.next_request_id
@@ -125,7 +125,7 @@ class Composer:
             raise LookupError("the IKE SA has no keys")
         return module.compose_request(association.sa, context)
 
-    # Responses ----------------------------------------------------------------------------------------------------------
+    # Responses ------------------------------------------------------------------------------------------------------
 
     def response(self, step: SendStep, pattern: MessagePattern, now: Instant) -> Exchange:
         """Our response to the peer's request that the line answers, or one nobody asked for."""
@@ -135,18 +135,18 @@ class Composer:
         values = self.session.values(by_us=True)
         context = exchange.context
         context.now = now
-        context.overrides = self._overrides(association, pattern, values, Overrides(), request=False)
+        sa = association.sa
+        context.overrides = Overriding(self.session, sa, values, request=False, over=Overrides()).apply(pattern)
         verdict = Verdict()
         composed: list[Payload] = []
         module = EXCHANGES.get(exchange.exchange_type)
         if module is not None and exchange.arrival is not None and _needs_composing(pattern):
-            verdict = self._read(exchange, pattern)
+            verdict = self._read(exchange)
             exchange.processed = True
             if verdict.outcome in {Outcome.REFUSED, Outcome.FATAL} and not pattern.ellipsis:
                 raise CannotAnswerError(f"a correct endpoint refuses the request: {verdict.reason}")
             composed = module.compose_response(association.sa, exchange.request, verdict, context)
         payloads = self._payloads(association, pattern, composed, values, context, request=False)
-        sa = association.sa
         message = sa.header(pattern.exchange, exchange.message_id, response=True)
         if pattern.exchange == ExchangeType.IKE_SA_INIT and not any(isinstance(p, SA) for p in payloads):
             message.responder_spi = bytes(8)
@@ -164,8 +164,8 @@ class Composer:
             self.session.adopt(exchange, verdict)
         return exchange
 
-    def _read(self, exchange: Exchange, pattern: MessagePattern) -> Verdict:
-        """Negotiate. In IKE_SA_INIT the suite that the line writes is tried first, then one that fits the KE payload."""
+    def _read(self, exchange: Exchange) -> Verdict:
+        """Negotiate. In IKE_SA_INIT the suite that the line writes is tried first, then one with the group of KE."""
         sa, module = exchange.association.sa, EXCHANGES[exchange.exchange_type]
         if exchange.exchange_type == ExchangeType.IKE_SA_INIT:
             ordinary = self.session.connection
@@ -188,66 +188,7 @@ class Composer:
         empty = sa.header(0, sa.next_expected_id)
         return Exchange(step.key, association, 0, sa.next_expected_id, False, self.session.context(now), empty, [])
 
-    # Common parts -------------------------------------------------------------------------------------------------------
-
-    def _overrides(
-        self, association: Association, pattern: MessagePattern, values: Values, base: Overrides, *, request: bool
-    ) -> Overrides:
-        """What of a line the keys depend on; a further try of IKE_SA_INIT keeps what the last one had."""
-        over = replace(base)
-        last = association.init.response if association.init else None
-        if base.group is not None and last is not None and last.notify(NotifyType.INVALID_KE_PAYLOAD):
-            over.group = None
-        sa = association.sa
-        for item in pattern.items:
-            if not item.action and not item.place:
-                self._override(over, item, values, sa, request=request)
-            elif item.notify == NotifyType.USE_TRANSPORT_MODE:
-                over.transport = item.action != "-"
-        return over
-
-    def _override(self, over: Overrides, item: PayloadItem, values: Values, sa: IkeSa, *, request: bool) -> None:
-        ours_first = request  # the initiator of the exchange is the source of TSi
-        match item.type:
-            case PayloadType.SA if item.offer is not None:
-                suites: list[Suite] = [p.suite for p in item.offer.proposals if p.suite is not None]
-                over.suites = suites or over.suites
-            case PayloadType.KE if item.group is not None:
-                over.group = item.group
-            case PayloadType.NONCE if item.edits:
-                over.nonce = self._nonce(item, values, sa.nonce_i if request else b"")
-            case PayloadType.IDi | PayloadType.IDr if item.identity is not None or item.edits:
-                is_ours = (item.type == PayloadType.IDi) == sa.is_initiator
-                identity = self.session.identity(item)
-                for edit in item.edits:
-                    if edit.name == "data":
-                        identity = replace(identity, data=values.octets(edit.operand, identity.data))
-                    elif edit.name == "id_type":
-                        identity = replace(identity, type=values.number(edit.operand, identity.type))
-                if is_ours:
-                    over.identity = identity
-                else:
-                    over.peer_identity = identity
-            case PayloadType.AUTH:
-                over.credential = None if item.secret is None else SharedKey(item.secret)
-                over.auth_method = item.method
-            case PayloadType.TSi | PayloadType.TSr if item.selectors:
-                written = [self.session.selector(words) for words in item.selectors]
-                if (item.type == PayloadType.TSi) == ours_first:
-                    over.local_ts = written
-                else:
-                    over.remote_ts = written
-            case PayloadType.N if item.notify == NotifyType.USE_TRANSPORT_MODE:
-                over.transport = True
-
-    def _nonce(self, item: PayloadItem, values: Values, current: bytes) -> bytes:
-        correct = current or self.session.random(NONCE_LENGTH)
-        for edit in item.edits:
-            if edit.name == "data":
-                return values.octets(edit.operand, correct)
-            if edit.name == "size":
-                return self.session.random(values.number(edit.operand, len(correct)))
-        return correct
+    # Common parts ---------------------------------------------------------------------------------------------------
 
     def _payloads(
         self,
@@ -296,7 +237,9 @@ class Composer:
             return plain_octets(message, pattern.header, values)
         workshop = self.session.workshop(values)
         outside = workshop.outside(pattern.items, "before"), workshop.outside(pattern.items, "after")
-        return sealed_octets(association.sa, message, pattern.header, pattern.protection, outside, values)
+        return sealed_octets(
+            association.sa, message, values, header=pattern.header, protection=pattern.protection, outside=outside
+        )
 
     def _addresses(
         self, association: Association, modifiers: Modifiers, local: Address, remote: Address
@@ -319,7 +262,7 @@ class Composer:
             remote = Address(remote.host, int(modifiers.destination))
         return local, remote
 
-    # Without a script ---------------------------------------------------------------------------------------------------
+    # Without a script -----------------------------------------------------------------------------------------------
 
     def background_answer(self, exchange: Exchange, now: Instant) -> list[Datagram]:
         """The correct response to a request that no line expects."""
@@ -335,7 +278,7 @@ class Composer:
         exchange.processed = True
         message = sa.header(exchange.exchange_type, exchange.message_id, response=True)
         message.payloads = payloads
-        octets = sealed_octets(sa, message, (), (), ((), ()), self.session.values(by_us=True))
+        octets = sealed_octets(sa, message, self.session.values(by_us=True))
         came = exchange.arrival.datagram if exchange.arrival else None
         local, remote = (came.destination, came.source) if came else (sa.local, sa.remote)
         exchange.response = message
@@ -350,7 +293,7 @@ class Composer:
         context.task = DeleteIke()
         message = sa.header(ExchangeType.INFORMATIONAL, sa.take_message_id())
         message.payloads = EXCHANGES[ExchangeType.INFORMATIONAL].compose_request(sa, context)
-        octets = sealed_octets(sa, message, (), (), ((), ()), self.session.values(by_us=True))
+        octets = sealed_octets(sa, message, self.session.values(by_us=True))
         exchange = Exchange(
             "", association, ExchangeType.INFORMATIONAL, message.message_id, True, context, message,
             [on_wire(octets, sa.local, sa.remote)], header_spi=message.initiator_spi,

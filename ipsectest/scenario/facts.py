@@ -1,4 +1,4 @@
-"""The facts ``peer.*`` and ``tester.*``: their closed list, their defaults, and what both ends are told in one place."""
+"""The facts ``peer.*`` and ``tester.*``: their closed list, their defaults, and what both ends are told."""
 
 import ipaddress
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ class FactError(ValueError):
         self.hint = hint
 
 
-# Readers of values: each takes what TOML gave and raises ValueError or ScriptSyntaxError ------------------------------------
+# Readers of values: each takes what TOML gave and raises ValueError or ScriptSyntaxError ----------------------------
 
 
 def _suites(value: object) -> tuple[Suite, ...]:
@@ -44,8 +44,9 @@ def _selectors(value: object) -> tuple[SelectorWords, ...]:
 
 
 def _texts(value: object) -> list[str]:
-    texts = value if isinstance(value, list) else [value]
-    if not texts or not all(isinstance(text, str) for text in texts):
+    values: list[object] = value if isinstance(value, list) else [value]
+    texts = [text for text in values if isinstance(text, str)]
+    if not texts or len(texts) != len(values):
         raise ValueError("needs a text or a list of texts")
     return texts
 
@@ -173,7 +174,7 @@ def read_facts(whose: str, facts: Facts) -> Facts:
     return found
 
 
-# Both ends of one case ------------------------------------------------------------------------------------------------
+# Both ends of one case ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""Arrivals against expected lines: is it meant, and does it fit?"""
+"""Arrivals against expected lines: whether one is meant, and whether it fits."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 from ipsectest.base.iana import ExchangeType
 from ipsectest.ike.events import DropReason
-from ipsectest.ike.protect import Unsealed, unseal
+from ipsectest.ike.protect import unseal
+from ipsectest.ike.unsealed import Unsealed
 from ipsectest.ipsec.drop import Drop
 from ipsectest.scenario.association import Arrival, Carried
 from ipsectest.scenario.composer import shown
@@ -78,7 +79,6 @@ class Judge:
                 return self._silence(arrival, what, option)
             case MessagePattern():
                 return self._message(arrival, what, option)
-        return Fit.OTHER, ""
 
     def _repeats(self, arrival: Arrival, label: str) -> bool:
         labelled = self.session.labels.get(label)

@@ -16,12 +16,14 @@ from ipsectest.scenario.model import (
     Octets,
     PeerVerb,
     PingLine,
+    Scenario,
     Silence,
     Spot,
     Tag,
 )
 from ipsectest.scenario.reader import Problem
-from ipsectest.scenario.requirements import Requirement, load as load_requirements
+from ipsectest.scenario.requirements import Requirement
+from ipsectest.scenario.requirements import load as load_requirements
 from ipsectest.scenario.steps import resolve
 from ipsectest.scenario.syntax import nearest
 
@@ -79,6 +81,18 @@ def _rules(examined: Examined, known: Collection[str], catalogue: Mapping[str, R
     scenario = examined.scenario
     if scenario is None:
         return
+    yield from _proof_rules(examined, scenario, known)
+    yield from _cite_rules(examined, scenario, catalogue)
+    if examined.problems:
+        return  # what follows needs all lines
+    for case in scenario.cases:
+        yield from resolve(case).problems
+        yield from _tag_rules(case, catalogue)
+        yield from _silence_rules(case)
+        yield from _literal_rules(case)
+
+
+def _proof_rules(examined: Examined, scenario: Scenario, known: Collection[str]) -> Iterator[Problem]:
     top = Spot(_line_of(examined.text, "proof"), 1)
     proofs = dict.fromkeys(p for case in scenario.cases for p in (*scenario.proof, *case.proof))
     if not all(case.proof for case in scenario.cases):
@@ -89,6 +103,9 @@ def _rules(examined: Examined, known: Collection[str], catalogue: Mapping[str, R
             yield Problem(
                 top, f"there is no impairment {name!r}", f"did you mean {near!r}?" if near else "ipsectest proof --list"
             )
+
+
+def _cite_rules(examined: Examined, scenario: Scenario, catalogue: Mapping[str, Requirement]) -> Iterator[Problem]:
     cites = Spot(_line_of(examined.text, "cites"), 1)
     for cited in scenario.cites:
         if cited not in catalogue:
@@ -98,13 +115,6 @@ def _rules(examined: Examined, known: Collection[str], catalogue: Mapping[str, R
     for cited in scenario.cites:
         if cited not in tagged:
             yield Problem(cites, f"{cited} is cited but no line is tagged with it")
-    if examined.problems:
-        return  # what follows needs all lines
-    for case in scenario.cases:
-        yield from resolve(case).problems
-        yield from _tag_rules(case, catalogue)
-        yield from _silence_rules(case)
-        yield from _literal_rules(case)
 
 
 def _line_of(text: str, key: str) -> int:

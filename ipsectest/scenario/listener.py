@@ -94,7 +94,7 @@ class Listener:
         within = step.options[0].modifiers.within
         return (PATIENCE if within is None else within) * self.slow, False
 
-    # One arrival ------------------------------------------------------------------------------------------------------
+    # One arrival ----------------------------------------------------------------------------------------------------
 
     def _take(self, arrival: Arrival, now: Instant) -> bool:
         """Hold an arrival against the lines waited for; False if the case ends."""
@@ -155,7 +155,7 @@ class Listener:
         self.session.dealt_with[arrival.raw] = arrival.exchange
         self.session.labels[step.key] = Labelled(message, [arrival.datagram], arrival.exchange)
 
-    # Lines that are over ----------------------------------------------------------------------------------------------
+    # Lines that are over --------------------------------------------------------------------------------------------
 
     def _unmet(self, step: AwaitStep, actual: str, now: Instant) -> bool:
         """Enter an unmet line; False if the case ends. Its request keeps its message ID for the next one."""
@@ -189,7 +189,7 @@ class Listener:
         size = len(arrival.datagram.data)
         self.account.event(arrival.at, "<-", text, line=line, met=met, tag=tag, octets=size, message=arrival.message)
 
-    # In the background --------------------------------------------------------------------------------------------------
+    # In the background ----------------------------------------------------------------------------------------------
 
     def background(self, now: Instant) -> None:
         """Deal with arrivals that neither this step nor a later one speaks of."""

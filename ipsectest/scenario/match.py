@@ -98,7 +98,7 @@ class Matcher:
                 why = f"{_written(item)}: {difference}"
         return None, why
 
-    # One payload ------------------------------------------------------------------------------------------------------
+    # One payload ----------------------------------------------------------------------------------------------------
 
     def _differs(self, payload: Payload, item: PayloadItem) -> str:
         """What of the written arguments a payload does not have."""

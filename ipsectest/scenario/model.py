@@ -144,7 +144,7 @@ class SelectorWords:
     protocol: int = 0
     ports: tuple[int, int] = (0, 0xFFFF)
     relation: str = ""
-    """Expected lines: ``within`` every selector lies inside, ``covers`` together they hold it, empty: is one of them."""
+    """Expected lines: ``within`` (all lie inside), ``covers`` (together they hold it), empty: is one of them."""
     edits: tuple[Edit, ...] = ()
 
 
@@ -418,7 +418,7 @@ class Wait:
 Line = Send | Expect | AnyOrder | UseTunnel | PingLine | PeerVerb | Repeat | Wait
 
 
-# Scenario and case ---------------------------------------------------------------------------------------------------
+# Scenario and case --------------------------------------------------------------------------------------------------
 
 
 class Tests(Enum):

@@ -44,12 +44,13 @@ def plain_octets(message: Message, header: Sequence[Edit], values: Values) -> by
 def sealed_octets(
     sa: IkeSa,
     message: Message,
-    header: Sequence[Edit],
-    protection: Sequence[Edit],
-    outside: tuple[Sequence[Payload], Sequence[Payload]],
     values: Values,
+    *,
+    header: Sequence[Edit] = (),
+    protection: Sequence[Edit] = (),
+    outside: tuple[Sequence[Payload], Sequence[Payload]] = ((), ()),
 ) -> bytes:
-    """A protected message. LookupError before there are keys."""
+    """A protected message; ``outside`` are payloads before and after SK. LookupError before there are keys."""
     before, after = outside
     sealing = _sealing(sa, message, protection, values)
     sealing.before = before

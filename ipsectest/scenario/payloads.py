@@ -39,7 +39,7 @@ from ipsectest.wire import (
 )
 
 _KEY_LENGTH = 14
-_PROTOCOL_OF = {NotifyType.REKEY_SA: ProtocolId.ESP, NotifyType.CHILD_SA_NOT_FOUND: ProtocolId.ESP}
+_PROTOCOL_OF: dict[int, int] = {NotifyType.REKEY_SA: ProtocolId.ESP, NotifyType.CHILD_SA_NOT_FOUND: ProtocolId.ESP}
 """Notifies about a Child SA carry its protocol beside the SPI (RFC 7296 section 3.10)."""
 
 
@@ -53,7 +53,7 @@ class Workshop:
     selector: Callable[[SelectorWords], TrafficSelector]
     next_number: int = 1
 
-    # Whole lists ------------------------------------------------------------------------------------------------------
+    # Whole lists ----------------------------------------------------------------------------------------------------
 
     def assemble(self, composed: list[Payload], items: tuple[PayloadItem, ...], *, ellipsis: bool) -> list[Payload]:
         """The payloads of a line, given what a correct endpoint would send."""
@@ -106,7 +106,7 @@ class Workshop:
         self.edit(payload, item)
         return payload
 
-    # One payload ------------------------------------------------------------------------------------------------------
+    # One payload ----------------------------------------------------------------------------------------------------
 
     def _blank(self, item: PayloadItem) -> Payload:
         """A sound payload of the item's type, with nothing of the exchange in it."""
@@ -142,19 +142,17 @@ class Workshop:
         match payload:
             case SA():
                 self._edit_offer(payload, item)
-            case KE() if item.group is not None and item.group != payload.group:
-                payload.group = item.group
-            case AUTH() if item.method is not None:
-                payload.method = item.method
-            case Notify() if item.notify is not None:
-                payload.notify_type = item.notify
+            case KE():
+                payload.group = payload.group if item.group is None else item.group
+            case AUTH():
+                payload.method = payload.method if item.method is None else item.method
             case Identification() if item.identity is not None:
                 identity = self.identity_of(item)
                 payload.id_type, payload.data = identity.type, identity.data
             case Delete() if item.delete is not None:
                 payload.protocol = item.delete
                 payload.spis = [self.values.octets(spi, b"") for spi in item.spis]
-            case TrafficSelectors() if item.selectors:
+            case TrafficSelectors():
                 self._edit_selectors(payload, item)
             case CP() if item.cfg_type is not None:
                 payload.attributes = [ConfigurationAttribute(a.type, a.value or b"") for a in item.attributes]
@@ -217,6 +215,8 @@ class Workshop:
             cipher.attributes = [Attribute(_KEY_LENGTH, self.values.number(edit.operand, bits))]
 
     def _edit_selectors(self, payload: TrafficSelectors, item: PayloadItem) -> None:
+        if not item.selectors:
+            return
         payload.selectors = [self.selector(words) for words in item.selectors]
         for selector, words in zip(payload.selectors, item.selectors, strict=True):
             for edit in words.edits:
@@ -236,7 +236,7 @@ def correct_number(target: object, name: str) -> int:
         if name == "length":
             return len(build_payloads([target])[1])
         if name == "count":
-            return len(getattr(target, "spis", None) or getattr(target, "selectors", ()))
+            return len(getattr(target, "spis", ())) or len(getattr(target, "selectors", ()))
         if name == "spi_size":
             spis = getattr(target, "spis", None)
             return len(spis[0]) if spis else len(getattr(target, "spi", b""))

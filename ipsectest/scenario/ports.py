@@ -10,9 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from ipsectest.base.addresses import Address
 from ipsectest.base.suites import TransformSpec
 from ipsectest.ike.config import KeyPair
-from ipsectest.base.addresses import Address
 
 
 class Verb(StrEnum):
@@ -62,7 +62,10 @@ class Authentication(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One identity as in an ID payload: ``kind`` is fqdn, email, ipv4, ipv6, dn or keyid; ``value`` its text (keyid: hex)."""
+    """One identity as in an ID payload.
+
+    ``kind`` is fqdn, email, ipv4, ipv6, dn or keyid; ``value`` its text (keyid: hex).
+    """
 
     kind: str
     value: str

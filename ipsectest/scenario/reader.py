@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lark import Token, Tree
 
@@ -22,6 +23,7 @@ from ipsectest.scenario.model import (
     Modifiers,
     Number,
     OctetsPattern,
+    Offset,
     Operand,
     PayloadItem,
     PeerVerb,
@@ -157,7 +159,7 @@ def _attach(node: Node, source: SourceLine, lines: list[Line], block: list[Expec
             raise ScriptSyntaxError(tag.spot.column, "an or line has no tag", "the tag of the <- line covers it")
         other = Alternative(what, modifiers, source.spot(1), source.shown)
         changed = replace(above, alternatives=(*above.alternatives, other))
-    target[-1] = changed  # type: ignore[call-overload]
+    target[-1] = changed
 
 
 def _close(block: list[Expect] | None, script: Script) -> None:
@@ -207,24 +209,13 @@ def _message_line(node: Node, source: SourceLine) -> tuple[Incoming, Modifiers, 
 
 
 def _incoming(node: Node, source: SourceLine) -> Incoming:
-    match node.data:
-        case "message":
-            return _message(node, source)
-        case "data":
-            return _data(node, source)
-        case "same":
-            return SamePattern(str(node.children[0]), source.spot(_column(node)))
-        case "keepalive":
-            return OctetsPattern(NAT_KEEPALIVE)
-        case "octets":
-            return OctetsPattern(operands.literal_octets(_word(_child(node, 0))))
-        case "nothing":
-            return Silence(_seconds(node.children[0]))
-        case _:
-            message = _child(node, 0)
-            return Silence(
-                _seconds(node.children[1]), _message(message, source), _modifiers(message.children, source)[0]
-            )
+    return _PATTERNS[node.data](node, source)
+
+
+def _forbidden(node: Node, source: SourceLine) -> Silence:
+    message = _child(node, 0)
+    modifiers, _ = _modifiers(message.children, source)
+    return Silence(_seconds(node.children[1]), _message(message, source), modifiers)
 
 
 def _message(node: Node, source: SourceLine) -> MessagePattern:
@@ -338,9 +329,22 @@ def _content(pattern: DataPattern, node: Node) -> DataPattern:
             pattern = replace(pattern, size=operands.plain_number(word))
         else:
             arguments.read_selector(word)
-            key = "source" if part.data == "content_from" else "destination"
-            pattern = replace(pattern, **{key: word.text})
+            if part.data == "content_from":
+                pattern = replace(pattern, source=word.text)
+            else:
+                pattern = replace(pattern, destination=word.text)
     return pattern
+
+
+_PATTERNS: dict[str, Callable[[Node, SourceLine], Incoming]] = {
+    "message": _message,
+    "data": _data,
+    "same": lambda node, source: SamePattern(str(node.children[0]), source.spot(_column(node))),
+    "keepalive": lambda _node, _source: OctetsPattern(NAT_KEEPALIVE),
+    "octets": lambda node, _source: OctetsPattern(operands.literal_octets(_word(_child(node, 0)))),
+    "nothing": lambda node, _source: Silence(_seconds(node.children[0])),
+    "forbidden": _forbidden,
+}
 
 
 # Verbs --------------------------------------------------------------------------------------------------------------
@@ -362,7 +366,9 @@ def _peer(node: Node, source: SourceLine) -> Line:
     sa = next((str(c.children[0]) for c in node.children if isinstance(c, Tree) and c.data == "on"), "")
     _, tag = _modifiers([c for c in node.children if isinstance(c, Tree) and c.data == "tag"], source)
     if tag is not None:
-        raise ScriptSyntaxError(_column(verb), f"peer {verb} cannot be tagged", "tag the <- line for what the peer sends")
+        raise ScriptSyntaxError(
+            _column(verb), f"peer {verb} cannot be tagged", "tag the <- line for what the peer sends"
+        )
     name = str(names[0]) if names else ""
     needs_name = str(verb) in {"create", "rekey", "delete", "ping"}
     if needs_name and not name:
@@ -380,7 +386,7 @@ def _counter(node: Node, source: SourceLine) -> Line:
         hint = f"did you mean {near!r}?" if near else f"counters are {', '.join(Counter)}"
         raise ScriptSyntaxError(_column(name), f"there is no counter {str(name)!r}", hint)
     number = int(re.sub(r"\D", "", counted))
-    expected: Operand = operands.Offset(number) if counted.startswith("+") else Number(number)
+    expected: Operand = Offset(number) if counted.startswith("+") else Number(number)
     _, tag = _modifiers(node.children[2:], source)
     return PeerVerb(Verb.COUNTER, "", "", Counter(str(name)), expected, tag, source.spot(1), source.shown)
 
@@ -415,34 +421,36 @@ _READERS: dict[str, Callable[[Node, SourceLine], Line]] = {
 
 
 def _modifiers(children: list[Node | Token], source: SourceLine) -> tuple[Modifiers, Tag | None]:
-    modifiers, tag = Modifiers(), None
+    tag = None
+    written: dict[str, Any] = {}
     for child in children:
         if not isinstance(child, Tree):
             continue
-        if child.data == "tag":
-            tag = _tag(child, source)
-        elif child.data == "flag":
-            modifiers = _flagged(modifiers, str(child.children[0]))
-        elif child.data == "within":
-            modifiers = replace(modifiers, within=_seconds(child.children[0]))
-        elif child.data in {"source", "destination"}:
-            word = child.children[0]
-            if str(word) not in PORTS:
-                near = nearest(str(word), list(PORTS))
-                raise ScriptSyntaxError(
-                    _column(word), f"{str(word)!r} is no port word", f"did you mean {near!r}?" if near else ""
-                )
-            modifiers = replace(modifiers, **{str(child.data): str(word)})
-        elif child.data in {"label", "answers", "on_sa"}:
-            key = {"on_sa": "sa"}.get(str(child.data), str(child.data))
-            modifiers = replace(modifiers, **{key: str(child.children[0])})
-    return modifiers, tag
+        word = child.children[0] if child.children else ""
+        match child.data:
+            case "tag":
+                tag = _tag(child, source)
+            case "flag" if str(word) in {"request", "response"}:
+                written["kind"] = Kind(str(word))
+            case "flag":
+                written[str(word)] = True
+            case "within":
+                written["within"] = _seconds(word)
+            case "source" | "destination":
+                written[child.data] = _port(word)
+            case "label" | "answers":
+                written[child.data] = str(word)
+            case "on_sa":
+                written["sa"] = str(word)
+    return Modifiers(**written), tag
 
 
-def _flagged(modifiers: Modifiers, word: str) -> Modifiers:
-    if word in {"request", "response"}:
-        return replace(modifiers, kind=Kind(word))
-    return replace(modifiers, **{word: True})
+def _port(word: Node | Token | str) -> str:
+    if str(word) not in PORTS:
+        near = nearest(str(word), list(PORTS))
+        hint = f"did you mean {near!r}?" if near else f"port words are {', '.join(PORTS)}"
+        raise ScriptSyntaxError(_column(word), f"{str(word)!r} is no port word", hint)
+    return str(word)
 
 
 def _tag(node: Node, source: SourceLine) -> Tag:
@@ -450,14 +458,15 @@ def _tag(node: Node, source: SourceLine) -> Tag:
     return Tag(Level(str(level)), tuple(str(i) for i in ids), source.spot(_column(level)))
 
 
-def _seconds(token: Node | Token) -> float:
+def _seconds(token: Node | Token | str) -> float:
     text = str(token)
     return float(text[:-2]) / 1000 if text.endswith("ms") else float(text[:-1])
 
 
-def _column(where: Node | Token) -> int:
-    column = where.column if isinstance(where, Token) else where.meta.column
-    return column or 1
+def _column(where: Node | Token | str) -> int:
+    if isinstance(where, Tree):
+        return where.meta.column
+    return (where.column or 1) if isinstance(where, Token) else 1
 
 
 def _child(node: Node, index: int) -> Node:

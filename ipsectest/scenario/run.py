@@ -1,9 +1,9 @@
 """The step engine: one case against one peer, without sockets and without a clock.
 
-    run = Run(case, environment, random, now)
-    configure the peer with run.settings, then run.handle_timer(now) starts the script
-    run.receive(datagram, now)   run.datagrams_to_send(now)   run.get_timer()   run.handle_timer(now)
-    run.peer_requests() -> run.peer_answered(number, answer, now)     run.result
+run = Run(case, environment, random, now)
+configure the peer with run.settings, then run.handle_timer(now) starts the script
+run.receive(datagram, now)   run.datagrams_to_send(now)   run.get_timer()   run.handle_timer(now)
+run.peer_requests() -> run.peer_answered(number, answer, now)     run.result
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class Run:
         self._listener = Listener(self._session, self._composer, self._account, environment.slow)
         self._asking = Asking(self._session, self._account, self.settings, environment.slow)
 
-    # The outside ------------------------------------------------------------------------------------------------------
+    # The outside ----------------------------------------------------------------------------------------------------
 
     def receive(self, datagram: Datagram, now: Instant) -> None:
         """Take a datagram of the peer."""
@@ -109,7 +109,7 @@ class Run:
             self.result = self._outcome(now)
         return self.result
 
-    # Walking through the steps ------------------------------------------------------------------------------------------
+    # Walking through the steps --------------------------------------------------------------------------------------
 
     def _advance(self, now: Instant) -> None:
         """Go on until something has to be waited for."""
@@ -186,7 +186,7 @@ class Run:
             return {exchange.key for exchange in self._closing}
         return {option.answers for step in self._listener.left for option in step.options}
 
-    # The end ------------------------------------------------------------------------------------------------------------
+    # The end --------------------------------------------------------------------------------------------------------
 
     def _begin_closing(self, now: Instant) -> None:
         """Delete what is still up, so that the peer stays clean; the verdict is made already."""

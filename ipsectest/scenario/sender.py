@@ -109,7 +109,7 @@ class Sender:
         how = "released" if step.held else "again"
         self._show(now, f"{shown(self._labelled(step.key).message)} ({how})", datagrams, step.line)
 
-    # Retransmission -----------------------------------------------------------------------------------------------------
+    # Retransmission -------------------------------------------------------------------------------------------------
 
     def retransmit(self, wanted: Collection[str], now: Instant) -> None:
         """Repeat the requests whose answers are waited for (keys), so that a lost datagram spoils nothing."""

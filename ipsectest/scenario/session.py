@@ -65,7 +65,7 @@ class Session:
         """A fresh exchange context."""
         return Context(self.config, self.random, now=now)
 
-    # Names ------------------------------------------------------------------------------------------------------------
+    # Names ----------------------------------------------------------------------------------------------------------
 
     def values(self, *, by_us: bool) -> Values:
         """Operand evaluation for one line."""
@@ -87,7 +87,7 @@ class Session:
                     return bytes(getattr(payload, "data", b""))
         raise LookupError(f"the message {label!r} has no {part}")
 
-    def child_spi(self, name: str, side: str, by_us: bool) -> bytes:  # noqa: FBT001
+    def child_spi(self, name: str, side: str, by_us: bool) -> bytes:
         """The SPI of a Child SA that a line means."""
         if side == "nobody":
             return UNKNOWN_SPI
@@ -114,7 +114,7 @@ class Session:
         """Makes and edits payloads of one line."""
         return Workshop(values, self.identity, self.selector)
 
-    # What exchanges change ----------------------------------------------------------------------------------------------
+    # What exchanges change ------------------------------------------------------------------------------------------
 
     def open_exchange(self, key: str, sa_name: str, arrival: Arrival, message: Message, now: Instant) -> Exchange:
         """The exchange that a request of the peer begins; an IKE_SA_INIT request begins an IKE SA."""
@@ -213,7 +213,7 @@ class Session:
         if we_started and _POLICY.moves_to_nat_port(sa):
             sa.local, sa.remote = Address(sa.local.host, NAT_T_PORT), Address(sa.remote.host, NAT_T_PORT)
 
-    # Finding ----------------------------------------------------------------------------------------------------------
+    # Finding --------------------------------------------------------------------------------------------------------
 
     def association_for(self, message: Message) -> Association | None:
         """The IKE SA a message of the peer belongs to."""

@@ -1,6 +1,7 @@
 """Script lines -> steps: which line is a request or a response, of whom, on which IKE SA.
 
-A script has no conditions, so all this is known before anything is sent (docs/notation.md, "Requests, responses, message IDs").
+A script has no conditions, so all this is known before anything is sent
+(docs/notation.md, "Requests, responses, message IDs").
 """
 
 from collections.abc import Iterator
@@ -184,7 +185,7 @@ class Resolver:
             if isinstance(line, PeerVerb) and line.verb is Verb.CREATE:
                 self._children.add(line.child)
 
-    # Lines that stand for several -------------------------------------------------------------------------------------
+    # Lines that stand for several -----------------------------------------------------------------------------------
 
     def _expanded(self, line: Line) -> Iterator[Line]:
         if isinstance(line, UseTunnel):
@@ -199,7 +200,7 @@ class Resolver:
         else:
             yield line
 
-    # One line ---------------------------------------------------------------------------------------------------------
+    # One line -------------------------------------------------------------------------------------------------------
 
     def _resolve(self, line: Line) -> None:
         match line:
@@ -292,7 +293,7 @@ class Resolver:
                 return True, request.key
         return modifiers.kind is Kind.RESPONSE or not names.isdisjoint(_RESPONSE_ONLY), ""
 
-    # Names ------------------------------------------------------------------------------------------------------------
+    # Names ----------------------------------------------------------------------------------------------------------
 
     def _key(self, modifiers: Modifiers) -> str:
         self._number += 1

@@ -69,7 +69,7 @@ class Traffic:
         back = _one_way(child, sa.remote, sa.local, ports, outbound=False)
         self.tunnels[name] = Tunnel(name, child, out, back)
 
-    # Sending ----------------------------------------------------------------------------------------------------------
+    # Sending --------------------------------------------------------------------------------------------------------
 
     def send(self, pattern: DataPattern, values: Values) -> Datagram:
         """The datagram of a ``->`` ESP line; LookupError if the Child SA is not there."""
@@ -116,7 +116,7 @@ class Traffic:
             return first
         return str(ipaddress.ip_address(first) + 1)
 
-    # Receiving --------------------------------------------------------------------------------------------------------
+    # Receiving ------------------------------------------------------------------------------------------------------
 
     def open(self, packet: bytes) -> Received | Drop | None:
         """An ESP packet of the peer; None if its SPI is no Child SA of ours."""

@@ -23,24 +23,24 @@ from ipsectest.scenario.model import (
 
 def damaged(kind: str, correct: bytes, group: int | None = None) -> bytes:
     """The correct octets, damaged in a named way; the KE words need the group (MODP: full length)."""
-    match kind:
-        case "flip":
-            return correct[:-1] + bytes([correct[-1] ^ 1]) if correct else b"\x01"
-        case "zeros":
-            return bytes(len(correct))
-        case "ones":
-            return b"\xff" * len(correct)
-        case "short":
-            return correct[:-1]
-        case "long":
-            return correct + b"\x00"
-        case "one":
-            return (1).to_bytes(max(len(correct), 1), "big")
-        case _:
-            parameters = modp_group(group or 0)
-            if parameters is None:  # only finite-field groups have a prime
-                return b"\xff" * len(correct)
-            return (parameters.prime - (kind == "prime-1")).to_bytes(len(correct), "big")
+    size = len(correct)
+    ways: dict[str, Callable[[], bytes]] = {
+        "flip": lambda: correct[:-1] + bytes([correct[-1] ^ 1]) if correct else b"\x01",
+        "zeros": lambda: bytes(size),
+        "ones": lambda: b"\xff" * size,
+        "short": lambda: correct[:-1],
+        "long": lambda: correct + b"\x00",
+        "one": lambda: (1).to_bytes(max(size, 1), "big"),
+        "prime": lambda: _prime(group, size, 0),
+        "prime-1": lambda: _prime(group, size, 1),
+    }
+    return ways[kind]()
+
+
+def _prime(group: int | None, size: int, less: int) -> bytes:
+    """The prime of a finite-field group minus ``less``; other groups have none and get all ones."""
+    parameters = modp_group(group or 0)
+    return b"\xff" * size if parameters is None else (parameters.prime - less).to_bytes(size, "big")
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Values:
     """(child, side, by_us) -> 4 octets; LookupError."""
     by_us: bool = True
 
-    def octets(self, operand: Operand, correct: bytes, group: int | None = None) -> bytes:
+    def octets(self, operand: Operand, correct: bytes, group: int | None = None) -> bytes:  # noqa: PLR0911
         """What the field becomes in a message we send."""
         match operand:
             case Octets(data):
