@@ -1,13 +1,14 @@
 """A line that says how far a run is, once it takes longer than a second."""
 
+import sys
 import time
 from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING, Self
 
 from ipsectest.runner.conductor import Finished
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 PATIENCE = 1.0
 """Seconds before anything is drawn."""
@@ -20,26 +21,28 @@ class RunProgress:
         self._total = total
         self._done = 0
         self._started = time.monotonic()
-        self._console = Console(stderr=True)
         self._progress: Progress | None = None
 
     def __call__(self, peer: str, finished: Finished) -> None:
         """One more case has ended."""
         self._done += 1
-        if self._progress is None and time.monotonic() - self._started > PATIENCE and self._console.is_terminal:
+        if self._progress is None and time.monotonic() - self._started > PATIENCE and sys.stderr.isatty():
             self._progress = self._draw()
         if self._progress:
             text = f"{peer} {finished.case.id}: {finished.result.verdict}"
             self._progress.update(self._progress.task_ids[0], completed=self._done, description=text)
 
-    def _draw(self) -> Progress:
+    def _draw(self) -> "Progress":
+        from rich.console import Console  # noqa: PLC0415 - most runs are over before anything is drawn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
         columns = (
             BarColumn(24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
         )
-        progress = Progress(*columns, console=self._console, transient=True)
+        progress = Progress(*columns, console=Console(stderr=True), transient=True)
         progress.add_task("", total=self._total)
         progress.start()
         return progress

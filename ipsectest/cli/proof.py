@@ -5,7 +5,6 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ipsectest.cli import selection
@@ -48,20 +47,14 @@ def execute(arguments: Namespace) -> int:
 
 def _show(cases: list[Case], trials: list[Proof], unproven: list[str], holding: int) -> None:
     console = Console()
-    if trials:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("case", "endpoint", "verdict", "proof", "because"):
-            table.add_column(name)
-        for trial in trials:
-            mark = MARKS[trial.result.verdict]
-            table.add_row(
-                Text(trial.case.id),
-                Text(trial.impairment or "healthy", "" if trial.impairment else "dim"),
-                Text(f"{mark.sign} {trial.result.verdict}", mark.style),
-                Text("holds", "green") if trial.holds else Text("does not hold", "bold red"),
-                Text(_because(trial), "dim"),
-            )
-        console.print(table)
+    widths = [max((len(text) for text in column), default=0) for column in zip(*map(_names, trials), strict=True)]
+    for trial in trials:
+        mark = MARKS[trial.result.verdict]
+        line = Text.assemble(("holds " if trial.holds else "FAILS ", "green" if trial.holds else "bold red"))
+        line.append("  ".join(name.ljust(width) for name, width in zip(_names(trial), widths, strict=True)))
+        line.append(f"  {mark.sign} {trial.result.verdict}", mark.style)
+        line.append(f"  {_because(trial)}", "dim")
+        console.print(line, soft_wrap=True)
     for case_id in unproven:
         console.print(Text(f"{case_id} names no impairment: nothing shows that it can fail", "red"))
     broken = sum(not trial.holds for trial in trials)
@@ -69,6 +62,10 @@ def _show(cases: list[Case], trials: list[Proof], unproven: list[str], holding: 
     console.print(
         Text(f"{broken} do not hold, {len(unproven)} without proof", "bold red" if broken or unproven else "green")
     )
+
+
+def _names(trial: Proof) -> tuple[str, str]:
+    return trial.case.id, trial.impairment or "healthy"
 
 
 def _because(trial: Proof) -> str:
