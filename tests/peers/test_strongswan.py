@@ -6,6 +6,8 @@ import secrets
 import select
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -295,3 +297,48 @@ def test_the_tree_is_read_only_and_secrets_are_private(lab: Lab, root: Path) -> 
     assert "writable" not in said
     assert (place / "y").read_text() == "y\n"
     assert place.stat().st_mode & 0o077 == 0
+
+
+ROOTLESS = """
+import select, sys
+from pathlib import Path
+from ipsectest.lab import Lab
+from ipsectest.lab.hosts import NamespaceHost
+from ipsectest.lab.privileges import can_make_namespaces, reexec
+from ipsectest.lab.topology import furnish_peer
+if len(sys.argv) == 2:
+    assert not can_make_namespaces()
+    reexec([sys.executable, *sys.argv, "again"])
+from ipsectest.net.packet_wire import PacketWire
+from ipsectest.peers.strongswan import StrongSwan
+from ipsectest.scenario.ports import PeerRequest, Verb
+from tests.unit.peers.settings import settings
+with Lab() as lab:
+    namespace = lab.namespace("peer")
+    wire = PacketWire(str(namespace.path), (), name="tester0")
+    furnish_peer(namespace, "tester0", range(1, 3))
+    peer = StrongSwan(NamespaceHost(lab, "peer", namespace, Path(sys.argv[1])))
+    peer.start()
+    peer.configure(settings(1))
+    peer.perform(PeerRequest(1, Verb.INITIATE, settings(1)))
+    select.select(wire.handles(), [], [], 10)
+    print(wire.receive(wire.handles()[0], 0.0)[0].destination)
+    peer.stop()
+    wire.close()
+"""
+
+
+def test_it_runs_without_root_in_a_user_namespace(root: Path, tmp_path: Path) -> None:
+    script = tmp_path / "rootless.py"
+    script.write_text(ROOTLESS)
+    environment = os.environ | {
+        "IPSECTEST_RUNTIME": str(tmp_path / "run"),
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *filter(None, sys.path)]),
+    }
+    # Root without capabilities is as powerless as any user; mapping user id 0 itself takes CAP_SETFCAP.
+    powerless = ["setpriv", "--bounding-set=-all,+setfcap", "--inh-caps=-all"]
+    command = [*powerless, sys.executable, str(script), str(root)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    if "user namespaces are not available" in done.stderr:
+        pytest.skip(done.stderr.splitlines()[-1])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "192.0.2.1:500\n", "")
