@@ -60,8 +60,10 @@ def _sign(credential: KeyPair, method: int | None, peer_hashes: tuple[int, ...],
     if method is None and peer_hashes:
         method = Method.DIGITAL_SIGNATURE
     for candidate in (method,) if method is not None else (*_LEGACY_METHODS, Method.DIGITAL_SIGNATURE):
+        is_digital = candidate == Method.DIGITAL_SIGNATURE
+        used_hash = hash_id if is_digital else HashAlgorithm.SHA1  # what method 1 has by default (RFC 7296 section 3.8)
         try:
-            data = signature.sign(credential.key, octets, candidate, hash_id, pss=candidate == Method.DIGITAL_SIGNATURE)
+            data = signature.sign(credential.key, octets, candidate, used_hash, pss=is_digital)
         except ValueError:
             if method is not None:
                 raise
