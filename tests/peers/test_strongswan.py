@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyroute2 import netns
 from scapy.layers.inet import ICMP, IP
 
 from ipsectest.base.addresses import Address, Datagram
@@ -23,7 +24,7 @@ from ipsectest.base.errors import PeerError, UnsupportedError
 from ipsectest.base.iana import ExchangeType, NotifyType
 from ipsectest.base.suites import parse_suite
 from ipsectest.crypto import pki
-from ipsectest.lab import Lab
+from ipsectest.lab import Lab, clean
 from ipsectest.lab.hosts import NamespaceHost
 from ipsectest.lab.processes import Launch
 from ipsectest.lab.topology import PEER, furnish_peer, pair
@@ -302,7 +303,7 @@ def test_the_tree_is_read_only_and_secrets_are_private(lab: Lab, root: Path) -> 
 ROOTLESS = """
 import select, sys
 from pathlib import Path
-from ipsectest.lab import Lab
+from ipsectest.lab import Lab, clean
 from ipsectest.lab.hosts import NamespaceHost
 from ipsectest.lab.privileges import can_make_namespaces, reexec
 from ipsectest.lab.topology import furnish_peer
@@ -342,3 +343,42 @@ def test_it_runs_without_root_in_a_user_namespace(root: Path, tmp_path: Path) ->
     if "user namespaces are not available" in done.stderr:
         pytest.skip(done.stderr.splitlines()[-1])
     assert (done.returncode, done.stdout, done.stderr) == (0, "192.0.2.1:500\n", "")
+
+
+VICTIM = """
+import sys
+from pathlib import Path
+from ipsectest.lab import Lab, clean
+from ipsectest.lab.hosts import NamespaceHost
+from ipsectest.lab.topology import furnish_peer
+from ipsectest.net.packet_wire import PacketWire
+from ipsectest.peers.strongswan import StrongSwan
+lab = Lab()
+namespace = lab.namespace("peer")
+wire = PacketWire(str(namespace.path), (), name="tester0")
+furnish_peer(namespace, "tester0", range(1, 3))
+peer = StrongSwan(NamespaceHost(lab, "peer", namespace, Path(sys.argv[1])))
+peer.start()
+print(lab.run, peer._process.pid, flush=True)
+input()
+"""
+
+
+def test_kill_9_of_the_tester_leaves_nothing_after_clean(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    tester = subprocess.Popen([sys.executable, "-c", VICTIM, str(root)], **pipes)
+    assert tester.stdout
+    run, pid = tester.stdout.readline().split()
+    daemon = os.pidfd_open(int(pid))
+    assert f"ipsectest-{run}-peer" in netns.listnetns()
+    tester.kill()
+    tester.communicate(timeout=CAP)
+    assert {"namespace", "directory"} <= {thing.kind for thing in clean()}
+    assert select.select([daemon], [], [], CAP)[0]  # charon died with the tester, or of the cleaning
+    os.close(daemon)
+    assert f"ipsectest-{run}-peer" not in netns.listnetns()
+    assert list((tmp_path / "run").iterdir()) == []
+    assert str(root) not in Path("/proc/self/mounts").read_text()
