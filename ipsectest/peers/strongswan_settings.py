@@ -122,13 +122,15 @@ def child_names(settings: PeerSettings) -> list[str]:
 
 
 def identity(given: Identity) -> str:
-    """An identity in strongSwan's spelling, the type always explicit."""
+    """An identity in strongSwan's spelling."""
     match given.kind:
         case "dn":
             return given.value
         case "keyid":
             return f"keyid:#{given.value}"
-        case "ipv4" | "ipv6" | "fqdn" | "email":
+        case "ipv4" | "ipv6":
+            return given.value  # behind a prefix the text itself would be the identity, not the address it spells
+        case "fqdn" | "email":
             return f"{given.kind}:{given.value}"
         case _:
             raise UnsupportedError(f"identity of kind {given.kind}")
