@@ -62,7 +62,7 @@ def _key_exchange(pending: ChildNegotiation, ctx: Context) -> list[Payload]:
 
 def read_request(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
     """Responder: what is asked for, and whether it can be granted now."""
-    if (notify := messages.fault(message, ctx)) is not None:
+    if (notify := messages.fault(sa, message, ctx)) is not None:
         fatal = notify.notify_type == NotifyType.INVALID_SYNTAX
         return Verdict(Outcome.FATAL if fatal else Outcome.REFUSED, notify, "malformed CREATE_CHILD_SA request")
     if rekeys_ike(message):

@@ -13,6 +13,7 @@ from ipsectest.ike.cookies import CookieJar
 from ipsectest.ike.events import Drop, Dropped, DropReason, Event
 from ipsectest.ike.half_open import HalfOpen
 from ipsectest.ike.impair import impaired
+from ipsectest.ike.messages import first_error
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.rate import RateLimit
 from ipsectest.ike.sa import ChildSa, IkeSa
@@ -29,8 +30,8 @@ from ipsectest.ike.tasks import (
     RekeyIke,
     Task,
 )
-from ipsectest.ike.window import Place
-from ipsectest.wire import Message, Notify, Payload, build_message, parse_message
+from ipsectest.ike.window import Place, Request
+from ipsectest.wire import SK, Message, Notify, Payload, build_message, parse_message
 
 MAX_EVENTS = 1024
 """Unread events from which on drops are only counted."""
@@ -162,13 +163,17 @@ class Endpoint:
         if drop is not None:
             return drop
         message = incoming.message
-        if message.exchange_type == ExchangeType.IKE_SA_INIT and not message.is_response:
+        if message.exchange_type == ExchangeType.IKE_SA_INIT and (not message.is_response or self._is_stray(message)):
             return self._receive_first(incoming)
         session = self._sessions.get(message.responder_spi if message.from_initiator else message.initiator_spi)
         if session is None or session.sa.is_initiator == message.from_initiator:
             return self._refuse_spi(incoming)
         self._deadline_is_known = False
         return self._receive_known(session, incoming)
+
+    def _is_stray(self, message: Message) -> bool:
+        """Whether an IKE_SA_INIT response is taken for a request, which no healthy endpoint does."""
+        return not self.policy.checks(Check.STRAY_RESPONSE) and message.initiator_spi not in self._sessions
 
     def _unwrap(self, incoming: Incoming) -> Drop | None:
         """From a datagram to a message of IKEv2."""
@@ -188,7 +193,7 @@ class Endpoint:
         return Drop(DropReason.LENGTH) if message.length is not None and checks(Check.LENGTHS) else None
 
     def _receive_first(self, incoming: Incoming) -> Drop | None:
-        message = self.policy.incoming(None, incoming.message, incoming.now)
+        message = self.policy.incoming(None, incoming.message)
         if message is None:
             return Drop(DropReason.POLICY)
         incoming.message = message
@@ -203,9 +208,15 @@ class Endpoint:
             return Drop(DropReason.UNSOLICITED_RESPONSE) if unsolicited else self._dispatch(session, incoming)
         if (message.initiator_spi if message.from_initiator else message.responder_spi) != sa.spi_remote:
             return self._refuse_spi(incoming)
+        if message.get(SK) is None and self.policy.checks(Check.PROTECTION):
+            return self._receive_unprotected(session, incoming)
+        request = session.awaited(message) if message.is_response else None
+        if request is not None:
+            return self._receive_protected(session, incoming, answers=request)
         if message.is_response:
-            awaited = session.awaits(message)
-            return self._receive_protected(session, incoming) if awaited else Drop(DropReason.UNSOLICITED_RESPONSE)
+            if self.policy.checks(Check.STRAY_RESPONSE):
+                return Drop(DropReason.UNSOLICITED_RESPONSE)
+            message.flags &= ~HeaderFlag.RESPONSE
         return self._receive_request(session, incoming)
 
     def _receive_request(self, session: Session, incoming: Incoming) -> Drop | None:
@@ -217,22 +228,26 @@ class Endpoint:
         if session.sa.state is State.CLOSED:
             return self._refuse_spi(incoming)
         if place is Place.OUTSIDE and checks(Check.MESSAGE_ID):
-            return Drop(DropReason.MESSAGE_ID, f"Message ID {message_id} is not in the window")
+            return self._refuse_message_id(session, incoming)
         return self._receive_protected(session, incoming)
 
-    def _receive_protected(self, session: Session, incoming: Incoming) -> Drop | None:
-        unsealed = protect.unseal(session.sa, incoming.message, self.policy)
-        if isinstance(unsealed, Drop):
-            if unsealed.reason is DropReason.UNPROTECTED:
-                self._probe(session, incoming)
-            return unsealed
-        incoming.message = unsealed.message
+    def _receive_protected(self, session: Session, incoming: Incoming, answers: Request | None = None) -> Drop | None:
+        if incoming.message.get(SK) is not None:
+            unsealed = protect.unseal(session.sa, incoming.message, self.policy)
+            if isinstance(unsealed, Drop):
+                return unsealed
+            if not self.policy.opened(unsealed):
+                return Drop(DropReason.POLICY)
+            incoming.message = unsealed.message
+        if answers is not None:
+            asked = answers.message
+            incoming.message.message_id, incoming.message.exchange_type = asked.message_id, asked.exchange_type
         return self._dispatch(session, incoming)
 
     def _dispatch(self, session: Session, incoming: Incoming) -> Drop | None:
         """What the state table says of a message that is genuine and new."""
         sa = session.sa
-        message = self.policy.incoming(sa, incoming.message, incoming.now)
+        message = self.policy.incoming(sa, incoming.message)
         if message is None:
             return Drop(DropReason.POLICY)
         incoming.message = message
@@ -243,6 +258,8 @@ class Endpoint:
             rekeys_ike=create_child_sa.rekeys_ike(message),
         )
         action = row(sa.state, incoming.kind).action
+        if action is Action.DROP and sa.state is State.INIT_ANSWERED and not self.policy.checks(Check.AUTHENTICATED):
+            action = row(State.ESTABLISHED, incoming.kind).action
         if action is Action.DROP:
             return Drop(DropReason.UNEXPECTED, f"{incoming.kind.value} while {sa.state.value}")
         if message.exchange_type != ExchangeType.IKE_SA_INIT:
@@ -251,20 +268,39 @@ class Endpoint:
         _HANDLERS[action](session, incoming)
         return None
 
-    @staticmethod
-    def _repeat(session: Session, incoming: Incoming) -> Drop | None:
+    def _repeat(self, session: Session, incoming: Incoming) -> Drop | None:
         stored = session.receive.stored(incoming.message.message_id, incoming.octets)
         if stored is None:
             return Drop(DropReason.NOT_A_RETRANSMISSION)
+        if not self.policy.checks(Check.STORED_RESPONSE):
+            return Drop(DropReason.POLICY)
         session.repeat(incoming, stored)
         return None
 
-    def _probe(self, session: Session, incoming: Incoming) -> None:
-        """Unprotected INVALID_IKE_SPI proves nothing, but is a reason to ask (RFC 7296 sections 2.4 and 2.21.4)."""
-        if incoming.message.notify(NotifyType.INVALID_IKE_SPI) is None or session.sa.state is not State.ESTABLISHED:
-            return
-        if not session.send.requests and not session.queue and self._probes.allows(incoming.now):
+    def _refuse_message_id(self, session: Session, incoming: Incoming) -> Drop:
+        """A request out of the window is not answered; a request of our own may tell of it (RFC 7296 section 2.3)."""
+        message_id = incoming.message.message_id
+        payloads = self.policy.out_of_window(incoming.message)
+        if payloads is not None:
+            session.reply(incoming, payloads)
+        elif self.policy.reports_bad_message_ids() and self._probes.allows(incoming.now):
+            genuine = not isinstance(protect.unseal(session.sa, incoming.message, self.policy), Drop)
+            told = Notify(NotifyType.INVALID_MESSAGE_ID, message_id.to_bytes(4, "big"))
+            if genuine:
+                session.submit(Inform((told,)), incoming.now)
+        return Drop(DropReason.MESSAGE_ID, f"Message ID {message_id} is not in the window")
+
+    def _receive_unprotected(self, session: Session, incoming: Incoming) -> Drop:
+        """An unprotected error proves nothing; INVALID_IKE_SPI is a reason to ask (RFC 7296 sections 2.4, 2.21.4)."""
+        error = first_error(incoming.message) if incoming.message.is_response else None
+        if error is None:
+            return Drop(DropReason.UNPROTECTED)
+        if self.policy.believes(error, awaited=session.awaited(incoming.message) is not None):
+            session.close("an unprotected error", incoming.now)
+        idle = session.sa.state is State.ESTABLISHED and not session.send.requests and not session.queue
+        if error.notify_type == NotifyType.INVALID_IKE_SPI and idle and self._probes.allows(incoming.now):
             session.submit(Liveness(), incoming.now)
+        return Drop(DropReason.UNPROTECTED)
 
     # Answers to strangers
 
@@ -274,7 +310,7 @@ class Endpoint:
         return Drop(DropReason.MAJOR_VERSION, f"major version {incoming.message.major}")
 
     def _refuse_spi(self, incoming: Incoming) -> Drop:
-        if not incoming.message.is_response:
+        if not incoming.message.is_response or not self.policy.checks(Check.STRAY_RESPONSE):
             self._one_way(incoming, NotifyType.INVALID_IKE_SPI)
         return Drop(DropReason.UNKNOWN_SPI)
 
@@ -295,11 +331,10 @@ class Endpoint:
         self._send(incoming, sa, answer)
 
     def _send(self, incoming: Incoming, sa: IkeSa | None, answer: Message) -> None:
-        answer.payloads = self.policy.outgoing_payloads(sa, answer)
-        answer = self.policy.outgoing_header(sa, answer)
-        marker = NON_ESP_MARKER if incoming.destination.port == NAT_T_PORT else b""
-        for octets in self.policy.transmissions(sa, answer, build_message(answer)):
-            self.transmit(Datagram(marker + octets, incoming.destination, incoming.source))
+        edited = self.policy.outgoing(sa, answer)
+        if edited is not None:
+            data = self.policy.marker(incoming.destination) + build_message(edited)
+            self.transmit(Datagram(data, incoming.destination, self.policy.reply_to(incoming.source)))
 
     # What sessions ask of their host
 

@@ -46,7 +46,7 @@ def _window(ctx: Context) -> list[Payload]:
 
 def read_request(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
     """Responder: who is it, is it true, and what Child SA does it get."""
-    if (notify := messages.fault(message, ctx)) is not None:
+    if (notify := messages.fault(sa, message, ctx)) is not None:
         return Verdict(Outcome.FATAL, notify, "malformed IKE_AUTH request")
     identification, claim = message.get(IDi), message.get(AUTH)
     if identification is None or claim is None:

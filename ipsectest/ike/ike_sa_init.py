@@ -53,7 +53,7 @@ def read_request(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
     """Responder: choose a suite and agree on a secret; a refusal names the notify due (RFC 7296 section 1.2)."""
     sa.next_expected_id = 1
     sa_payload, ke, nonce = message.get(SA), message.get(KE), message.get(Nonce)
-    if (notify := messages.fault(message, ctx)) is not None:
+    if (notify := messages.fault(sa, message, ctx)) is not None:
         return Verdict(Outcome.REFUSED, notify, "malformed IKE_SA_INIT request")
     if sa_payload is None or ke is None or nonce is None or not nonce_fits(nonce, ctx):
         return Verdict(Outcome.REFUSED, Notify(NotifyType.INVALID_SYNTAX), "SA, KE or a proper Ni is missing")

@@ -5,7 +5,7 @@ from ipsectest.ike import collisions, messages
 from ipsectest.ike.checks import Check
 from ipsectest.ike.context import Context, Outcome, Verdict
 from ipsectest.ike.ike_auth import read_window
-from ipsectest.ike.sa import ChildSa, ChildState, IkeSa, is_ipsec
+from ipsectest.ike.sa import ChildState, IkeSa, is_ipsec
 from ipsectest.ike.tasks import DeleteChildren, DeleteIke, Inform
 from ipsectest.wire import Delete, Message, Notify, Payload
 
@@ -23,20 +23,20 @@ def compose_request(sa: IkeSa, ctx: Context) -> list[Payload]:
         return []
     for child in ctx.task.children:
         child.state = ChildState.DELETING
-    return _deletes(ctx.task.children)
+    return _deletes([(child.protocol, child.spi_in) for child in ctx.task.children])
 
 
-def _deletes(children: tuple[ChildSa, ...] | list[ChildSa]) -> list[Payload]:
+def _deletes(named: list[tuple[int, bytes]]) -> list[Payload]:
     """One Delete for each protocol, with our inbound SPIs (RFC 7296 section 3.11)."""
     spis: dict[int, list[bytes]] = {}
-    for child in children:
-        spis.setdefault(child.protocol, []).append(child.spi_in)
-    return [Delete(protocol, list(named)) for protocol, named in spis.items()]
+    for protocol, spi in named:
+        spis.setdefault(protocol, []).append(spi)
+    return [Delete(protocol, of_protocol) for protocol, of_protocol in spis.items()]
 
 
 def read_request(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
     """Responder: closes what the peer deletes and reports what it tells."""
-    if (notify := messages.fault(message, ctx)) is not None:
+    if (notify := messages.fault(sa, message, ctx)) is not None:
         fatal = notify.notify_type == NotifyType.INVALID_SYNTAX
         return Verdict(Outcome.FATAL if fatal else Outcome.REFUSED, notify, "malformed INFORMATIONAL request")
     read_window(sa, message)
@@ -62,19 +62,19 @@ def _read_deletes(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
             if child.state is not ChildState.DELETING:
                 paired.append(child)
             deleted.append(child)
+    verdict.paired = tuple(paired)
     if ctx.policy.checks(Check.DELETE_CHILD):
+        verdict.deleted = tuple(deleted)
         for child in deleted:
-            sa.children.pop(child.spi_in, None)
-    verdict.deleted, verdict.paired = tuple(deleted), tuple(paired)
+            del sa.children[child.spi_in]
     return verdict
 
 
 def compose_response(sa: IkeSa, message: Message, verdict: Verdict, ctx: Context) -> list[Payload]:
     """Responder: our halves of the deleted Child SAs, an error notify, or nothing (also for a deleted IKE SA)."""
-    del sa, message, ctx
     if not verdict.ok:
         return [verdict.notify] if verdict.notify else []
-    return [] if verdict.deletes_ike else _deletes(verdict.paired)
+    return [] if verdict.deletes_ike else _deletes(ctx.policy.answer_deletes(sa, message, verdict.paired))
 
 
 def read_response(sa: IkeSa, message: Message, ctx: Context) -> Verdict:

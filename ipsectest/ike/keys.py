@@ -1,5 +1,6 @@
 """From shared secrets to the keys of an SA, in the terms of this room (formulas: ``crypto.keys``)."""
 
+from ipsectest.crypto import Prf
 from ipsectest.crypto import keys as derivation
 from ipsectest.crypto.keys import IkeKeys
 from ipsectest.ike.negotiation import ChildNegotiation
@@ -24,11 +25,11 @@ def derive_first(sa: IkeSa) -> None:
     sa.keys = _expand(sa, sa.chosen, seed)
 
 
-def derive_rekeyed(old: IkeSa, new: IkeSa) -> None:
+def derive_rekeyed(old: IkeSa, new: IkeSa, prf: Prf | None = None) -> None:
     """SK_* of a rekeyed IKE SA: the old PRF makes SKEYSEED, the new one expands (RFC 7296 section 2.18)."""
     if old.keys is None or old.chosen is None or new.chosen is None:
         raise LookupError("only an IKE SA with keys can be rekeyed")
-    seed = derivation.rekey_skeyseed(old.chosen.prf, old.keys.sk_d, new.shared_secret, new.nonce_i, new.nonce_r)
+    seed = derivation.rekey_skeyseed(prf or old.chosen.prf, old.keys.sk_d, new.shared_secret, new.nonce_i, new.nonce_r)
     new.keys = _expand(new, new.chosen, seed)
 
 

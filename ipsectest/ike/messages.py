@@ -3,6 +3,7 @@
 from ipsectest.base.iana import FIRST_STATUS_NOTIFY, NotifyType, PayloadType
 from ipsectest.ike.checks import Check
 from ipsectest.ike.context import Context, Outcome, Verdict
+from ipsectest.ike.sa import IkeSa
 from ipsectest.wire import LAYOUTS, AnomalyCode, Message, Notify, UnknownPayload
 
 _SYNTAX = frozenset({
@@ -21,8 +22,10 @@ _REPEATABLE = frozenset({
 })  # fmt: skip
 
 
-def fault(message: Message, ctx: Context) -> Notify | None:
+def fault(sa: IkeSa, message: Message, ctx: Context) -> Notify | None:
     """The error notify due for a request that is not acceptable as a whole, else None."""
+    if (notify := ctx.policy.fault(sa, message)) is not None:
+        return notify
     critical = unknown_critical(message)
     if critical is not None and ctx.policy.checks(Check.CRITICAL):
         return Notify(NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, bytes([critical]))

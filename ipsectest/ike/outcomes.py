@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ipsectest.base.iana import NAT_T_PORT, ExchangeType, NotifyType, name_of
 from ipsectest.ike import collisions
+from ipsectest.ike.checks import Check
 from ipsectest.ike.context import Context, Outcome, Verdict
 from ipsectest.ike.events import Drop, DropReason, ExchangeDone, ExchangeFailed, IkeEstablished, PeerNotify
 from ipsectest.ike.exchanges import EXCHANGES
@@ -45,6 +46,8 @@ def take_init(session: Session, incoming: Incoming) -> None:
         return
     if not verdict.ok:
         session.last_error = _name(verdict.notify) if verdict.notify else verdict.reason
+        if verdict.notify is not None and host.policy.believes(verdict.notify, awaited=True):
+            session.close(session.last_error, now)
         host.drop(Drop(DropReason.UNACCEPTABLE, verdict.reason), incoming)
         return
     session.answered(0)
@@ -77,6 +80,8 @@ def take_auth(session: Session, incoming: Incoming) -> None:
         host.emit(ExchangeDone(sa, ctx.task))
     elif verdict.outcome is Outcome.CHILD_FAILED:
         host.emit(ExchangeFailed(sa, ctx.task, verdict.reason, verdict.notify))
+        if not host.policy.survives_failed_child():
+            session.close(verdict.reason, now)
     _abandon(session, verdict, incoming)
     session.pump(now)
 
@@ -99,6 +104,8 @@ def take_create_child(session: Session, incoming: Incoming) -> None:
     else:
         _take_refusal(session, verdict, ctx, incoming)
         _abandon(session, verdict, incoming)
+        if not session.host.policy.survives_failed_child():
+            session.close(verdict.reason, now)
     if not collisions.is_creating(session.sa):
         session.sa.deleted_early.clear()
     session.pump(now)
@@ -159,7 +166,7 @@ def _take_refusal(session: Session, verdict: Verdict, ctx: Context, incoming: In
             return
     session.host.emit(ExchangeFailed(sa, task, verdict.reason, verdict.notify))
     child = task.child if isinstance(task, RekeyChild) and error == NotifyType.CHILD_SA_NOT_FOUND else None
-    if child is not None and child.spi_in in sa.children:
+    if child is not None and child.spi_in in sa.children and session.host.policy.checks(Check.CHILD_LOST):
         # The peer has lost it: take it away silently and ask for a new one (RFC 7296 section 2.25).
         session.remove_children((child,), "the peer does not have it")
         session.submit(CreateChild(child.config), now)

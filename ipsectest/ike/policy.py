@@ -7,14 +7,15 @@ leaves them alone, ``impair`` does not.
 from collections.abc import Sequence
 
 from ipsectest.base.addresses import Address
-from ipsectest.base.clock import Instant, RandomBytes
-from ipsectest.base.iana import NAT_T_PORT
+from ipsectest.base.clock import RandomBytes
+from ipsectest.base.iana import NAT_T_PORT, NON_ESP_MARKER
 from ipsectest.ike import proposals, selectors
 from ipsectest.ike.checks import Check
 from ipsectest.ike.config import ConnectionConfig, EndpointConfig, Identity, Suite
 from ipsectest.ike.proposals import Chosen
-from ipsectest.ike.sa import IkeSa
-from ipsectest.wire import SA, IDr, Message, Payload, Proposal, TrafficSelector
+from ipsectest.ike.sa import ChildSa, IkeSa
+from ipsectest.ike.unsealed import Unsealed
+from ipsectest.wire import SA, IDr, Message, Notify, Payload, Proposal, TrafficSelector
 
 NONCE_LENGTH = 32
 """Octets: at least half the key size of any PRF here (RFC 7296 section 2.10)."""
@@ -98,27 +99,65 @@ class Policy:
         """Whether a request out of the window causes INVALID_MESSAGE_ID, optional (RFC 7296 section 2.3)."""
         return False
 
-    def incoming(self, sa: IkeSa | None, message: Message, now: Instant) -> Message | None:
+    def survives_failed_child(self) -> bool:
+        """Whether the IKE SA goes on without a Child SA that could not be made (RFC 7296 sections 1.2 and 1.3.1)."""
+        return True
+
+    def window(self, sa: IkeSa) -> int:
+        """Requests that we have outstanding at most (RFC 7296 section 2.3)."""
+        return sa.peer_window
+
+    def marker(self, local: Address) -> bytes:
+        """What precedes IKE in a datagram that leaves from here (RFC 7296 section 2.23)."""
+        return NON_ESP_MARKER if local.port == NAT_T_PORT else b""
+
+    def reply_to(self, source: Address) -> Address:
+        """Where a response goes: to where the request came from (RFC 7296 section 2.11)."""
+        return source
+
+    def repeats_responses_after(self) -> float | None:
+        """Seconds after which a response is sent again unasked: never (RFC 7296 section 2.1)."""
+        return None
+
+    def believes(self, notify: Notify, *, awaited: bool) -> bool:
+        """Whether an unprotected error notify ends an IKE SA (RFC 7296 section 2.21); ``awaited``: as our response."""
+        del notify, awaited
+        return False
+
+    def answer_deletes(self, sa: IkeSa, request: Message, paired: Sequence[ChildSa]) -> list[tuple[int, bytes]]:
+        """(protocol, SPI) of our Deletes in the response to Deletes (RFC 7296 section 1.4.1)."""
+        del sa, request
+        return [(child.protocol, child.spi_in) for child in paired]
+
+    def fault(self, sa: IkeSa, request: Message) -> Notify | None:
+        """An error notify for a request that is not to our liking as a whole."""
+        del sa, request
+        return None
+
+    def out_of_window(self, request: Message) -> list[Payload] | None:
+        """Payloads of a response to a request out of the window: there is none (RFC 7296 section 2.3)."""
+        del request
+        return None
+
+    def succeed(self, old: IkeSa, new: IkeSa) -> None:
+        """A rekeyed IKE SA takes its successor's first breath."""
+
+    def opened(self, unsealed: Unsealed) -> bool:
+        """Whether to go on with a message whose SK payload was opened."""
+        del unsealed
+        return True
+
+    def incoming(self, sa: IkeSa | None, message: Message) -> Message | None:
         """A message before it is looked at (plain payloads, opened if it had SK); None drops it."""
-        del sa, now
-        return message
-
-    def outgoing_payloads(self, sa: IkeSa | None, message: Message) -> list[Payload]:
-        """The payloads of a message before it is sealed or built."""
-        del sa
-        return message.payloads
-
-    def outgoing_header(self, sa: IkeSa | None, message: Message) -> Message:
-        """A message before it is sealed or built, to change its header."""
         del sa
         return message
 
-    def retransmission(self, sa: IkeSa, octets: bytes) -> bytes:
-        """A request before it is sent again: the same octets (RFC 7296 section 2.1)."""
+    def outgoing(self, sa: IkeSa | None, message: Message) -> Message | None:
+        """A message with plain payloads before it is built or sealed; None sends nothing."""
         del sa
+        return message
+
+    def retransmission(self, sa: IkeSa, message: Message, octets: bytes, random: RandomBytes) -> bytes | None:
+        """A request before it is sent again: the same octets (RFC 7296 section 2.1); None sends nothing."""
+        del sa, message, random
         return octets
-
-    def transmissions(self, sa: IkeSa | None, message: Message, octets: bytes) -> Sequence[bytes]:
-        """What goes on the wire for one finished message: normally once, as it is."""
-        del sa, message
-        return (octets,)

@@ -39,6 +39,8 @@ class Chosen:
     peer_spi: bytes
     """SPI in the peer's proposal: none in IKE_SA_INIT."""
     transforms: Suite
+    shown: Suite = ()
+    """What the SA response says instead of ``transforms``; only an impaired endpoint fills it."""
 
     def of(self, kind: int) -> TransformSpec | None:
         """The transform of a type; None without one and for the ID NONE."""
@@ -56,8 +58,8 @@ class Chosen:
     @property
     def integrity(self) -> Integrity | None:
         """The integrity algorithm, None with an AEAD."""
-        spec = self.of(TransformType.INTEG)
-        return integrity(spec.id) if spec else None
+        spec, encryption = self.of(TransformType.INTEG), self.cipher
+        return None if spec is None or (encryption and encryption.is_aead) else integrity(spec.id)
 
     @property
     def prf(self) -> Prf:
@@ -116,7 +118,7 @@ def groups(offered: Iterable[Proposal]) -> list[int]:
 
 def answer(chosen: Chosen, spi: bytes) -> SA:
     """The SA payload of a response."""
-    transforms = [Transform.of(spec) for spec in chosen.transforms]
+    transforms = [Transform.of(spec) for spec in chosen.shown or chosen.transforms]
     return SA([Proposal(chosen.number, chosen.protocol, spi, transforms)])
 
 
@@ -200,7 +202,8 @@ def is_sound(transforms: Suite, protocol: int, checks: Checks = _all) -> bool:
     if protocol == ProtocolId.AH:
         return TransformType.INTEG in kinds and TransformType.ENCR not in kinds
     encryption = chosen.cipher
-    if encryption is None or (protocol == ProtocolId.IKE and not {TransformType.PRF, TransformType.KE} <= kinds):
+    needed = {TransformType.PRF, TransformType.KE} if checks(Check.REKEY_KE) else {TransformType.PRF}
+    if encryption is None or (protocol == ProtocolId.IKE and not needed <= kinds):
         return False
     if encryption.is_aead and not checks(Check.AEAD_INTEGRITY):
         return True

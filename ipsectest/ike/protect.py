@@ -9,7 +9,8 @@ from ipsectest.ike.checks import Check
 from ipsectest.ike.events import Drop, DropReason
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import IkeSa
-from ipsectest.wire import SK, Anomaly, Message, Payload, build_message, build_payloads, parse_payloads
+from ipsectest.ike.unsealed import Unsealed
+from ipsectest.wire import SK, Message, Payload, build_message, build_payloads, parse_payloads
 
 _LENIENT = Policy()
 
@@ -30,20 +31,6 @@ class Sealing:
     """Payloads in clear before SK: the ICV covers them."""
     payload: SK | None = None
     """Generic header fields (critical, reserved, length) and ``first`` for the SK payload; its data are replaced."""
-
-
-@dataclass(slots=True)
-class Unsealed:
-    """An opened message."""
-
-    message: Message
-    """The message with the inner payloads in place of SK and their anomalies; ``raw`` stays."""
-    payloads: list[Payload]
-    anomalies: tuple[Anomaly, ...]
-    """Of the inner chain; spans count octets of the plaintext."""
-    plaintext: bytes
-    """With padding and Pad Length."""
-    iv: bytes
 
 
 def seal(sa: IkeSa, message: Message, random: RandomBytes, sealing: Sealing | None = None) -> bytes:
@@ -78,8 +65,6 @@ def _pad(chain: bytes, block_length: int, how: Sealing) -> bytes:
 
 def unseal(sa: IkeSa, message: Message, policy: Policy = _LENIENT) -> Unsealed | Drop:
     """Check and open a message of the peer; ``message.raw`` holds its octets. Never raises for what it holds."""
-    if sa.keys is None or sa.chosen is None or sa.chosen.cipher is None:
-        return Drop(DropReason.NO_KEYS)
     sk = message.get(SK)
     if sk is None:
         return Drop(DropReason.UNPROTECTED)
@@ -91,19 +76,21 @@ def unseal(sa: IkeSa, message: Message, policy: Policy = _LENIENT) -> Unsealed |
     opened = _open(sa, raw[: len(raw) - len(sk.data)], sk.data, policy)
     if isinstance(opened, Drop):
         return opened
-    iv, plaintext = opened
+    iv, plaintext, forged = opened
+    if forged:
+        return Unsealed(replace(message, payloads=[], anomalies=()), [], (), b"", iv)
     if not plaintext or plaintext[-1] >= len(plaintext):
         return Drop(DropReason.BAD_PADDING)
     inner = parse_payloads(sk.first, plaintext[: -1 - plaintext[-1]])
     clear = replace(message, payloads=[*message.payloads[: message.payloads.index(sk)], *inner.items])
     clear.trailing = inner.trailing
     clear.next_payload = clear.length = None
-    clear.anomalies = inner.anomalies
+    clear.anomalies = (*message.anomalies, *inner.anomalies) if policy.checks(Check.SK_LAST) else inner.anomalies
     return Unsealed(clear, inner.items, inner.anomalies, plaintext, iv)
 
 
-def _open(sa: IkeSa, aad: bytes, data: bytes, policy: Policy) -> tuple[bytes, bytes] | Drop:
-    """IV and plaintext of the SK data."""
+def _open(sa: IkeSa, aad: bytes, data: bytes, policy: Policy) -> tuple[bytes, bytes, bool] | Drop:
+    """IV and plaintext of the SK data, and whether they are forged but let through."""
     if sa.keys is None or sa.chosen is None or (cipher := sa.chosen.cipher) is None:
         return Drop(DropReason.NO_KEYS)
     integrity = sa.chosen.integrity
@@ -119,6 +106,6 @@ def _open(sa: IkeSa, aad: bytes, data: bytes, policy: Policy) -> tuple[bytes, by
             return Drop(DropReason.BAD_ICV)
         aad = b""
     try:
-        return iv, cipher.decrypt(key, iv, rest, aad)
+        return iv, cipher.decrypt(key, iv, rest, aad), False
     except IntegrityError as error:
-        return Drop(DropReason.BAD_ICV, str(error)) if policy.checks(Check.ICV) else (iv, bytes(1))
+        return Drop(DropReason.BAD_ICV, str(error)) if policy.checks(Check.ICV) else (iv, b"", True)

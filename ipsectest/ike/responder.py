@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from ipsectest.base.iana import NotifyType
 from ipsectest.ike import ike_sa_init
 from ipsectest.ike.checks import Check
 from ipsectest.ike.cookies import CookieJar
@@ -37,8 +38,8 @@ def receive(door: Door, incoming: Incoming) -> Drop | None:
         return Drop(DropReason.NO_CONNECTION)
     sa = IkeSa.responder(message, connection, incoming.destination, incoming.source)
     if policy.wants_cookie(len(door.half_open), door.config):
-        good = door.cookies.recognises(message, incoming.source, incoming.now)
-        if not good and policy.checks(Check.COOKIE):
+        trusted = message.notify(NotifyType.COOKIE) is not None and not policy.checks(Check.COOKIE)
+        if not trusted and not door.cookies.recognises(message, incoming.source, incoming.now):
             door.answer_unprotected(incoming, sa, [door.cookies.bake(message, incoming.source, incoming.now)])
             return None
     _negotiate(door, sa, incoming)
@@ -62,6 +63,8 @@ def _repeat(session: Session, incoming: Incoming) -> Drop | None:
     stored = session.receive.stored(0, incoming.octets)
     if session.sa.state is not State.INIT_ANSWERED or stored is None:
         return Drop(DropReason.STALE_INIT)
+    if not session.host.policy.checks(Check.STORED_RESPONSE):
+        return Drop(DropReason.POLICY)
     session.repeat(incoming, stored)
     return None
 

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import Instant, RandomBytes
-from ipsectest.base.iana import NAT_T_PORT, NON_ESP_MARKER, ExchangeType
+from ipsectest.base.iana import ExchangeType
 from ipsectest.ike import protect
+from ipsectest.ike.checks import Check
 from ipsectest.ike.config import EndpointConfig
 from ipsectest.ike.context import Context
 from ipsectest.ike.events import (
@@ -116,6 +117,8 @@ class Session:
         """What an unprotected response said, for the reason when we give up."""
         self.closing_reason = ""
         self.last_pump: Instant = 0.0
+        self.echoes: list[tuple[Instant, bytes, Incoming]] = []
+        """Responses that an impaired endpoint repeats unasked: when, what, to whom."""
 
     # What goes out
 
@@ -128,7 +131,11 @@ class Session:
         sa = self.sa
         message = sa.header(exchange_type, sa.take_message_id() if message_id is None else message_id)
         message.payloads = EXCHANGES[exchange_type].compose_request(sa, ctx)
-        message, octets = self._finish(message)
+        finished = self._finish(message)
+        if finished is None:
+            self._vanish(ctx)
+            return
+        message, octets = finished
         if exchange_type == ExchangeType.IKE_SA_INIT:
             sa.sent(octets)
         if ctx.task is not None:
@@ -137,45 +144,66 @@ class Session:
         self.send.requests[message.message_id] = pending
         self.transmit_request(pending, ctx.now)
 
+    def _vanish(self, ctx: Context) -> None:
+        """A Delete that an impaired endpoint does not send: its SAs are gone all the same."""
+        if isinstance(ctx.task, DeleteChildren):
+            self.remove_children(ctx.task.children, "vanished")
+        elif isinstance(ctx.task, DeleteIke):
+            self.close("vanished", ctx.now)
+
     def transmit_request(self, request: Request, now: Instant) -> bool:
         """Send a request once more and set its clock; False when the patience is over."""
+        policy = self.host.policy
         request.transmissions += 1
-        wait = self.host.policy.wait(self.host.config, request.transmissions)
+        wait = policy.wait(self.host.config, request.transmissions)
         if wait is None:
             return False
         request.next_at = now + wait
-        octets = (
-            self.host.policy.retransmission(self.sa, request.octets) if request.transmissions > 1 else request.octets
-        )
-        self._transmit(request.message, octets, self.sa.local, self.sa.remote)
+        octets: bytes | None = request.octets
+        if request.transmissions > 1:
+            octets = policy.retransmission(self.sa, request.message, request.octets, self.host.random)
+        if octets is not None:
+            self._transmit(octets, self.sa.local, self.sa.remote)
         return True
 
     def respond(self, incoming: Incoming, payloads: list[Payload]) -> None:
         """Answer a request and keep the answer for its repetitions."""
+        octets = self.reply(incoming, payloads)
+        self.receive.answer(incoming.message.message_id, incoming.octets, octets)
+        self.sa.next_expected_id = self.receive.next_id
+
+    def reply(self, incoming: Incoming, payloads: list[Payload]) -> bytes:
+        """Answer a request; the octets sent, empty if nothing was."""
         message = self.sa.header(incoming.message.exchange_type, incoming.message.message_id, response=True)
         message.payloads = payloads
-        message, octets = self._finish(message)
+        finished = self._finish(message)
+        if finished is None:
+            return b""
+        octets = finished[1]
         if message.exchange_type == ExchangeType.IKE_SA_INIT:
             self.sa.sent(octets)
-        self.receive.answer(incoming.message.message_id, incoming.octets, octets)
-        self._transmit(message, octets, incoming.destination, incoming.source)
+        self.repeat(incoming, octets)
+        delay = self.host.policy.repeats_responses_after()
+        if delay is not None:
+            self.echoes.append((incoming.now + delay, octets, incoming))
+        return octets
 
     def repeat(self, incoming: Incoming, octets: bytes) -> None:
-        """Send a stored response again, to where the request came from."""
-        self._transmit(incoming.message, octets, incoming.destination, incoming.source)
+        """Send a stored response to where the request came from."""
+        if octets:
+            self._transmit(octets, incoming.destination, self.host.policy.reply_to(incoming.source))
 
-    def _finish(self, message: Message) -> tuple[Message, bytes]:
-        policy, sa = self.host.policy, self.sa
-        message.payloads = policy.outgoing_payloads(sa, message)
-        message = policy.outgoing_header(sa, message)
-        if message.exchange_type == ExchangeType.IKE_SA_INIT:
-            return message, build_message(message)
-        return message, protect.seal(sa, message, self.host.random)
+    def _finish(self, message: Message) -> tuple[Message, bytes] | None:
+        """The octets of a message that is ready, None if it is not to be sent."""
+        edited = self.host.policy.outgoing(self.sa, message)
+        if edited is None:
+            return None
+        if edited.exchange_type == ExchangeType.IKE_SA_INIT:
+            return edited, build_message(edited)
+        return edited, protect.seal(self.sa, edited, self.host.random)
 
-    def _transmit(self, message: Message, octets: bytes, local: Address, remote: Address) -> None:
-        marker = NON_ESP_MARKER if local.port == NAT_T_PORT else b""
-        for copy in self.host.policy.transmissions(self.sa, message, octets):
-            self.host.transmit(Datagram(marker + copy, local, remote))
+    def _transmit(self, octets: bytes, local: Address, remote: Address) -> None:
+        self.host.transmit(Datagram(self.host.policy.marker(local) + octets, local, remote))
 
     # The queue
 
@@ -187,7 +215,7 @@ class Session:
     def pump(self, now: Instant) -> None:
         """Start what may be started: window, conflicts and waiting times permitting."""
         self.last_pump = now
-        while self.send.has_room(self.sa.next_request_id, self.sa.peer_window):
+        while self.send.has_room(self.sa.next_request_id, self.host.policy.window(self.sa)):
             ready = (ctx for ctx in self.queue if ctx.not_before <= now and self._may_start(ctx.task))
             ctx = next(ready, None)
             if ctx is None:
@@ -227,11 +255,18 @@ class Session:
             sa.state, self.closing_reason = State.DELETING, task.reason
         creates = isinstance(task, CreateChild | RekeyChild | RekeyIke)
         self.request(ExchangeType.CREATE_CHILD_SA if creates else ExchangeType.INFORMATIONAL, ctx)
+        if isinstance(task, DeleteIke) and not self.host.policy.checks(Check.LAST_DELETE):
+            self.request(ExchangeType.INFORMATIONAL, self.context(ctx.now, Liveness()))
 
-    def awaits(self, response: Message) -> bool:
-        """Whether a request of ours waits for such a response."""
-        request = self.send.requests.get(response.message_id)
-        return request is not None and request.message.exchange_type == response.exchange_type
+    def awaited(self, response: Message) -> Request | None:
+        """The request of ours that waits for such a response."""
+        checks, requests = self.host.policy.checks, self.send.requests
+        request = requests.get(response.message_id)
+        if request is None and not checks(Check.RESPONSE_ID):
+            request = next(iter(requests.values()), None)
+        if request is None or request.message.exchange_type == response.exchange_type:
+            return request
+        return None if checks(Check.EXCHANGE_TYPE) else request
 
     def answered(self, message_id: int) -> Request | None:
         """Take the request that a response belongs to off the window."""
@@ -244,7 +279,7 @@ class Session:
 
     def deadline(self) -> Instant | None:
         """When ``handle_timer`` has something to do."""
-        times = [self.send.deadline(), self.expires, self._quiet_until()]
+        times = [self.send.deadline(), self.expires, self._quiet_until(), *(echo[0] for echo in self.echoes)]
         if self.sa.state is State.ESTABLISHED:
             times += [ctx.not_before for ctx in self.queue if ctx.not_before > self.last_pump]
         return min((time for time in times if time is not None), default=None)
@@ -261,6 +296,9 @@ class Session:
             self.close("IKE_AUTH did not come", now)
             self.host.forget(self)
             return
+        for echo in [echo for echo in self.echoes if echo[0] <= now]:
+            self.echoes.remove(echo)
+            self.repeat(echo[2], echo[1])
         for request in self.send.due(now):
             if not self.transmit_request(request, now):
                 self.give_up(now)
@@ -322,6 +360,7 @@ class Session:
     def open_successor(self, new_sa: IkeSa) -> "Session":
         """A session for an IKE SA that a rekey made: it takes messages at once and sees the same Child SAs."""
         new_sa.state, new_sa.children = State.ESTABLISHED, self.sa.children
+        self.host.policy.succeed(self.sa, new_sa)
         successor = Session(self.host, new_sa)
         successor.last_heard, successor.owns_children = self.last_heard, False
         self.host.register(successor)
