@@ -47,6 +47,8 @@ class Session:
     config: EndpointConfig
     traffic: Traffic
     associations: dict[str, Association] = field(default_factory=dict)
+    keyed: list[IkeSa] = field(default_factory=list)
+    """Every IKE SA that got keys."""
     labels: dict[str, Labelled] = field(default_factory=dict)
     children: dict[str, ChildSa] = field(default_factory=dict)
     outbox: list[Datagram] = field(default_factory=list)
@@ -203,11 +205,13 @@ class Session:
         new.children.update(old.sa.children)
         old.sa.children.clear()
         old.sa.successor = new
+        self.keyed.append(new)
         self.associations[name] = Association(name, new, established=True)
 
     def _after_init(self, association: Association, *, we_started: bool) -> None:
         """NAT flags that we pretend, and the move to port 4500 by the initiator (RFC 7296 section 2.23)."""
         sa = association.sa
+        self.keyed.append(sa)
         sa.local_behind_nat |= association.pretends_local_nat
         sa.remote_behind_nat |= association.pretends_remote_nat
         if we_started and _POLICY.moves_to_nat_port(sa):

@@ -58,6 +58,8 @@ class Traffic:
     place: Environment
     random: RandomBytes
     tunnels: dict[str, Tunnel] = field(default_factory=dict)
+    all_pairs: list[tuple[SecurityAssociation, SecurityAssociation]] = field(default_factory=list)
+    """Every pair of SAs there has been, for the key tables."""
     asked: Echo | None = None
     """Our last echo request, in whatever tunnel: its answer may come in another one."""
     _echoes: int = 0
@@ -68,6 +70,7 @@ class Traffic:
         out = _one_way(child, sa.local, sa.remote, ports, outbound=True)
         back = _one_way(child, sa.remote, sa.local, ports, outbound=False)
         self.tunnels[name] = Tunnel(name, child, out, back)
+        self.all_pairs.append((out, back))
 
     # Sending --------------------------------------------------------------------------------------------------------
 
