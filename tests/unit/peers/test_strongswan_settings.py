@@ -110,7 +110,7 @@ def test_doubles_of_the_child_differ_from_each_other() -> None:
         (Identity("fqdn", "a.example"), "fqdn:a.example"),
         (Identity("email", "a@b.example"), "email:a@b.example"),
         (Identity("ipv4", "192.0.2.1"), "192.0.2.1"),
-        (Identity("ipv6", "2001:db8::1"), "ipv6:2001:db8::1"),
+        (Identity("ipv6", "2001:db8::1"), "2001:db8::1"),
         (Identity("keyid", "00ff"), "keyid:#00ff"),
         (Identity("dn", "CN=a"), "CN=a"),
     ],
