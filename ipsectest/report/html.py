@@ -14,7 +14,16 @@ import jinja2
 
 from ipsectest.report import ladder
 from ipsectest.report.marks import MARKS
-from ipsectest.runner.records import CaseRecord, CheckRecord, LineRecord, Outcome, RungRecord, RunRecord, count
+from ipsectest.runner.records import (
+    CaseRecord,
+    CheckRecord,
+    LineRecord,
+    Outcome,
+    RungRecord,
+    RunRecord,
+    count,
+    surprises,
+)
 from ipsectest.scenario.results import Verdict
 
 _FILE_TITLES = {
@@ -109,7 +118,7 @@ def _index_context(record: RunRecord, views: list[CaseView]) -> dict[str, Any]:
         family: {name: [v for v in members if v.case.peer == name] for name in names}
         for family, members in _grouped(views, lambda v: v.case.family)
     }
-    outcomes = [view.case.outcome for view in views]
+    regressions, fixed, inconclusive = surprises(record.results)
     order = sorted(record.coverage, key=lambda s: (s.rfc.zfill(6), [n.zfill(4) for n in s.section.split(".")]))
     return {
         "peers": peers,
@@ -117,8 +126,9 @@ def _index_context(record: RunRecord, views: list[CaseView]) -> dict[str, Any]:
         "views": sorted(views, key=lambda v: v.case.verdict is Verdict.PASS and not v.changed),
         "verdicts": list(Verdict),
         "totals": count(record.results),
-        "regressions": outcomes.count(Outcome.REGRESSION),
-        "fixed": outcomes.count(Outcome.FIXED),
+        "regressions": regressions,
+        "fixed": fixed,
+        "inconclusive": inconclusive,
         "coverage": {rfc: list(sections) for rfc, sections in groupby(order, key=lambda s: s.rfc)},
     }
 

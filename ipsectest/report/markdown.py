@@ -2,7 +2,7 @@
 
 from ipsectest.report.junit import message
 from ipsectest.report.marks import MARKS
-from ipsectest.runner.records import CaseRecord, Outcome, RunRecord, count
+from ipsectest.runner.records import CaseRecord, Outcome, RunRecord, count, surprises
 from ipsectest.scenario.results import Verdict
 
 _LISTED = 50
@@ -22,8 +22,8 @@ def render(record: RunRecord) -> str:
         lines += [_row(case) for case in troubled[:_LISTED]]
         if len(troubled) > _LISTED:
             lines += ["", f"... and {len(troubled) - _LISTED} more."]
-    outcomes = [c.outcome for c in record.results]
-    lines += ["", f"**{outcomes.count(Outcome.REGRESSION)} regressions, {outcomes.count(Outcome.FIXED)} fixed** "]
+    regressions, fixed, inconclusive = surprises(record.results)
+    lines += ["", f"**{regressions} regressions, {fixed} fixed, {inconclusive} unexpectedly inconclusive** "]
     lines[-1] += f"in {len(record.results)} cases, {record.run.duration_s:.1f} s."
     return "\n".join(lines) + "\n"
 

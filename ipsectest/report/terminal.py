@@ -9,7 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ipsectest.report.marks import MARKS
-from ipsectest.runner.records import CaseRecord, Outcome, RunRecord, count
+from ipsectest.runner.records import CaseRecord, Outcome, RunRecord, count, surprises
 from ipsectest.scenario.results import Verdict
 
 _WORTH_A_BLOCK = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NONSTRICT, Verdict.UNSUPPORTED)
@@ -51,14 +51,12 @@ def summary(record: RunRecord) -> list[Text]:
     counts = Text(f"{len(record.results)} cases in {record.run.duration_s:.1f} s: ")
     parts = [Text(f"{n} {v}", MARKS[v].style) for v, n in totals.items() if n]
     counts.append_text(Text(", ").join(parts) if parts else Text("nothing ran"))
-    outcomes = [c.outcome for c in record.results]
-    regressions, fixed = outcomes.count(Outcome.REGRESSION), outcomes.count(Outcome.FIXED)
-    last = Text(
-        f"{regressions} regression{'' if regressions == 1 else 's'}",
-        "bold red" if regressions else "green",
-    )
+    regressions, fixed, inconclusive = surprises(record.results)
+    last = Text(f"{regressions} regression{'' if regressions == 1 else 's'}", "bold red" if regressions else "green")
     if fixed:
         last.append(f", {fixed} fixed (remove {'its entry' if fixed == 1 else 'their entries'})", "bold red")
+    if inconclusive:
+        last.append(f", {inconclusive} unexpectedly inconclusive", "magenta")
     return [counts, last]
 
 

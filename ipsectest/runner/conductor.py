@@ -7,7 +7,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ipsectest.base.addresses import Datagram
@@ -84,6 +84,8 @@ class Conductor:
         self._free: deque[int] = deque()
         self._active: dict[int, _Active] = {}
         self._by_host: dict[str, _Active] = {}
+        self.halted = False
+        """Whether the peer was found dead: nothing begins until `resume`."""
 
     @property
     def done(self) -> bool:
@@ -149,11 +151,13 @@ class Conductor:
 
         The others wait for `resume`, with a peer that lives.
         """
+        self.halted = True
         for active in list(self._active.values()):
             self._give_up(active, Verdict.FAIL, f"the peer crashed: {why}", now)
 
     def resume(self, now: Instant) -> None:
         """Go on with the cases that did not run yet."""
+        self.halted = False
         self._fill(now)
 
     def abandon(self, verdict: Verdict, why: str, now: Instant) -> None:
@@ -168,7 +172,7 @@ class Conductor:
 
     def _fill(self, now: Instant) -> None:
         """Begin what can begin. Slots queue up, so that stragglers of an old case rarely meet the next one."""
-        while self._free and self._waiting:
+        while self._free and self._waiting and not self.halted:
             self._start(self._waiting.popleft(), self._free.popleft(), now)
 
     def _start(self, case: Case, slot: int, now: Instant) -> None:
@@ -181,7 +185,12 @@ class Conductor:
         except UnsupportedError as error:
             self._give_up(active, Verdict.UNSUPPORTED, str(error), now)
         except PeerError as error:
-            self._give_up(active, Verdict.INCONCLUSIVE, str(error), now)
+            if self.peer.crash():  # before this case did anything: it waits for the next daemon
+                self._waiting.appendleft(case)
+                self._release(active)
+                self.halted = True
+            else:
+                self._give_up(active, Verdict.INCONCLUSIVE, str(error), now)
         else:
             with self._guarded(active, now):
                 run.handle_timer(now)
@@ -201,7 +210,11 @@ class Conductor:
             return
         while requests := active.run.peer_requests():
             for request in requests:
-                active.run.peer_answered(request.number, self._perform(request), now)
+                answer = self._perform(request)
+                if isinstance(answer, PeerError) and self.peer.crash():
+                    self.halted = True  # whoever looks at the daemon will fail this case with the others
+                    return
+                active.run.peer_answered(request.number, answer, now)
         if active.run.result is not None:
             self._end(active, active.run.result)
         elif len(active.seen) > DATAGRAM_CAP:
@@ -220,16 +233,22 @@ class Conductor:
     def _end(self, active: _Active, result: CaseResult) -> None:
         settings = active.run.settings
         log = ""
+        if why := self.peer.crash():  # a fail whatever the script says (design section 7)
+            result = replace(result, verdict=Verdict.FAIL, reason=Reason(0, "", "", f"the peer crashed: {why}"))
+            self.halted = True
         try:
             log = self.peer.log(settings)
             self.peer.forget(settings)
         except PeerError as error:
             log += f"\n{error}\n"
+        self._release(active)
+        self._finished(Finished(active.case, result, settings, log, active.seen))
+
+    def _release(self, active: _Active) -> None:
         del self._active[active.slot]
         for host in active.hosts:
             del self._by_host[host]
         self._free.append(active.slot)
-        self._finished(Finished(active.case, result, settings, log, active.seen))
 
 
 def _internal_error(active: _Active, now: Instant) -> CaseResult:

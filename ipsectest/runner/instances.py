@@ -51,6 +51,7 @@ class Daemons:
         host = NamespaceHost(self._lab, label, namespace, root)
         peer = table.PEERS[name.driver].driver(host, self._credentials, options)
         peer.start()
+        self._stack.callback(peer.stop)
         return Instance(name, peer, wire, options, self._count)
 
     def restart(self, instance: Instance) -> StrongSwan:

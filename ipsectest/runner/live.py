@@ -53,12 +53,14 @@ class Post:
         """The next deadline of a case, or the next look at the daemon."""
         if self._conductor.done:
             return None
+        if self._conductor.halted:
+            return 0.0
         timer = self._conductor.get_timer()
         return self._health_due if timer is None else min(timer, self._health_due)
 
     def handle_timer(self, now: Instant) -> None:
         """Wake the cases that are due; see whether the daemon lives."""
-        if now >= self._health_due:
+        if now >= self._health_due or self._conductor.halted:
             self._health_due = now + HEALTH_INTERVAL
             self._look(now)
         self._conductor.handle_timer(now)

@@ -203,10 +203,15 @@ def count(results: Iterable[CaseRecord]) -> dict[Verdict, int]:
     return totals
 
 
+def surprises(results: Iterable[CaseRecord]) -> tuple[int, int, int]:
+    """How many regressions convict the peer, how many known deviations are gone, how many cases say nothing."""
+    odd = [r for r in results if r.outcome is not Outcome.AS_EXPECTED]
+    fixed = sum(r.outcome is Outcome.FIXED for r in odd)
+    inconclusive = sum(r.verdict is Verdict.INCONCLUSIVE for r in odd)
+    return len(odd) - fixed - inconclusive, fixed, inconclusive
+
+
 def exit_code(results: Iterable[CaseRecord]) -> int:
-    """Design section 7: 1 for any regression or fixed, 3 if nothing but inconclusive came out, else 0."""
-    results = list(results)
-    if any(r.outcome is not Outcome.AS_EXPECTED for r in results if r.verdict is not Verdict.INCONCLUSIVE):
-        return 1
-    inconclusive = any(r.verdict is Verdict.INCONCLUSIVE and r.outcome is not Outcome.AS_EXPECTED for r in results)
-    return 3 if inconclusive else 0
+    """Design section 7: 1 for any regression or fixed, 3 if nothing worse than inconclusive came out, else 0."""
+    regressions, fixed, inconclusive = surprises(results)
+    return 1 if regressions or fixed else 3 if inconclusive else 0

@@ -30,7 +30,7 @@ SANITY = Path(__file__).with_name("sanity.toml")
 SANITY_COOKIE = Path(__file__).with_name("sanity-cookie.toml")
 RUN_CAP = 1800.0
 """Seconds after which a run is ended whatever still waits."""
-_RETRANSMIT = 2.0
+_RETRANSMIT = 0.5
 """A packet wire loses nothing, but a busy daemon may: seconds to our first retransmission."""
 
 Progress = Callable[[str, Finished], None]

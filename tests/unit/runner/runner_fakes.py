@@ -97,6 +97,7 @@ class Echo:
     deaf: bool = False
     chatty: bool = False
     unable: bool = False
+    unreachable: bool = False
     dead: str | None = None
     configured: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
@@ -105,6 +106,8 @@ class Echo:
     def configure(self, settings: PeerSettings) -> None:
         if self.unable:
             raise UnsupportedError("everything")
+        if self.unreachable:
+            raise PeerError("does not answer")
         self.configured.append(settings.name)
 
     def perform(self, request: PeerRequest) -> int | None:

@@ -82,6 +82,17 @@ def test_a_crash_fails_what_runs_and_the_rest_plays_on_after_one_restart(echo: E
     assert len(fresh.configured) == 2
 
 
+def test_cases_that_had_not_begun_wait_for_the_fresh_daemon(echo: Echo) -> None:
+    fresh = Echo()
+    post, ended = stage(echo, EchoWire(), 50, lambda: fresh)
+    post.start(range(1, 3), 0.0)
+    post.readable(0, 0.0)
+    echo.dead, echo.unreachable = "ended by SIGKILL", True
+    play(post)
+    verdicts = [f.result.verdict for f in ended]
+    assert verdicts == [Verdict.FAIL] * 2 + [Verdict.PASS] * 48
+
+
 def test_a_second_crash_ends_the_run(echo: Echo) -> None:
     echo.dead = "ended by SIGABRT"
     post, ended = stage(echo, EchoWire(deaf=True), 6, lambda: echo)
