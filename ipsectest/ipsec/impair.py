@@ -18,7 +18,7 @@ IMPAIRMENTS: dict[str, str] = {
     "ignores-esp-spi": "any SPI will do (RFC 4303 section 3.4.2)",
     "ignores-esp-padding-limit": "more than 15 octets of padding are refused (RFC 4303 section 2.4)",
     "answers-dummy": "a dummy packet is answered (RFC 4303 section 2.6)",
-    "answers-keepalive": "what is too short for ESP or IKE on port 4500 is sent back (RFC 3948 section 2.3)",
+    "answers-keepalive": "what is too short for ESP or IKE on port 4500 gets an answer (RFC 3948 section 2.3)",
     "esp-starts-at-zero": "the first packet has sequence number 0 (RFC 4303 section 3.3.3)",
     "sends-raw-esp-behind-nat": "ESP is not put into UDP behind a NAT (RFC 3948)",
     "wrong-child-keys": "keys are used for the wrong direction (RFC 7296 section 2.17)",

@@ -77,8 +77,9 @@ class Tunnels:
         """Take ESP, plain or out of UDP; what is to be sent in answer."""
         data = datagram.data
         if datagram.protocol == UDP and len(data) < _SHORTEST_ESP:
-            echoes = "answers-keepalive" in self._faults
-            return [Datagram(data, datagram.destination, datagram.source)] if echoes else []
+            if "answers-keepalive" not in self._faults:
+                return []  # too short for ESP, or a NAT keepalive (RFC 3948 sections 2.2 and 2.3)
+            return [Datagram(data + b"\0", datagram.destination, datagram.source)]
         tunnel = self._tunnels.get(data[:4])
         if tunnel is None and "ignores-esp-spi" in self._faults:
             tunnel = next(iter(self._tunnels.values()), None)
