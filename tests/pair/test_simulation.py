@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -14,7 +15,7 @@ SEEDS = int(os.environ.get("IPSECTEST_SEEDS", "100"))
 LOSS, REPETITION = 0.2, 0.1
 
 
-def bad_network(dice: random.Random):
+def bad_network(dice: random.Random) -> Callable[[Datagram], list[float]]:
     def route(datagram: Datagram) -> list[float]:
         copies = 0 if dice.random() < LOSS else 2 if dice.random() < REPETITION else 1
         return [dice.uniform(0.005, 0.6) for _ in range(copies)]
