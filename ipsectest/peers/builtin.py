@@ -31,6 +31,7 @@ from ipsectest.ipsec.impair import IMPAIRMENTS as ESP_IMPAIRMENTS
 from ipsectest.peers.builtin_settings import Encapsulating, child, endpoint_config
 from ipsectest.peers.builtin_tunnels import Tunnels, carries_esp
 from ipsectest.scenario.ports import Certificates, Counter, PeerRequest, PeerSettings, Verb
+from ipsectest.wire.ip import UDP
 
 _WINDOW = 64
 _PATIENCE = 1.0
@@ -137,9 +138,11 @@ class _Node:
         self._due: list[tuple[Instant, IkeSa | ChildSa]] = []
 
     def receive(self, datagram: Datagram, now: Instant) -> None:
-        if carries_esp(datagram):
+        for_tunnels = carries_esp(datagram)
+        if for_tunnels:
             self._outbox += self._tunnels.receive(datagram)
-        else:
+        # What has no marker and no SPI of ours is dropped by the endpoint, under a name.
+        if not for_tunnels or (datagram.protocol == UDP and not self._tunnels.knows(datagram.data[:4])):
             self._endpoint.receive_datagram(datagram.data, datagram.source, datagram.destination, now)
         self._take_events(now)
 

@@ -73,6 +73,10 @@ class Tunnels:
             if sa.udp_ports and sa.destination == old.host:
                 sa.destination, sa.udp_ports = new.host, (sa.udp_ports[0], new.port)
 
+    def knows(self, spi: bytes) -> bool:
+        """Whether it is the inbound SPI of a Child SA."""
+        return spi in self._tunnels
+
     def receive(self, datagram: Datagram) -> list[Datagram]:
         """Take ESP, plain or out of UDP; what is to be sent in answer."""
         data = datagram.data
