@@ -9,11 +9,11 @@ from ipsectest.scenario.load import Examined, examine, files
 from ipsectest.scenario.model import (
     AnyOrder,
     Case,
-    Edit,
     Expect,
     Line,
     MessagePattern,
     Octets,
+    Operand,
     PeerVerb,
     PingLine,
     Scenario,
@@ -170,16 +170,16 @@ def _literal_rules(case: Case) -> Iterator[Problem]:
 
 def _literals(pattern: MessagePattern) -> Iterator[Problem]:
     for edit in pattern.header:
-        if edit.name in _SECRETS_OF_A_RUN and _is_literal(edit):
+        if edit.name in _SECRETS_OF_A_RUN and _is_literal(edit.operand):
             yield Problem(edit.spot, "a literal SPI cannot be expected", "use 0 or not 0")
     for item in pattern.items:
-        for edit in item.edits:
-            if edit.name == "spi" and _is_literal(edit):
-                yield Problem(edit.spot, "a literal SPI cannot be expected", "use the name of a Child SA")
+        spis = [edit.operand for edit in item.edits if edit.name == "spi"]
+        if any(_is_literal(spi) for spi in (*spis, *item.spis)):
+            yield Problem(item.spot, "a literal SPI cannot be expected", "use the name of a Child SA")
 
 
-def _is_literal(edit: Edit) -> bool:
-    return isinstance(edit.operand, Octets) and any(edit.operand.data)
+def _is_literal(operand: Operand) -> bool:
+    return isinstance(operand, Octets) and any(operand.data)
 
 
 def _expects(line: Line) -> tuple[Expect, ...]:

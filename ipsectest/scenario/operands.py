@@ -71,9 +71,8 @@ def plain_number(word: Word, names: type[IntEnum] | None = None) -> int:
     known = _names(names)
     if word.text.lower() in known:
         return known[word.text.lower()]
-    near = nearest(word.text, [m.name for m in names] if names else [])
-    if names is KeyExchangeMethod:
-        near = near or nearest(word.text, list(GROUPS))
+    near = nearest(word.text, list(GROUPS)) if names is KeyExchangeMethod else None
+    near = near or nearest(word.text, [m.name for m in names] if names else [])
     what = f"no name of {names.__name__}" if names else "no number"
     raise ScriptSyntaxError(word.column, f"{word.text!r} is {what}", f"did you mean {near!r}?" if near else "")
 
