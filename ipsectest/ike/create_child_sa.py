@@ -13,6 +13,7 @@ from ipsectest.ike.ike_sa_init import answered_ke, nonce_fits
 from ipsectest.ike.negotiation import ChildNegotiation
 from ipsectest.ike.proposals import groups
 from ipsectest.ike.sa import ChildSa, IkeSa
+from ipsectest.ike.states import Kind, kind_of
 from ipsectest.ike.tasks import CreateChild, RekeyChild, RekeyIke
 from ipsectest.wire import KE, SA, Message, Nonce, Notify, Payload
 
@@ -28,6 +29,16 @@ def rekeys_ike(message: Message) -> bool:
 def rekeys_child(message: Message) -> bool:
     """Whether a request names a Child SA to replace."""
     return message.notify(NotifyType.REKEY_SA) is not None
+
+
+def kind_of_message(message: Message) -> Kind:
+    """What the state table knows a message as."""
+    kind = kind_of(message.exchange_type, is_response=message.is_response)
+    if kind is Kind.CREATE_CHILD_REQUEST:
+        if rekeys_ike(message):
+            return Kind.REKEY_IKE_REQUEST
+        return Kind.REKEY_CHILD_REQUEST if rekeys_child(message) else kind
+    return kind
 
 
 def compose_request(sa: IkeSa, ctx: Context) -> list[Payload]:

@@ -18,7 +18,7 @@ from ipsectest.ike.policy import Policy
 from ipsectest.ike.rate import RateLimit
 from ipsectest.ike.sa import ChildSa, IkeSa
 from ipsectest.ike.session import Incoming, Session
-from ipsectest.ike.states import Action, State, kind_of, row
+from ipsectest.ike.states import Action, State, row
 from ipsectest.ike.tasks import (
     CreateChild,
     DeleteChildren,
@@ -251,12 +251,7 @@ class Endpoint:
         if message is None:
             return Drop(DropReason.POLICY)
         incoming.message = message
-        incoming.kind = kind_of(
-            message.exchange_type,
-            is_response=message.is_response,
-            rekeys_child=create_child_sa.rekeys_child(message),
-            rekeys_ike=create_child_sa.rekeys_ike(message),
-        )
+        incoming.kind = create_child_sa.kind_of_message(message)
         action = row(sa.state, incoming.kind).action
         if action is Action.DROP and sa.state is State.INIT_ANSWERED and not self.policy.checks(Check.AUTHENTICATED):
             action = row(State.ESTABLISHED, incoming.kind).action

@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+from functools import lru_cache
 
 from ipsectest.base.addresses import Address
 from ipsectest.base.iana import NotifyType
@@ -11,10 +12,16 @@ from ipsectest.wire import Message, Notify
 _SOURCE, _DESTINATION = NotifyType.NAT_DETECTION_SOURCE_IP, NotifyType.NAT_DETECTION_DESTINATION_IP
 
 
+@lru_cache(maxsize=1024)
+def _packed(host: str) -> bytes:
+    return ipaddress.ip_address(host).packed
+
+
 def detection_hash(spi_i: bytes, spi_r: bytes, address: Address) -> bytes:
     """SHA-1 of the SPIs as they stand in this message's header, the address and the port: 20 octets."""
-    host = ipaddress.ip_address(address.host).packed
-    return hashlib.sha1(spi_i + spi_r + host + address.port.to_bytes(2, "big"), usedforsecurity=False).digest()
+    return hashlib.sha1(
+        spi_i + spi_r + _packed(address.host) + address.port.to_bytes(2, "big"), usedforsecurity=False
+    ).digest()
 
 
 def notifies(sa: IkeSa) -> list[Notify]:

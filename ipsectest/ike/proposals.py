@@ -5,6 +5,7 @@ RFC 7296 sections 2.7 and 3.3: a responder takes one proposal, one transform of 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import islice, product
 
 from ipsectest.base.iana import (
@@ -25,11 +26,12 @@ NO_ESN = TransformSpec(TransformType.ESN, ExtendedSequenceNumbers.NO_ESN)
 SPI_SIZES = {ProtocolId.IKE: 8, ProtocolId.AH: 4, ProtocolId.ESP: 4}
 """Octets of the SPI in a proposal, 0 instead of 8 in IKE_SA_INIT (RFC 7296 section 3.3.1)."""
 _NONE_IDS: dict[int, int] = {TransformType.INTEG: IntegrityAlgorithm.NONE, TransformType.KE: KeyExchangeMethod.NONE}
+_IKE_NEEDS = frozenset({TransformType.PRF, TransformType.KE})
 MAX_COMBINATIONS = 4096
 """Upper bound of the work that one offered proposal can cause."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chosen:
     """A suite with exactly one transform of each type, as it stands in an SA response."""
 
@@ -49,19 +51,19 @@ class Chosen:
                 return None if _NONE_IDS.get(spec.type) == spec.id else spec
         return None
 
-    @property
+    @cached_property
     def cipher(self) -> Cipher | None:
         """The encryption algorithm, None for AH."""
         spec = self.of(TransformType.ENCR)
         return cipher(spec.id, spec.key_length) if spec else None
 
-    @property
+    @cached_property
     def integrity(self) -> Integrity | None:
         """The integrity algorithm, None with an AEAD."""
         spec, encryption = self.of(TransformType.INTEG), self.cipher
         return None if spec is None or (encryption and encryption.is_aead) else integrity(spec.id)
 
-    @property
+    @cached_property
     def prf(self) -> Prf:
         """The pseudorandom function of an IKE suite; LookupError without one."""
         spec = self.of(TransformType.PRF)
@@ -69,13 +71,13 @@ class Chosen:
             raise LookupError("a Child SA suite has no pseudorandom function")
         return prf(spec.id)
 
-    @property
+    @cached_property
     def group(self) -> int:
         """The key exchange method, 0 without one."""
         spec = self.of(TransformType.KE)
         return spec.id if spec else 0
 
-    @property
+    @cached_property
     def esn(self) -> bool:
         """Whether extended sequence numbers are used."""
         spec = self.of(TransformType.ESN)
@@ -150,7 +152,7 @@ def choose(
 def _match(proposal: Proposal, suite: Suite, checks: Checks) -> Suite | None:
     """One transform of each type that the proposal offers, all allowed by suite; None if there is no such choice."""
     ours = _by_type(suite)
-    theirs = _by_type(_acceptable(proposal.transforms, checks))
+    theirs = _by_type(tuple(_acceptable(proposal.transforms, checks)))
     offered_types = dict.fromkeys(t.type for t in proposal.transforms)
     if not checks(Check.TRANSFORM_TYPE):
         offered_types = {kind: None for kind in offered_types if kind in set(TransformType)}
@@ -188,7 +190,8 @@ def _acceptable(transforms: Iterable[Transform], checks: Checks) -> Iterator[Tra
             yield spec
 
 
-def _by_type(specs: Iterable[TransformSpec]) -> dict[int, list[TransformSpec]]:
+@lru_cache(maxsize=256)
+def _by_type(specs: Suite) -> dict[int, list[TransformSpec]]:
     result: dict[int, list[TransformSpec]] = {}
     for spec in specs:
         result.setdefault(spec.type, []).append(spec)
@@ -197,17 +200,17 @@ def _by_type(specs: Iterable[TransformSpec]) -> dict[int, list[TransformSpec]]:
 
 def is_sound(transforms: Suite, protocol: int, checks: Checks = _all) -> bool:
     """Whether a choice has what its protocol needs (RFC 7296 section 3.3.3): an AEAD or integrity, never both."""
-    chosen = Chosen(0, protocol, b"", transforms)
-    kinds = {spec.type for spec in transforms if chosen.of(spec.type)}
+    there = {spec.type: spec for spec in transforms if _NONE_IDS.get(spec.type) != spec.id}
     if protocol == ProtocolId.AH:
-        return TransformType.INTEG in kinds and TransformType.ENCR not in kinds
-    encryption = chosen.cipher
-    needed = {TransformType.PRF, TransformType.KE} if checks(Check.REKEY_KE) else {TransformType.PRF}
-    if encryption is None or (protocol == ProtocolId.IKE and not needed <= kinds):
+        return TransformType.INTEG in there and TransformType.ENCR not in there
+    needed = _IKE_NEEDS if checks(Check.REKEY_KE) else _IKE_NEEDS - {TransformType.KE}
+    encryption = there.get(TransformType.ENCR)
+    if encryption is None or (protocol == ProtocolId.IKE and not needed <= there.keys()):
         return False
-    if encryption.is_aead and not checks(Check.AEAD_INTEGRITY):
+    is_aead = cipher(encryption.id, encryption.key_length).is_aead
+    if is_aead and not checks(Check.AEAD_INTEGRITY):
         return True
-    return encryption.is_aead != (TransformType.INTEG in kinds)
+    return is_aead != (TransformType.INTEG in there)
 
 
 def accept(offered: Sequence[Proposal], answered: SA, spi_size: int) -> Chosen | None:

@@ -137,18 +137,15 @@ _KINDS: dict[tuple[int, bool], Kind] = {
     (ExchangeType.IKE_SA_INIT, True): Kind.INIT_RESPONSE,
     (ExchangeType.IKE_AUTH, False): Kind.AUTH_REQUEST,
     (ExchangeType.IKE_AUTH, True): Kind.AUTH_RESPONSE,
+    (ExchangeType.CREATE_CHILD_SA, False): Kind.CREATE_CHILD_REQUEST,
     (ExchangeType.CREATE_CHILD_SA, True): Kind.CREATE_CHILD_RESPONSE,
     (ExchangeType.INFORMATIONAL, False): Kind.INFORMATIONAL_REQUEST,
     (ExchangeType.INFORMATIONAL, True): Kind.INFORMATIONAL_RESPONSE,
 }
 
 
-def kind_of(exchange_type: int, *, is_response: bool, rekeys_child: bool = False, rekeys_ike: bool = False) -> Kind:
-    """The kind of a message; the last two tell CREATE_CHILD_SA requests apart."""
-    if exchange_type == ExchangeType.CREATE_CHILD_SA and not is_response:
-        if rekeys_ike:
-            return Kind.REKEY_IKE_REQUEST
-        return Kind.REKEY_CHILD_REQUEST if rekeys_child else Kind.CREATE_CHILD_REQUEST
+def kind_of(exchange_type: int, *, is_response: bool) -> Kind:
+    """The kind of a message by its header; which CREATE_CHILD_SA requests rekey is told by their payloads."""
     default = Kind.OTHER_RESPONSE if is_response else Kind.OTHER_REQUEST
     return _KINDS.get((exchange_type, is_response), default)
 

@@ -64,7 +64,10 @@ class Message:
 
     def get(self, kind: type[P]) -> P | None:
         """The first payload of a class, None without one."""
-        return next((payload for payload in self.payloads if isinstance(payload, kind)), None)
+        for payload in self.payloads:
+            if isinstance(payload, kind):
+                return payload
+        return None
 
     def all(self, kind: type[P]) -> list[P]:
         """Every payload of a class, in order."""

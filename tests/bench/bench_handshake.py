@@ -15,18 +15,21 @@ _NETS = (TrafficSelector.of("198.51.100.0/24"),), (TrafficSelector.of("203.0.113
 _PSK = SharedKey(b"a secret only for benchmarks")
 
 
-def _endpoint(here: Address, there: Address, nets: tuple[Any, Any]) -> Endpoint:
+def _config(here: Address, there: Address, nets: tuple[Any, Any]) -> EndpointConfig:
     child = ChildConfig("net", *nets, proposals=suites("aes128gcm16"))
     connection = ConnectionConfig(
         "bench", here, there, Identity.of(here.host), Identity.of(there.host), _PSK, _PSK, (child,),
         proposals=suites("aes128gcm16-prfsha256-x25519"),
     )  # fmt: skip
-    return Endpoint(EndpointConfig((here.host,), (connection,)), os.urandom)
+    return EndpointConfig((here.host,), (connection,))
+
+
+_CONFIGS = _config(_ALICE, _BOB, _NETS), _config(_BOB, _ALICE, _NETS[::-1])
 
 
 def handshake() -> None:
     """Both ends from nothing to an installed Child SA: four datagrams."""
-    alice, bob = _endpoint(_ALICE, _BOB, _NETS), _endpoint(_BOB, _ALICE, _NETS[::-1])
+    alice, bob = (Endpoint(config, os.urandom) for config in _CONFIGS)
     alice.initiate(alice.config.connections[0], 0.0)
     for _ in range(2):
         for sender, receiver in ((alice, bob), (bob, alice)):
