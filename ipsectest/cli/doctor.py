@@ -27,7 +27,8 @@ def execute(arguments: Namespace) -> int:
             mark = (
                 Text("ok       ", "green") if finding.ok else Text("missing  ", "red" if finding.required else "yellow")
             )
-            console.print(Text.assemble(mark, (f"{finding.ability:<20} ", "bold"), finding.detail or finding.purpose))
+            line = Text.assemble(mark, (f"{finding.ability:<20} ", "bold"), finding.detail or finding.purpose)
+            console.print(line, soft_wrap=True)
             if not finding.ok:
-                console.print(Text(f"         for {finding.purpose}: {finding.remedy}", "dim"))
+                console.print(Text(f"         for {finding.purpose}: {finding.remedy}", "dim"), soft_wrap=True)
     return 3 if any(f.required and not f.ok for f in findings) else 0
