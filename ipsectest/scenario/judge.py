@@ -8,6 +8,7 @@ from ipsectest.ike.events import DropReason
 from ipsectest.ike.protect import unseal
 from ipsectest.ike.unsealed import Unsealed
 from ipsectest.ipsec.drop import Drop
+from ipsectest.scenario import authenticity
 from ipsectest.scenario.association import Arrival, Carried
 from ipsectest.scenario.composer import shown
 from ipsectest.scenario.match import Matcher
@@ -112,6 +113,8 @@ class Judge:
             return Fit.DIFFERS, "it is protected" if arrival.protected else "it is not protected"
         why = self._matcher(arrival, message, option).message(pattern, message, ordered=option.modifiers.ordered)
         why = why or ports_differ(arrival, option.modifiers)
+        if not why and authenticity.wanted(pattern) and arrival.association is not None:
+            why = authenticity.disproof(arrival.association.sa, message, self.session.context(arrival.at))
         return (Fit.DIFFERS, why) if why else (Fit.FITS, "")
 
     def _is_meant(self, arrival: Arrival, message: Message, pattern: MessagePattern, option: Option) -> bool:
