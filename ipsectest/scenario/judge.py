@@ -75,7 +75,9 @@ class Judge:
             case OctetsPattern(data):
                 return (Fit.FITS, "") if arrival.datagram.data == data else (Fit.OTHER, "")
             case DataPattern():
-                return self._data(arrival, what)
+                fit, why = self._data(arrival, what)
+                why = why or ports_differ(arrival, option.modifiers)
+                return (Fit.DIFFERS, why) if why and fit is Fit.FITS else (fit, why)
             case Silence():
                 return self._silence(arrival, what, option)
             case MessagePattern():
@@ -90,6 +92,9 @@ class Judge:
         if not isinstance(received, Received):
             return Fit.OTHER, ""
         why = self.session.traffic.differs(received, pattern, self.session.values(by_us=False))
+        in_udp = arrival.datagram.protocol != 50
+        if pattern.encapsulation and in_udp != (pattern.encapsulation == "udp"):
+            why = "it is encapsulated in UDP" if in_udp else "it is not encapsulated in UDP"
         return (Fit.DIFFERS, why) if why else (Fit.FITS, "")
 
     def _silence(self, arrival: Arrival, silence: Silence, option: Option) -> tuple[Fit, str]:
