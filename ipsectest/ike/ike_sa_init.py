@@ -155,7 +155,8 @@ def _take(sa: IkeSa, message: Message, ctx: Context) -> str:
     chosen = ctx.policy.accept(sa.offered, sa_payload, 0)
     if chosen is None or (ke.group != chosen.group and ctx.policy.checks(Check.KE_GROUP)):
         return "the answered suite was not offered"
-    secret = finish(sa.shares.get(ke.group), ke.data, ctx)
+    group = ke.group if ctx.policy.checks(Check.KE_GROUP) else chosen.group
+    secret = finish(sa.shares.get(group), ke.data, ctx)
     if secret is None:
         return "bad public value"
     sa.chosen, sa.shared_secret, sa.nonce_r = chosen, secret, nonce.data

@@ -147,6 +147,11 @@ def _protocol_ike(_: IkeSa | None, message: Message) -> None:
             notify.protocol = 1
 
 
+def _with_spi(_: IkeSa | None, message: Message) -> None:
+    for notify in message.all(Notify):
+        notify.spi = notify.spi or bytes(4)
+
+
 def _rekey_sa_as_ike(_: IkeSa | None, message: Message) -> None:
     if (notify := message.notify(NotifyType.REKEY_SA)) is not None:
         notify.protocol = 1
@@ -237,6 +242,7 @@ MESSAGES: tuple[Impairment, ...] = (
     Impairment("proposal-numbers-from-two", "proposals are numbered from 2", edits=_number_from_two),
     Impairment("ts-port-zero-end", "any port is sent as ports 0 to 0", edits=_end_port_zero),
     Impairment("notify-protocol-ike", "notifies without SPI have protocol 1", edits=_protocol_ike),
+    Impairment("notify-with-spi", "every notify has an SPI", edits=_with_spi),
     Impairment("rekeys-without-rekey-sa", "a rekey lacks REKEY_SA", edits=_without(_is_rekey_sa)),
     Impairment("rekey-sa-as-ike", "REKEY_SA has protocol 1", edits=_rekey_sa_as_ike),
     Impairment("rekey-sa-wrong-spi", "REKEY_SA has the outbound SPI", edits=_rekey_sa_outbound),
