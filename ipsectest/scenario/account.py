@@ -38,7 +38,6 @@ class Account:
     notes: list[str] = field(default_factory=list)
     verdict: Verdict = Verdict.PASS
     reason: Reason | None = None
-    some_unmet: bool = False
 
     def event(
         self,
@@ -64,13 +63,8 @@ class Account:
         if not actual:
             return True
         if tag is None:
-            if not self.some_unmet:
-                self.verdict = Verdict.INCONCLUSIVE
-                self.reason = Reason(line, text, actual, "the precondition was not reached")
-            else:
-                self.notes.append(f"line {line}: {text}: {actual}; the case ends here")
+            self.give_up(Verdict.INCONCLUSIVE, line, text, actual, "the precondition was not reached")
             return False
-        self.some_unmet = True
         return self._unmet(tag, line, text, actual)
 
     def _unmet(self, tag: Tag, line: int, text: str, actual: str) -> bool:
@@ -92,11 +86,9 @@ class Account:
         return texts[0] if texts else ""
 
     def give_up(self, verdict: Verdict, line: int, text: str, actual: str, why: str) -> None:
-        """The case cannot go on for a reason outside its lines; a conviction stays."""
-        if self.verdict is Verdict.FAIL:
-            return
-        if self.some_unmet and verdict is Verdict.INCONCLUSIVE:
-            self.notes.append(f"line {line}: {why}: {actual}")
+        """The case cannot go on, without anybody convicted; what an earlier line came to stays."""
+        if self.verdict in {Verdict.FAIL, Verdict.NONSTRICT}:
+            self.notes.append(f"line {line}: {text}: {actual}; the case ends here")
             return
         self.verdict = verdict
         self.reason = Reason(line, text, actual, why)

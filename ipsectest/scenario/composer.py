@@ -17,11 +17,12 @@ from ipsectest.ike.tasks import CreateChild, DeleteChildren, DeleteIke, Inform, 
 from ipsectest.scenario.association import Association, Exchange, on_wire
 from ipsectest.scenario.model import ChildSpi, MessagePattern, Modifiers, PayloadItem
 from ipsectest.scenario.octets import force_header, is_protected, plain_octets, sealed_octets
+from ipsectest.scenario.operands import HASHES
 from ipsectest.scenario.overrides import Overriding, further_try
 from ipsectest.scenario.session import Labelled, Session
 from ipsectest.scenario.steps import SendStep
 from ipsectest.scenario.values import Values
-from ipsectest.wire import AUTH, KE, SA, Identification, Message, Nonce, Payload, payload_name
+from ipsectest.wire import AUTH, KE, SA, Identification, Message, Nonce, Notify, Payload, payload_name
 
 _SELF_MADE = frozenset(
     {PayloadType.N, PayloadType.D, PayloadType.V, PayloadType.CP, PayloadType.EAP, PayloadType.CERTREQ}
@@ -123,7 +124,15 @@ class Composer:
             return []
         if is_protected(pattern.exchange) and association.sa.keys is None:
             raise LookupError("the IKE SA has no keys")
-        return module.compose_request(association.sa, context)
+        return self._announced(module.compose_request(association.sa, context))
+
+    def _announced(self, payloads: list[Payload]) -> list[Payload]:
+        """With ``tester.hashes`` the announcement of RFC 7427 section 4 lists those."""
+        if names := self.session.ends.hashes:
+            for payload in payloads:
+                if isinstance(payload, Notify) and payload.notify_type == NotifyType.SIGNATURE_HASH_ALGORITHMS:
+                    payload.data = b"".join(HASHES[name].to_bytes(2, "big") for name in names)
+        return payloads
 
     # Responses ------------------------------------------------------------------------------------------------------
 
@@ -145,7 +154,7 @@ class Composer:
             exchange.processed = True
             if verdict.outcome in {Outcome.REFUSED, Outcome.FATAL} and not pattern.ellipsis:
                 raise CannotAnswerError(f"a correct endpoint refuses the request: {verdict.reason}")
-            composed = module.compose_response(association.sa, exchange.request, verdict, context)
+            composed = self._announced(module.compose_response(association.sa, exchange.request, verdict, context))
         payloads = self._payloads(association, pattern, composed, values, context, request=False)
         message = sa.header(pattern.exchange, exchange.message_id, response=True)
         if pattern.exchange == ExchangeType.IKE_SA_INIT and not any(isinstance(p, SA) for p in payloads):
