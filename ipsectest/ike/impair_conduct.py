@@ -74,8 +74,8 @@ class _EchoesResponses(Policy):
 
 
 class _RetriesAtOnce(Policy):
-    def retry_after_temporary_failure(self, attempts: int) -> float | None:
-        return None if super().retry_after_temporary_failure(attempts) is None else 0.0
+    def retry_after_temporary_failure(self, attempts: int, random: RandomBytes) -> float | None:
+        return None if super().retry_after_temporary_failure(attempts, random) is None else 0.0
 
 
 class _NeverAsksCookie(Policy):

@@ -141,6 +141,10 @@ def _take_ike(session: Session, verdict: Verdict, ctx: Context, incoming: Incomi
     if rival is None or policy.keeps_own(ours.sa.rekey_nonces, rival.sa.rekey_nonces):
         session.adopt(ours, now)
         session.submit(DeleteIke("rekeyed"), now)
+        if rival is not None:
+            # The peer deletes what it made, unless our Delete reaches it before our response (RFC 7296 section 2.25.2).
+            rival.closing_reason = "lost the rekey collision"
+            rival.expires = now + session.host.config.half_open_timeout
     else:
         session.adopt(rival, now)
         ours.submit(DeleteIke("lost the rekey collision"), now)
@@ -158,7 +162,7 @@ def _take_refusal(session: Session, verdict: Verdict, ctx: Context, incoming: In
     if isinstance(task, RekeyChild) and _peer_was_first(session, task.child):
         return
     if error == NotifyType.TEMPORARY_FAILURE and sa.state is State.ESTABLISHED:
-        wait = session.host.policy.retry_after_temporary_failure(ctx.attempts + 1)
+        wait = session.host.policy.retry_after_temporary_failure(ctx.attempts + 1, ctx.random)
         if wait is not None:
             again = session.context(now, task)
             again.attempts, again.not_before = ctx.attempts + 1, now + wait

@@ -19,6 +19,8 @@ from ipsectest.wire import SA, IDr, Message, Notify, Payload, Proposal, TrafficS
 
 NONCE_LENGTH = 32
 """Octets: at least half the key size of any PRF here (RFC 7296 section 2.10)."""
+MAX_ATTEMPTS = 8
+"""TEMPORARY_FAILUREs in a row before a task is given up: minutes."""
 ANY_HOST = "%any"
 
 
@@ -91,9 +93,14 @@ class Policy:
             return None
         return float(rule.initial * rule.base ** (transmissions - 1))
 
-    def retry_after_temporary_failure(self, attempts: int) -> float | None:
-        """Seconds to wait after so many TEMPORARY_FAILUREs; None: give the task up (RFC 7296 section 2.25)."""
-        return float(min(1.0 * 2 ** (attempts - 1), 60.0)) if attempts <= 8 else None
+    def retry_after_temporary_failure(self, attempts: int, random: RandomBytes) -> float | None:
+        """Seconds to wait after so many TEMPORARY_FAILUREs; None: give the task up (RFC 7296 section 2.25).
+
+        Partly random: two ends that refuse each other must not meet again at the same instant.
+        """
+        if attempts > MAX_ATTEMPTS:
+            return None
+        return min(2.0 ** (attempts - 1), 60.0) * (0.5 + random(1)[0] / 255)
 
     def reports_bad_message_ids(self) -> bool:
         """Whether a request out of the window causes INVALID_MESSAGE_ID, optional (RFC 7296 section 2.3)."""
