@@ -351,9 +351,10 @@ _PATTERNS: dict[str, Callable[[Node, SourceLine], Incoming]] = {
 
 
 def _use_tunnel(node: Node, source: SourceLine) -> Line:
-    name, behind, on = node.children
-    sa = str(on.children[0]) if isinstance(on, Tree) else ""
-    return UseTunnel(str(name), behind is not None, sa, source.spot(1), source.shown)
+    name, *words = node.children
+    behind_nat = any(isinstance(w, Tree) and w.data == "behind" for w in words)
+    sa = next((str(w.children[0]) for w in words if isinstance(w, Tree) and w.data == "on"), "")
+    return UseTunnel(str(name), behind_nat, sa, source.spot(1), source.shown)
 
 
 def _ping(node: Node, source: SourceLine) -> Line:

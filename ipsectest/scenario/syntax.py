@@ -14,7 +14,7 @@ start: "->" (message | others)                      -> send
      | "and" (condition | (item | item_header)+) (modifier | tag)*  -> also
      | "or" (message | others | absence)            -> alternative
      | "in" "any" "order" ":"                       -> any_order
-     | "use" "tunnel" NAME [behind] [on]            -> use_tunnel
+     | "use" "tunnel" NAME (behind | on)*           -> use_tunnel
      | "ping" NAME [tag]                            -> ping
      | "peer" PEER_VERB NAME? (on | tag)*           -> peer
      | "peer" "counter" NAME COUNTED [tag]          -> counter
