@@ -93,7 +93,7 @@ class Verdict:
     due: Notify | None = None
     """read_response: error notify to tell the peer in an INFORMATIONAL of its own (RFC 7296 section 2.21.2)."""
     abandon: tuple[int, bytes] | None = None
-    """read_response: protocol and our SPI of a Child SA that the peer made and we cannot use: to be deleted."""
+    """read_response: protocol and SPI of what the peer made and we cannot use, to be deleted; IKE: all of it."""
 
     @property
     def ok(self) -> bool:

@@ -18,6 +18,7 @@ from ipsectest.ike.tasks import CreateChild, RekeyChild, RekeyIke
 from ipsectest.wire import KE, SA, Message, Nonce, Notify, Payload
 
 _CONSUMED = frozenset({NotifyType.REKEY_SA, NotifyType.USE_TRANSPORT_MODE})
+_BAD_VALUE = "bad public value in KEr"
 
 
 def rekeys_ike(message: Message) -> bool:
@@ -156,8 +157,10 @@ def read_response(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
         pending.group = group or pending.group
         return messages.error_verdict(error, retry=group > 0)
     if (reason := _take(pending, message, ctx)) != "":
-        # The peer has installed its half: it has to be deleted (RFC 7296 section 2.21).
-        return Verdict(Outcome.REFUSED, None, reason, abandon=(pending.config.protocol, pending.spi_in))
+        # The peer has installed its half: it has to be deleted (RFC 7296 section 2.21), after a public value
+        # that nobody honest sends the whole IKE SA (RFC 6989 section 2.5).
+        abandon = (ProtocolId.IKE, b"") if reason == _BAD_VALUE else (pending.config.protocol, pending.spi_in)
+        return Verdict(Outcome.REFUSED, None, reason, abandon=abandon)
     return Verdict(child=child.install(sa, pending), notifies=_others(message))
 
 
@@ -169,16 +172,18 @@ def _take(pending: ChildNegotiation, message: Message, ctx: Context) -> str:
     if (reason := child.read_answer(pending, message, ctx)) != "":
         return reason
     pending.nonce_r = nonce.data
-    return "" if _finish(pending, message.get(KE), ctx) else "KEr does not fit the chosen suite"
+    return _finish(pending, message.get(KE), ctx)
 
 
-def _finish(pending: ChildNegotiation, ke: KE | None, ctx: Context) -> bool:
+def _finish(pending: ChildNegotiation, ke: KE | None, ctx: Context) -> str:
     group = pending.chosen.group if pending.chosen else 0
     if not group:
-        return True
-    secret = finish(pending.shares.get(group), ke.data, ctx) if ke is not None and ke.group == group else None
+        return ""
+    if ke is None or ke.group != group:
+        return "KEr does not fit the chosen suite"
+    secret = finish(pending.shares.get(group), ke.data, ctx)
     pending.shared_secret = secret or b""
-    return secret is not None
+    return _BAD_VALUE if secret is None else ""
 
 
 def _others(message: Message) -> tuple[Notify, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from ipsectest.base.iana import NAT_T_PORT, ExchangeType, NotifyType, name_of
+from ipsectest.base.iana import NAT_T_PORT, ExchangeType, NotifyType, ProtocolId, name_of
 from ipsectest.ike import collisions
 from ipsectest.ike.checks import Check
 from ipsectest.ike.context import Context, Outcome, Verdict
@@ -210,7 +210,8 @@ def _abandon(session: Session, verdict: Verdict, incoming: Incoming) -> None:
     """Delete what the peer made of a response that we cannot use (RFC 7296 section 2.21)."""
     if verdict.abandon is not None:
         protocol, spi = verdict.abandon
-        session.submit(Inform((Delete(protocol, [spi]),)), incoming.now)
+        whole = protocol == ProtocolId.IKE
+        session.submit(DeleteIke(verdict.reason) if whole else Inform((Delete(protocol, [spi]),)), incoming.now)
 
 
 def _reason(verdict: Verdict) -> str:
