@@ -377,6 +377,10 @@ def _tunnel(line: UseTunnel, *, peer_initiates: bool) -> Iterator[Line]:
         yield Send(hello, modifiers, line.spot, line.text)
         yield _expectation(line, auth, ("IDi", "AUTH", "SA", "TSi", "TSr"), Kind.REQUEST)
         yield Send(prove, modifiers, line.spot, line.text)
+        # What comes next must not overtake our response in the peer, so its last message has to be one it answers.
+        alive = MessagePattern(int(ExchangeType.INFORMATIONAL), ellipsis=True, spot=line.spot)
+        yield Send(alive, replace(modifiers, kind=Kind.REQUEST), line.spot, line.text)
+        yield _expectation(line, int(ExchangeType.INFORMATIONAL), (), Kind.RESPONSE)
     else:
         yield Send(hello, modifiers, line.spot, line.text)
         yield _expectation(line, init, ("SA", "KE", "Nr"), Kind.RESPONSE)

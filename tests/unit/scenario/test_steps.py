@@ -51,11 +51,12 @@ def test_lines_in_any_order_answer_their_own_requests(tmp_path: Path) -> None:
     assert [told(s) for s in block.awaits] == [("<-", False, ""), ("<-", True, "a")]
 
 
-@pytest.mark.parametrize(("tests", "first"), [("responder", "SendStep"), ("initiator", "AskStep")])
-def test_use_tunnel_is_a_ladder_in_the_role_of_the_case(tmp_path: Path, tests: str, first: str) -> None:
+@pytest.mark.parametrize(("tests", "first", "awaited"), [("responder", "SendStep", 2), ("initiator", "AskStep", 3)])
+def test_use_tunnel_is_a_ladder_in_the_role_of_the_case(tmp_path: Path, tests: str, first: str, awaited: int) -> None:
     found = steps(tmp_path, "use tunnel net", tests=tests)
     assert type(found[0]).__name__ == first
-    assert sum(isinstance(s, AwaitStep) for s in found) == 2
+    assert sum(isinstance(s, AwaitStep) for s in found) == awaited
+    assert isinstance(found[-1], AwaitStep)  # nothing of ours is still on its way
 
 
 def test_another_ike_sa_has_requests_of_its_own(tmp_path: Path) -> None:
