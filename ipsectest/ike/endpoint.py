@@ -10,7 +10,7 @@ from ipsectest.ike import answers, create_child_sa, outcomes, protect, responder
 from ipsectest.ike.checks import Check
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig
 from ipsectest.ike.cookies import CookieJar
-from ipsectest.ike.events import Drop, Dropped, DropReason, Event
+from ipsectest.ike.events import Drop, Dropped, DropReason, Event, IkeClosed
 from ipsectest.ike.half_open import HalfOpen
 from ipsectest.ike.impair import impaired
 from ipsectest.ike.messages import first_error
@@ -34,7 +34,7 @@ from ipsectest.ike.window import Place, Request
 from ipsectest.wire import SK, Message, Notify, Payload, build_message, parse_message
 
 MAX_EVENTS = 1024
-"""Unread events from which on drops are only counted."""
+"""Unread events from which on those that strangers cause are left out."""
 MAX_LINGERING = 256
 """Closed sessions that still repeat their last response."""
 _HANDLERS = {**answers.HANDLERS, **outcomes.HANDLERS}
@@ -338,14 +338,14 @@ class Endpoint:
         self._outbox.append(datagram)
 
     def emit(self, event: Event) -> None:
-        """Queue an event."""
-        self._events.append(event)
+        """Queue an event; what strangers cause is left out while nobody listens."""
+        if len(self._events) < MAX_EVENTS or not _is_of_strangers(event):
+            self._events.append(event)
 
     def drop(self, drop: Drop, incoming: Incoming) -> None:
         """Count a drop, and tell it while somebody listens."""
         self.drops[drop.reason] += 1
-        if len(self._events) < MAX_EVENTS:
-            self.emit(Dropped(drop, incoming.source, incoming.destination, incoming.octets))
+        self.emit(Dropped(drop, incoming.source, incoming.destination, incoming.octets))
 
     def register(self, session: Session) -> None:
         """Find the session by our SPI from now on."""
@@ -385,3 +385,8 @@ class Endpoint:
         if self._sessions.get(session.sa.spi_local) is session:
             del self._sessions[session.sa.spi_local]
         self._deadline_is_known = False
+
+
+def _is_of_strangers(event: Event) -> bool:
+    """Whether it takes no authentication to cause such an event."""
+    return isinstance(event, Dropped) or (isinstance(event, IkeClosed) and event.sa.remote_identity is None)
