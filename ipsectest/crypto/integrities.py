@@ -27,11 +27,17 @@ class Integrity:
     """8 for AES-GMAC, whose ICV field is IV || tag (RFC 4543 section 4); 0 for all others."""
 
     def compute(self, key: bytes, data: bytes, iv: bytes = b"") -> bytes:
-        """The ICV field: ``icv_length`` octets. ``iv`` is for AES-GMAC only and must be fresh."""
+        """The ICV field: ``icv_length`` octets.
+
+        ``data`` is what AH covers: the IP header with its mutable fields zero, AH with the whole ICV field
+        zero (for AES-GMAC the places of IV and tag), what follows, and the high half of an extended sequence
+        number (RFC 4302 section 3.3.3). ``iv`` is for AES-GMAC only, must be fresh for each packet and enters
+        the nonce, not ``data``; it comes out in front of the tag (RFC 4543 section 4).
+        """
         return (iv + self.mac(key, iv + data))[: self.icv_length]
 
     def verify(self, key: bytes, data: bytes, icv: bytes) -> bool:
-        """Whether icv is the ICV of data; octets of a wrong length are just wrong."""
+        """Whether icv, the whole field of the wire, is that of data (as in `compute`); a wrong length is just wrong."""
         if len(icv) != self.icv_length:
             return False
         return hmac.compare_digest(self.compute(key, data, icv[: self.iv_length]), icv)
