@@ -4,6 +4,7 @@ Standard library only, because ``launch`` runs this file in a bare interpreter.
 """
 
 import ctypes
+import errno
 import os
 import stat
 from pathlib import Path
@@ -61,9 +62,18 @@ def bind(source: Path | str, target: Path | str, *, read_only: bool = False) -> 
 
 
 def private_mounts() -> None:
-    """Leave the mount namespace; what is mounted from now on ends with the process."""
+    """Leave the mount namespace; what is mounted from now on ends with the process.
+
+    Raises OSError; in a plain chroot the kernel has no mount to make private, and says so as EINVAL.
+    """
     unshare(CLONE_NEWNS)
-    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    try:
+        mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        hint = "/ is no mount point (a plain chroot?): mount --bind DIR DIR before chroot DIR"
+        raise OSError(error.errno, hint) from error
 
 
 def furnish(root: Path, binds: dict[str, str]) -> None:
