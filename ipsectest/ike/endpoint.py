@@ -145,10 +145,12 @@ class Endpoint:
         self._deadline_is_known = False
 
     def _session(self, sa: IkeSa) -> Session:
+        while sa.successor is not None:
+            sa = sa.successor
         session = self._sessions.get(sa.spi_local)
-        if session is None or session.newest().sa.state is State.CLOSED:
+        if session is None or sa.state is State.CLOSED:
             raise LookupError("the IKE SA is gone")
-        return session.newest()
+        return session
 
     def _session_of(self, child: ChildSa) -> Session:
         for session in self._sessions.values():

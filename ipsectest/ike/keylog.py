@@ -94,6 +94,18 @@ class KeyLog:
         }
         return {name: text for name, text in texts.items() if text}
 
+    def unsupported(self) -> list[str]:
+        """One line for each SA with keys that Wireshark's tables cannot hold, naming it and its suite."""
+        ike = [
+            f"IKE SA {sa.spi_i.hex()}:{sa.spi_r.hex()}: Wireshark cannot decrypt {sa.chosen}"
+            for sa in self.ike
+            if sa.keys is not None and not ike_row(sa)
+        ]
+        esp = [
+            f"ESP SA {keys.spi.hex()}: Wireshark cannot decrypt {keys.chosen}" for keys in self.esp if not esp_row(keys)
+        ]
+        return ike + esp
+
 
 def directions(event: ChildInstalled) -> list[EspKeys]:
     """The inbound and the outbound half of an installed Child SA."""

@@ -42,7 +42,12 @@ def unknown_critical(message: Message) -> int | None:
 
 
 def is_malformed(message: Message, ctx: Context) -> bool:
-    """Whether INVALID_SYNTAX is due: lengths that lie, bodies without their fixed part, payloads that come twice."""
+    """Whether INVALID_SYNTAX is due: lengths that lie, bodies without their fixed part, payloads that come twice.
+
+    A response with an unknown critical payload is as useless (RFC 7296 section 2.5); in a request ``fault`` names it.
+    """
+    if unknown_critical(message) is not None and ctx.policy.checks(Check.CRITICAL):
+        return True
     if message.anomalies:
         codes = {anomaly.code for anomaly in message.anomalies}
         if AnomalyCode.BODY_TOO_SHORT in codes and ctx.policy.checks(Check.MALFORMED):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from ipsectest.base.clock import Instant
 from ipsectest.base.iana import NAT_T_PORT, ExchangeType, NotifyType, ProtocolId, name_of
 from ipsectest.ike import collisions
 from ipsectest.ike.checks import Check
@@ -161,19 +162,28 @@ def _take_refusal(session: Session, verdict: Verdict, ctx: Context, incoming: In
             return
     if isinstance(task, RekeyChild) and _peer_was_first(session, task.child):
         return
-    if error == NotifyType.TEMPORARY_FAILURE and sa.state is State.ESTABLISHED:
-        wait = session.host.policy.retry_after_temporary_failure(ctx.attempts + 1, ctx.random)
-        if wait is not None:
-            again = session.context(now, task)
-            again.attempts, again.not_before = ctx.attempts + 1, now + wait
-            session.queue.append(again)
-            return
+    if error == NotifyType.TEMPORARY_FAILURE and _try_again(session, ctx, now):
+        return
     session.host.emit(ExchangeFailed(sa, task, verdict.reason, verdict.notify))
     child = task.child if isinstance(task, RekeyChild) and error == NotifyType.CHILD_SA_NOT_FOUND else None
     if child is not None and child.spi_in in sa.children and session.host.policy.checks(Check.CHILD_LOST):
         # The peer has lost it: take it away silently and ask for a new one (RFC 7296 section 2.25).
         session.remove_children((child,), "the peer does not have it")
         session.submit(CreateChild(child.config), now)
+
+
+def _try_again(session: Session, ctx: Context, now: Instant) -> bool:
+    """After TEMPORARY_FAILURE: wait, and after minutes of it end the IKE SA (RFC 7296 section 2.25)."""
+    if session.sa.state is not State.ESTABLISHED:
+        return False
+    wait = session.host.policy.retry_after_temporary_failure(ctx.attempts + 1, ctx.random)
+    if wait is None:
+        session.submit(DeleteIke("TEMPORARY_FAILURE for minutes"), now)
+        return False
+    again = session.context(now, ctx.task)
+    again.attempts, again.not_before = ctx.attempts + 1, now + wait
+    session.queue.append(again)
+    return True
 
 
 def _peer_was_first(session: Session, child: ChildSa | None) -> bool:

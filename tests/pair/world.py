@@ -29,9 +29,8 @@ def connection(*, at_alice: bool, child: dict[str, object] | None = None, **chan
         (Identity.of("alice.example"), Identity.of("bob.example"))[order],
     )
     local_ts, remote_ts = [(net,) for net in NETS[order]]
-    base = ConnectionConfig(
-        "test", local, remote, ours, theirs, PSK, PSK, (ChildConfig("net", local_ts, remote_ts, **(child or {})),)
-    )
+    settings = {"local_ts": local_ts, "remote_ts": remote_ts, **(child or {})}
+    base = ConnectionConfig("test", local, remote, ours, theirs, PSK, PSK, (ChildConfig("net", **settings),))
     return replace(base, **changes)
 
 
@@ -97,7 +96,7 @@ class World:
                 strict=True,
             )
         )
-        self.ends = {ALICE.host: self.alice, BOB.host: self.bob}
+        self.ends = {end.connection.local.host: end for end in (self.alice, self.bob)}
 
     def _end(self, one: ConnectionConfig, policy: Policy, faults: Iterable[str], config: dict[str, object]) -> End:
         settings = EndpointConfig((one.local.host,), (one,), **config)
