@@ -29,10 +29,10 @@ class Post:
         """Whether all its cases have a result."""
         return self._conductor.done
 
-    def start(self, slots: range, now: Instant) -> None:
-        """Begin the first cases."""
+    def start(self, slots: range, now: Instant, at_once: int | None = None) -> None:
+        """Begin with the cases, never more than ``at_once`` (default: as many as slots)."""
         self._health_due = now + HEALTH_INTERVAL
-        self._conductor.start(slots, now)
+        self._conductor.start(slots, now, at_once)
         self._flush(now)
 
     def abandon(self, why: str, now: Instant) -> None:
@@ -67,7 +67,6 @@ class Post:
         self._flush(now)
 
     def _flush(self, now: Instant) -> None:
-        # A case that begins in the slot of one that just ended has something to send at once.
         while datagrams := self._conductor.datagrams_to_send(now):
             for datagram in datagrams:
                 self._wire.send(datagram, now)

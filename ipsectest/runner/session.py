@@ -123,7 +123,7 @@ class Session:
         ]
         for post in posts:
             loop.add(post)
-            post.start(slots.SLOTS[: max(1, self.jobs // len(posts))], loop.clock.now())
+            post.start(slots.SLOTS, loop.clock.now(), max(1, self.jobs // len(posts)))
         loop.run_until(lambda: all(post.done for post in posts), RUN_CAP)
         for post in posts:
             loop.remove(post)

@@ -26,6 +26,7 @@ from ipsectest.scenario.session import Session, nat_hash
 from ipsectest.scenario.steps import Option
 from ipsectest.scenario.traffic import Received
 from ipsectest.wire import SK, SKF, Message, Notify
+from ipsectest.wire.message import HEADER_LENGTH
 
 
 class Fit(Enum):
@@ -59,6 +60,7 @@ class Judge:
             known = self.session.dealt_with.get(arrival.raw)
             if arrival.again and known is not None and known is not arrival.exchange:
                 arrival.again = False  # the same octets, but to another request of ours
+            arrival.again = arrival.again or refuses_earlier_try(arrival)
         if any(isinstance(p, SK | SKF) for p in message.payloads):
             opened = unseal(association.sa, message)
             if isinstance(opened, Unsealed):
@@ -101,12 +103,17 @@ class Judge:
         """FITS means here: this breaks the silence."""
         if silence.but is None:
             broken = not arrival.again and arrival.carried is not Carried.KEEPALIVE and not is_liveness(arrival)
+            broken = broken and not is_stray(arrival) and not self._is_late_pong(arrival)
             return (Fit.FITS, "") if broken else (Fit.OTHER, "")
         if arrival.again:
             return Fit.OTHER, ""
         forbidden = Option(silence.but, option.modifiers, option.sa, option.response, option.answers, option.text)
         fit, why = self._message(arrival, silence.but, forbidden)
         return (Fit.FITS, "") if fit is Fit.FITS else (Fit.OTHER, why)
+
+    def _is_late_pong(self, arrival: Arrival) -> bool:
+        echo = arrival.received.echo if isinstance(arrival.received, Received) else None
+        return echo is not None and echo.is_reply and echo.sequence in self.session.traffic.repeated
 
     def _message(self, arrival: Arrival, pattern: MessagePattern, option: Option) -> tuple[Fit, str]:
         message = arrival.message
@@ -159,6 +166,27 @@ class Judge:
         pattern = MessagePattern(message.exchange_type, condition.items, ellipsis=True, header=condition.header)
         why = matcher.message(pattern, message, ordered=condition.modifiers.ordered)
         return why or ports_differ(arrival, condition.modifiers)
+
+
+def is_stray(arrival: Arrival) -> bool:
+    """Whether a message is protected by an IKE SA that this case never had: it was meant for an earlier one here."""
+    message = arrival.message
+    if message is None or arrival.association is not None:
+        return False
+    return any(isinstance(p, SK | SKF) for p in message.payloads)
+
+
+def refuses_earlier_try(arrival: Arrival) -> bool:
+    """Whether an IKE_SA_INIT answer is a second refusal of a try that we had to send more than once.
+
+    Peers that keep nothing of what they refuse answer each copy with an SPI of its own; all tries have message ID 0.
+    """
+    message, association = arrival.message, arrival.association
+    if message is None or association is None or message.exchange_type != ExchangeType.IKE_SA_INIT:
+        return False
+    tries = [e for e in association.exchanges if e.ours and e.exchange_type == ExchangeType.IKE_SA_INIT]
+    earlier = (e.arrival for e in tries[:-1] if e.transmissions > 1 and e.arrival is not None)
+    return any(old is not arrival and old.raw[HEADER_LENGTH:] == arrival.raw[HEADER_LENGTH:] for old in earlier)
 
 
 def is_liveness(arrival: Arrival) -> bool:

@@ -18,7 +18,7 @@ from ipsectest.scenario.association import Exchange
 from ipsectest.scenario.composer import Composer
 from ipsectest.scenario.facts import both_ends
 from ipsectest.scenario.listener import Listener, Progress
-from ipsectest.scenario.model import Case
+from ipsectest.scenario.model import Case, DataPattern
 from ipsectest.scenario.ports import Environment, PeerRequest
 from ipsectest.scenario.results import CaseResult, Reason, Verdict
 from ipsectest.scenario.sender import Sender
@@ -84,6 +84,8 @@ class Run:
             self.stop(Verdict.UNSUPPORTED, Reason(0, "", "", self._unsupported), now)
         if self.result is None:
             self._sender.retransmit(self._wanted(), now)
+            if self._wants_pong():
+                self._sender.ping_again(now)
             self._advance(now)
 
     def peer_requests(self) -> list[PeerRequest]:
@@ -177,7 +179,7 @@ class Run:
         elif isinstance(step, AskStep):
             times = [self._asking.wake]
         else:
-            times = [self._listener.wake, self._sender.timer()]
+            times = [self._listener.wake, self._sender.timer(pong=self._wants_pong())]
         self._timer = min((t for t in times if t is not None), default=None)
 
     def _wanted(self) -> set[str]:
@@ -185,6 +187,10 @@ class Run:
         if self._closing is not None:
             return {exchange.key for exchange in self._closing}
         return {option.answers for step in self._listener.left for option in step.options}
+
+    def _wants_pong(self) -> bool:
+        options = (option.what for step in self._listener.left for option in step.options)
+        return any(isinstance(what, DataPattern) and what.content == "pong" for what in options)
 
     # The end --------------------------------------------------------------------------------------------------------
 

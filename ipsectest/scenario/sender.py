@@ -26,6 +26,11 @@ class Sender:
     composer: Composer
     account: Account
     held: dict[str, list[Datagram]] = field(default_factory=dict)
+    _ping: DataPattern | None = None
+    """Our last echo request, if it was an ordinary one."""
+    _ping_at: Instant | None = None
+    """When to ask again."""
+    _pings: int = 0
 
     def send(self, step: SendStep, now: Instant) -> None:
         """Carry out a line. LookupError, ValueError: it cannot be built; UnsupportedError: not in this lab."""
@@ -38,6 +43,7 @@ class Sender:
                 text = shown(message)
             case DataPattern():
                 datagrams = [self._data(what)]
+                self._remember(what, now)
             case SamePattern(label):
                 datagrams = [self._moved(d, step) for d in self._labelled(label).datagrams]
                 text = f"{shown(self._labelled(label).message)} (again)"
@@ -122,9 +128,26 @@ class Sender:
             exchange.transmissions += 1
             exchange.retransmit_at = now + self.session.place.retransmit * 2 ** (exchange.transmissions - 1)
 
-    def timer(self) -> Instant | None:
-        """When the next retransmission is due."""
-        return min((e.retransmit_at for e in self._unanswered() if e.retransmit_at is not None), default=None)
+    def _remember(self, pattern: DataPattern, now: Instant) -> None:
+        """An ordinary echo request may be repeated, a forced packet says something by itself."""
+        ordinary = pattern.content == "ping" and not pattern.edits and not pattern.encapsulation
+        self._ping, self._pings = (pattern if ordinary else None), 1
+        self._ping_at = now + self.session.place.retransmit if ordinary and self.session.place.retransmit else None
+
+    def ping_again(self, now: Instant) -> None:
+        """Ask again in a packet of its own: the first may have overtaken the message that makes its Child SA."""
+        if self._ping is None or self._ping_at is None or self._ping_at > now:
+            return
+        datagram = self.session.traffic.send(self._ping, self.session.values(by_us=True), again=True)
+        self.session.outbox.append(datagram)
+        self._show(now, f"ESP({self._ping.child}) ping (again)", [datagram])
+        self._ping_at = now + self.session.place.retransmit * 2**self._pings
+        self._pings += 1
+
+    def timer(self, *, pong: bool = False) -> Instant | None:
+        """When the next repetition is due; ``pong``: an echo reply is waited for."""
+        times = [e.retransmit_at for e in self._unanswered()] + ([self._ping_at] if pong else [])
+        return min((time for time in times if time is not None), default=None)
 
     def _unanswered(self) -> Iterator[Exchange]:
         for association in self.session.associations.values():

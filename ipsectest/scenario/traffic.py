@@ -62,6 +62,8 @@ class Traffic:
     """Every pair of SAs there has been, for the key tables."""
     asked: Echo | None = None
     """Our last echo request, in whatever tunnel: its answer may come in another one."""
+    repeated: set[int] = field(default_factory=set)
+    """Echo sequence numbers that were sent in more than one packet, and may be answered as often."""
     _echoes: int = 0
 
     def add(self, name: str, child: ChildSa, sa: IkeSa, *, encapsulated: bool) -> None:
@@ -74,13 +76,16 @@ class Traffic:
 
     # Sending --------------------------------------------------------------------------------------------------------
 
-    def send(self, pattern: DataPattern, values: Values) -> Datagram:
-        """The datagram of a ``->`` ESP line; LookupError if the Child SA is not there."""
+    def send(self, pattern: DataPattern, values: Values, *, again: bool = False) -> Datagram:
+        """The datagram of a ``->`` ESP line; LookupError if the Child SA is not there.
+
+        ``again``: our last echo request once more, in a packet of its own.
+        """
         tunnel = self.tunnels.get(pattern.child)
         if tunnel is None:
             raise LookupError(f"there is no Child SA {pattern.child!r}")
         sa = tunnel.outbound
-        payload, next_header = self._payload(pattern, tunnel)
+        payload, next_header = self._payload(pattern, tunnel, again=again)
         packet = seal_esp(sa, payload, next_header, self.random, _forced(pattern.edits, values, sa, len(payload)))
         for edit in pattern.edits:
             if edit.name == "icv":
@@ -88,7 +93,7 @@ class Traffic:
                 packet = packet[: len(packet) - size] + values.octets(edit.operand, packet[len(packet) - size :])
         return _datagram(sa, packet, pattern.encapsulation)
 
-    def _payload(self, pattern: DataPattern, tunnel: Tunnel) -> tuple[bytes, int]:
+    def _payload(self, pattern: DataPattern, tunnel: Tunnel, *, again: bool) -> tuple[bytes, int]:
         """The octets inside and their Next Header."""
         if pattern.content == "octets":
             return pattern.octets, _IPV4
@@ -98,6 +103,9 @@ class Traffic:
             if tunnel.asked_us is None:
                 raise LookupError("the peer has sent no ping that could be answered")
             packet = build_echo(reply_to(tunnel.asked_us))
+        elif again and self.asked is not None:
+            self.repeated.add(self.asked.sequence)
+            packet = build_echo(self.asked)
         else:
             self._echoes += 1
             source = self._host(pattern.source) or self.place.inner_tester

@@ -59,18 +59,21 @@ def test_a_finished_case_carries_log_and_packets_and_leaves_the_peer(echo: Echo)
 def test_cases_share_the_slots_and_all_come_to_an_end(echo: Echo) -> None:
     stage = Stage(echo)
     conductor = stage.conductor([case(f"a/{n}") for n in range(10)])
-    conductor.start(range(1, 4), 0.0)
-    assert conductor.running == 3
+    conductor.start(range(1, 7), 0.0, 3)
+    for running in (1, 2, 3):  # one by one, so that the clock can be read in between
+        assert conductor.running == running
+        conductor.handle_timer(0.0)
     now = 0.0
     while not conductor.done:
         for datagram in conductor.datagrams_to_send(now):
             answer = Datagram(b"answer", datagram.destination, datagram.source)
             conductor.receive(answer, now)
-        now = conductor.get_timer() or now
+        now = max(now, conductor.get_timer() or now)
         conductor.handle_timer(now)
         assert conductor.running <= 3
     assert stage.verdicts() == [Verdict.PASS] * 10
-    assert now == pytest.approx(4 * 60.0)  # ten cases through three slots
+    assert now == pytest.approx(4 * 60.0)  # ten cases, three at once
+    assert [run.slot for run in stage.runs] == [1, 2, 3, 4, 5, 6, 1, 2, 3, 4]  # a slot rests as long as it can
 
 
 def test_a_deaf_peer_is_given_up_at_the_cap() -> None:
@@ -93,6 +96,8 @@ def test_what_the_peer_cannot_be_configured_for_is_unsupported(count: int) -> No
     stage = Stage(Echo(unable=True))
     conductor = stage.conductor([case()] * count)
     conductor.start(range(1, 3), 0.0)
+    while conductor.get_timer() == 0.0:
+        conductor.handle_timer(0.0)
     assert conductor.done
     assert stage.verdicts() == [Verdict.UNSUPPORTED] * count
 
@@ -112,6 +117,7 @@ def test_a_crash_fails_what_runs_and_the_rest_goes_on_with_a_fresh_peer(echo: Ec
     stage = Stage(echo)
     conductor = stage.conductor([case("a/1"), case("a/2"), case("a/3")])
     conductor.start(range(1, 3), 0.0)
+    conductor.handle_timer(0.0)
     conductor.crashed("signal 11", 1.0)
     assert stage.verdicts() == [Verdict.FAIL] * 2
     assert "signal 11" in stage.ended[0].result.reason.text
@@ -140,6 +146,7 @@ def test_a_mistake_of_ours_ends_its_own_case_only(echo: Echo) -> None:
         conductor.receive(Datagram(b"answer", datagram.destination, datagram.source), 0.0)
     assert stage.verdicts() == [Verdict.INCONCLUSIVE]
     assert "internal error of ipsectest: KeyError: 'wrong'" in stage.ended[0].result.reason.text
+    conductor.handle_timer(0.0)
     assert conductor.running == 1
 
 

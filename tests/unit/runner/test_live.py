@@ -86,6 +86,7 @@ def test_cases_that_had_not_begun_wait_for_the_fresh_daemon(echo: Echo) -> None:
     fresh = Echo()
     post, ended = stage(echo, EchoWire(), 50, lambda: fresh)
     post.start(range(1, 3), 0.0)
+    post.handle_timer(0.0)
     post.readable(0, 0.0)
     echo.dead, echo.unreachable = "ended by SIGKILL", True
     play(post)

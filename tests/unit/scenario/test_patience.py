@@ -1,0 +1,127 @@
+"""What loss, delay and stragglers of a real wire must not change."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ipsectest.base.addresses import Datagram
+from ipsectest.base.clock import Instant
+from ipsectest.peers.builtin import Builtin
+from ipsectest.runner import slots, virtual
+from ipsectest.runner.conductor import Conductor, Finished
+from ipsectest.scenario.load import load
+from ipsectest.scenario.model import Case
+from ipsectest.scenario.results import CaseResult, Verdict
+from ipsectest.scenario.run import Run
+from tests.unit.scenario.conftest import written
+
+ESP, UDP = 50, 17
+
+
+class _LosesFirstEsp(Builtin):
+    """Has no use for the first ESP packet, like a peer that is still busy with IKE_AUTH."""
+
+    lost = False
+    kept: Datagram | None = None
+
+    def receive(self, datagram: Datagram, now: Instant) -> None:
+        if datagram.protocol == ESP and not self.lost:
+            self.lost = True
+        else:
+            super().receive(datagram, now)
+
+
+class _AnswersEspTwice(_LosesFirstEsp):
+    """Keeps the first ESP packet instead and answers it with the second."""
+
+    def receive(self, datagram: Datagram, now: Instant) -> None:
+        if datagram.protocol == ESP and not self.lost:
+            self.lost, self.kept = True, datagram
+        else:
+            super().receive(datagram, now)
+            if datagram.protocol == ESP and self.kept:
+                super().receive(self.kept, now)
+                self.kept = None
+
+
+class _RefusesTwice(Builtin):
+    """Late with its first answer: by then the request was repeated, and each copy gets an SPI of its own."""
+
+    late: Sequence[Datagram] = ()
+    refused = 0
+
+    def datagrams_to_send(self, now: Instant) -> Sequence[Datagram]:
+        sent = super().datagrams_to_send(now)
+        if sent and self.refused < 2 and len(sent[0].data) < 60:
+            self.refused += 1
+            if self.refused == 1:
+                copy = bytearray(sent[0].data)
+                copy[15] ^= 1
+                self.late = [replace(sent[0], data=bytes(copy))]
+                return []
+            return [*self.late, *sent]
+        return sent
+
+
+def _play(folder: Path, script: str, peer: Builtin, facts: str = "") -> CaseResult:
+    ended: list[Finished] = []
+
+    def begin(case: Case, slot: int, now: Instant) -> tuple[Run, tuple[str, ...]]:
+        place = slots.environment(slot, retransmit=0.5)
+        return Run(case, place, random.Random(2).randbytes, now), slots.hosts(place)
+
+    cases = load(written(folder, script, facts=facts)).cases
+    virtual.play(Conductor(peer, cases, begin, ended.append), peer)
+    return ended[0].result
+
+
+def test_an_echo_request_that_overtook_its_child_sa_is_asked_again(tmp_path: Path) -> None:
+    peer = _LosesFirstEsp(random.Random(1).randbytes)
+    result = _play(tmp_path, "use tunnel net\nping net [MUST 7296-2.1-02]", peer)
+    assert (peer.lost, result.verdict) == (True, Verdict.PASS)
+    assert [rung.text for rung in result.ladder if "ping" in rung.text][:2] == [
+        "ESP(net) ping",
+        "ESP(net) ping (again)",
+    ]
+
+
+def test_a_forced_packet_is_not_sent_again(tmp_path: Path) -> None:
+    script = "use tunnel net\n-> ESP(net seq=1) ping\n<- ESP(net) pong"
+    assert _play(tmp_path, script, _LosesFirstEsp(random.Random(1).randbytes)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_second_answer_to_a_repeated_echo_request_breaks_no_silence(tmp_path: Path) -> None:
+    script = "use tunnel net\nping net\n-> INFORMATIONAL ... SK{icv=flip}\n<- nothing for 100ms [MUST 7296-3.14-09]\n"
+    script += "ping net"
+    result = _play(tmp_path, script, _AnswersEspTwice(random.Random(1).randbytes))
+    assert result.verdict is Verdict.PASS
+    assert sum("pong" in rung.text for rung in result.ladder) == 3
+
+
+def test_the_second_refusal_of_a_repeated_try_is_no_answer_to_the_next(tmp_path: Path) -> None:
+    script = (
+        "-> IKE_SA_INIT ... KE(0 data=01 x32)\n<- IKE_SA_INIT N(INVALID_KE_PAYLOAD group=x25519)\n"
+        "-> IKE_SA_INIT ... KE(x25519)\n<- IKE_SA_INIT SA KE(x25519) Nr ... [MUST 7296-2.1-02]"
+    )
+    peer = _RefusesTwice(random.Random(1).randbytes)
+    result = _play(tmp_path, script, peer)
+    assert (peer.refused, result.verdict) == (2, Verdict.PASS)
+
+
+def test_a_message_under_the_keys_of_another_case_breaks_no_silence(tmp_path: Path) -> None:
+    script = "-> IKE_SA_INIT ...\n<- IKE_SA_INIT SA KE Nr ...\n<- nothing for 300ms [MUST 7296-2.1-02]\n"
+    script += "-> IKE_AUTH ...\n<- IKE_AUTH ..."
+    case = load(written(tmp_path, script)).cases[0]
+    place = slots.environment(1)
+    run, peer = Run(case, place, random.Random(2).randbytes, 0.0), Builtin(random.Random(1).randbytes)
+    peer.configure(run.settings)
+    run.handle_timer(0.0)
+    for datagram in run.datagrams_to_send(0.0):
+        peer.receive(datagram, 0.0)
+    for datagram in peer.datagrams_to_send(0.0):
+        run.receive(datagram, 0.0)
+    header = bytes.fromhex("0102030405060708 1112131415161718 2e202500 00000002 00000039")
+    run.receive(Datagram(header + bytes.fromhex("0000001d") + bytes(25), place.peer, place.tester, UDP), 0.1)
+    run.handle_timer(0.3)
+    assert [check.met for check in run._account.checks] == [True]
