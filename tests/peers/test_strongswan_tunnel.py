@@ -2,88 +2,27 @@
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from ipsectest.base.addresses import Address
-from ipsectest.base.suites import parse_suite
-from ipsectest.ike.config import ChildConfig, ConnectionConfig, Identity, SharedKey
 from ipsectest.ike.events import ChildInstalled, ChildRemoved
-from ipsectest.lab import Lab
-from ipsectest.lab.hosts import NamespaceHost
-from ipsectest.lab.topology import pair
-from ipsectest.net.loop import EventLoop
-from ipsectest.peers import rootfs, table
-from ipsectest.peers.strongswan import StrongSwan
-from ipsectest.scenario.ports import PeerRequest, PeerSettings, Verb
-from ipsectest.wire import TrafficSelector
+from ipsectest.scenario.ports import PeerRequest, Verb
 from tests.lab.node import Node
 from tests.lab.two_namespaces import ping, require_lab
-from tests.unit.peers.settings import settings
+from tests.peers.gateways import OURS, THEIRS, Gateways, case, is_installed, joined_gateways
 
 pytestmark = [pytest.mark.lab, pytest.mark.peer]
-
-OURS, THEIRS = "198.51.100.1", "203.0.113.1"
-
-
-@dataclass
-class Gateways:
-    """Ours on the left, strongSwan on the right."""
-
-    stack: ExitStack
-    loop: EventLoop
-    left: str
-    right: str
-    peer: StrongSwan
-
-    def node(self, given: PeerSettings) -> Node:
-        self.peer.configure(given)
-        child = ChildConfig("net", (TrafficSelector.of(OURS),), (TrafficSelector.of(THEIRS),), given.esp)
-        psk = SharedKey(given.secret)
-        connection = ConnectionConfig(
-            "strongswan",
-            given.remote,
-            given.local,
-            Identity.of(given.remote_id.value),
-            Identity.of(given.local_id.value),
-            psk,
-            psk,
-            (child,),
-            given.ike,
-        )
-        return Node(self.stack, self.loop, self.left, connection, inner=f"{OURS}/32", far=f"{THEIRS}/32")
 
 
 @pytest.fixture
 def gateways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateways]:
     require_lab("ip", "ping")
-    tree = rootfs.find(table.parse("strongswan"))
-    if tree is None:
+    if not is_installed():
         pytest.skip("ipsectest peers install strongswan")
     monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
-    with ExitStack() as stack:
-        lab = stack.enter_context(Lab())
-        net = pair(lab)
-        net.right.add_addresses("lo", f"{THEIRS}/32")
-        peer = StrongSwan(NamespaceHost(lab, "right", net.right, tree.root))
-        peer.start()
-        stack.callback(peer.stop)
-        loop = stack.enter_context(EventLoop())
-        yield Gateways(stack, loop, net.left.name, net.right.name, peer)
-
-
-def case(esp: str, *, encapsulated: bool = False, six: bool = False) -> PeerSettings:
-    hosts = ("2001:db8:0:2::2", "2001:db8:0:2::1") if six else ("192.0.2.2", "192.0.2.1")
-    return settings(
-        1,
-        local=Address(hosts[0], 500),
-        remote=Address(hosts[1], 500),
-        esp=(parse_suite(esp),),
-        force_encapsulation=encapsulated,
-    )
+    with joined_gateways() as made:
+        yield made
 
 
 CASES = [
@@ -120,11 +59,7 @@ def test_their_initiator_and_our_responder(gateways: Gateways, esp: str, encapsu
 
 def cross(gateways: Gateways, node: Node, *, encapsulated: bool) -> None:
     """Three pings each way; all of them as ESP of the kind that was asked for."""
-    before = node.plane.counters.packets_in
-    assert ping(gateways.loop, gateways.left, THEIRS, "-I", OURS) == 0
-    assert ping(gateways.loop, gateways.right, OURS, "-I", THEIRS) == 0
-    assert node.plane.counters.packets_in == before + 6
-    assert node.plane.counters.dropped_in == 0
+    gateways.cross(node)
     ((outbound, _),) = node.sas.values()
     assert bool(outbound.udp_ports) is encapsulated
 
