@@ -18,6 +18,7 @@ from ipsectest.wire import CERTREQ, KE, SA, Message, Nonce, Notify, Payload, Pro
 
 HASHES = (HashAlgorithm.SHA2_256, HashAlgorithm.SHA2_384, HashAlgorithm.SHA2_512, HashAlgorithm.IDENTITY)
 """What we announce (RFC 7427 section 4, RFC 8420); SHA-1 is left out after RFC 8247 section 3.2.1."""
+_HASH_NUMBERS = b"".join(number.to_bytes(2, "big") for number in HASHES)
 MIN_NONCE, MAX_NONCE = 16, 256
 
 
@@ -37,8 +38,7 @@ def compose_request(sa: IkeSa, ctx: Context) -> list[Payload]:
 
 
 def _extras(sa: IkeSa) -> list[Payload]:
-    hashes = b"".join(h.to_bytes(2, "big") for h in HASHES)
-    return [*nat.notifies(sa), Notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, hashes)]
+    return [*nat.notifies(sa), Notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, _HASH_NUMBERS)]
 
 
 def offered(sa: IkeSa, ctx: Context, spi: bytes) -> list[Proposal]:

@@ -5,8 +5,9 @@ RFC 7296 sections 2.7 and 3.3: a responder takes one proposal, one transform of 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import islice, product
+from typing import Any, Generic, TypeVar, overload
 
 from ipsectest.base.iana import (
     ExtendedSequenceNumbers,
@@ -31,6 +32,26 @@ MAX_COMBINATIONS = 4096
 """Upper bound of the work that one offered proposal can cause."""
 
 
+T = TypeVar("T")
+
+
+class _once(Generic[T]):  # noqa: N801 - used like a decorator of the library
+    """functools.cached_property without the lock that it takes in Python 3.11, which costs more than the value."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self.compute, self.__doc__ = compute, compute.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "_once[T]": ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object, owner: type) -> "_once[T] | T":
+        if instance is None:
+            return self
+        value = instance.__dict__[self.compute.__name__] = self.compute(instance)
+        return value
+
+
 @dataclass(frozen=True)
 class Chosen:
     """A suite with exactly one transform of each type, as it stands in an SA response."""
@@ -51,19 +72,19 @@ class Chosen:
                 return None if _NONE_IDS.get(spec.type) == spec.id else spec
         return None
 
-    @cached_property
+    @_once
     def cipher(self) -> Cipher | None:
         """The encryption algorithm, None for AH."""
         spec = self.of(TransformType.ENCR)
         return cipher(spec.id, spec.key_length) if spec else None
 
-    @cached_property
+    @_once
     def integrity(self) -> Integrity | None:
         """The integrity algorithm, None with an AEAD."""
         spec, encryption = self.of(TransformType.INTEG), self.cipher
         return None if spec is None or (encryption and encryption.is_aead) else integrity(spec.id)
 
-    @cached_property
+    @_once
     def prf(self) -> Prf:
         """The pseudorandom function of an IKE suite; LookupError without one."""
         spec = self.of(TransformType.PRF)
@@ -71,13 +92,13 @@ class Chosen:
             raise LookupError("a Child SA suite has no pseudorandom function")
         return prf(spec.id)
 
-    @cached_property
+    @_once
     def group(self) -> int:
         """The key exchange method, 0 without one."""
         spec = self.of(TransformType.KE)
         return spec.id if spec else 0
 
-    @cached_property
+    @_once
     def esn(self) -> bool:
         """Whether extended sequence numbers are used."""
         spec = self.of(TransformType.ESN)

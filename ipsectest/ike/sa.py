@@ -18,6 +18,8 @@ from ipsectest.ike.states import State
 from ipsectest.wire import Message, Proposal, TrafficSelector
 
 ZERO_SPI = bytes(8)
+# Plain numbers: operators of IntFlag take microseconds.
+_INITIATOR, _RESPONSE = HeaderFlag.INITIATOR.value, HeaderFlag.RESPONSE.value
 
 
 class Role(Enum):
@@ -163,7 +165,7 @@ class IkeSa:
 
     def header(self, exchange_type: int, message_id: int, *, response: bool = False) -> Message:
         """An empty message of this SA with SPIs and flags as they should be."""
-        flags = (HeaderFlag.INITIATOR if self.is_initiator else 0) | (HeaderFlag.RESPONSE if response else 0)
+        flags = (_INITIATOR if self.is_initiator else 0) | (_RESPONSE if response else 0)
         return Message(self.spi_i, self.spi_r, exchange_type, flags, message_id, [])
 
     def take_message_id(self) -> int:

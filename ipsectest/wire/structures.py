@@ -6,6 +6,7 @@ written as it is. ``trailing`` holds octets inside the structure that its layout
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar, Self
 
 from ipsectest.base.iana import (
@@ -21,6 +22,7 @@ from ipsectest.wire.fields import Field, Form, auto, octets, structures, uint
 Fields = tuple[Field, ...]
 ANY_PORT = (0, 0xFFFF)
 _KEY_LENGTH = TransformAttributeType.KEY_LENGTH.value
+_spec = lru_cache(maxsize=4096)(TransformSpec)
 
 
 @dataclass(slots=True)
@@ -80,7 +82,7 @@ class Transform:
     @property
     def spec(self) -> TransformSpec:
         """Type, ID and key length: what negotiation compares."""
-        return TransformSpec(self.type, self.id, self.key_length)
+        return _spec(self.type, self.id, self.key_length)
 
     @property
     def key_length(self) -> int | None:
