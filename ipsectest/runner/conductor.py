@@ -3,6 +3,7 @@
 The loops of `virtual` and `live` carry datagrams and time; everything else about a running case is here.
 """
 
+import re
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -149,13 +150,17 @@ class Conductor:
         self._fill(now)
 
     def crashed(self, why: str, now: Instant) -> None:
-        """The peer died: whatever ran has failed (a crash must never look like a refusal).
+        """The peer died: the case it died in has failed (a crash must never look like a refusal).
 
-        The others wait for `resume`, with a peer that lives.
+        The others begin anew after `resume`, with a peer that lives. Last words that name no case fail all that ran.
         """
         self.halted = True
+        guilty = [active for active in self._active.values() if _named(active, why)]
         for active in list(self._active.values()):
-            self._give_up(active, Verdict.FAIL, f"the peer crashed: {why}", now)
+            if guilty and active not in guilty:
+                self._postpone(active)
+            else:
+                self._give_up(active, Verdict.FAIL, f"the peer crashed: {why}", now)
 
     def resume(self, now: Instant) -> None:
         """Go on with the cases that did not run yet."""
@@ -195,8 +200,7 @@ class Conductor:
             self._give_up(active, Verdict.UNSUPPORTED, str(error), now)
         except PeerError as error:
             if self.peer.crash():  # before this case did anything: it waits for the next daemon
-                self._waiting.appendleft(case)
-                self._release(active)
+                self._postpone(active)
                 self.halted = True
             else:
                 self._give_up(active, Verdict.INCONCLUSIVE, str(error), now)
@@ -243,8 +247,11 @@ class Conductor:
         settings = active.run.settings
         log = ""
         if why := self.peer.crash():  # a fail whatever the script says (design section 7)
-            result = replace(result, verdict=Verdict.FAIL, reason=Reason(0, "", "", f"the peer crashed: {why}"))
             self.halted = True
+            if not _named(active, why) and any(_named(other, why) for other in self._active.values()):
+                self._postpone(active)
+                return
+            result = replace(result, verdict=Verdict.FAIL, reason=Reason(0, "", "", f"the peer crashed: {why}"))
         try:
             log = self.peer.log(settings)
             self.peer.forget(settings)
@@ -253,11 +260,21 @@ class Conductor:
         self._release(active)
         self._finished(Finished(active.case, result, settings, log, active.seen))
 
+    def _postpone(self, active: _Active) -> None:
+        """Another case brought the peer down, or none: this one begins anew with the next daemon."""
+        self._waiting.appendleft(active.case)
+        self._release(active)
+
     def _release(self, active: _Active) -> None:
         del self._active[active.slot]
         for host in active.hosts:
             del self._by_host[host]
         self._free.append(active.slot)
+
+
+def _named(active: _Active, why: str) -> bool:
+    """Whether the summary of a daemon's last words speaks of a case; logs name the connection."""
+    return re.search(rf"\b{re.escape(active.run.settings.name)}\b", why.split("\n", 1)[0]) is not None
 
 
 def _internal_error(active: _Active, now: Instant) -> CaseResult:

@@ -12,7 +12,7 @@ from ipsectest.runner import slots, virtual
 from ipsectest.runner.conductor import CASE_CAP, DATAGRAM_CAP, Conductor, Finished
 from ipsectest.scenario.model import Case
 from ipsectest.scenario.ports import Verb
-from ipsectest.scenario.results import Verdict
+from ipsectest.scenario.results import CaseResult, Verdict
 
 
 @dataclass
@@ -125,6 +125,30 @@ def test_a_crash_fails_what_runs_and_the_rest_goes_on_with_a_fresh_peer(echo: Ec
     assert conductor.running == 1
     conductor.abandon(Verdict.INCONCLUSIVE, "over", 3.0)
     assert conductor.done
+
+
+def test_last_words_tell_in_which_case_the_peer_died(echo: Echo) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case("a/1"), case("a/2")])
+    conductor.start(range(1, 3), 0.0)
+    conductor.handle_timer(0.0)
+    conductor.crashed("08[DMN] <case-2|112> killing ourself\nlast lines of <case-1|7>", 1.0)
+    assert [(f.case.id, f.result.verdict) for f in stage.ended] == [("a/2", Verdict.FAIL)]
+    conductor.resume(2.0)
+    assert conductor.running == 1
+
+
+def test_a_case_that_ends_beside_a_crash_is_played_again(echo: Echo) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case("a/1"), case("a/2")])
+    conductor.start(range(1, 3), 0.0)
+    conductor.handle_timer(0.0)
+    echo.dead = "<case-2|1> killing ourself"
+    stage.runs[0].result = CaseResult(Verdict.PASS, started=0.0, finished=1.0)
+    conductor.datagrams_to_send(1.0)
+    assert (stage.ended, conductor.halted, conductor.done) == ([], True, False)
+    conductor.crashed(echo.dead, 1.0)
+    assert [f.case.id for f in stage.ended] == ["a/2"]
 
 
 def test_abandoning_gives_every_case_a_result(echo: Echo) -> None:
