@@ -10,7 +10,8 @@ from ipsectest.scenario.results import CaseResult, Check, Reason, Rung, Verdict
 from ipsectest.scenario.steps import AskStep, AwaitAllStep, AwaitStep, Step
 from ipsectest.wire import Message, describe
 
-_WEIGHT = (Verdict.PASS, Verdict.NONSTRICT, Verdict.FAIL)
+_WEIGHT = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.NONSTRICT, Verdict.FAIL)
+"""What an unmet line can come to, and what it overrides."""
 
 
 @dataclass(slots=True)
@@ -88,15 +89,21 @@ class Account:
     def give_up(self, verdict: Verdict, line: int, text: str, actual: str, why: str) -> None:
         """The case cannot go on, without anybody convicted; what an earlier line came to stays."""
         if self.verdict in {Verdict.FAIL, Verdict.NONSTRICT}:
-            self.notes.append(f"line {line}: {text}: {actual}; the case ends here")
+            where = f"line {line}: {text}: {actual}" if line else why
+            self.notes.append(f"{where}; the case ends here")
             return
         self.verdict = verdict
         self.reason = Reason(line, text, actual, why)
 
-    def result(
-        self, steps: list[Step], finished: Instant, keys: Mapping[str, str], verdict: Verdict | None = None
-    ) -> CaseResult:
-        """The outcome; tagged lines that were never reached become checks without an answer."""
+    def stop(self, verdict: Verdict, reason: Reason) -> None:
+        """The runner ends the case; only a crash of the peer says more than what was found already."""
+        if verdict is Verdict.FAIL:
+            self.verdict, self.reason = verdict, reason
+        else:
+            self.give_up(verdict, reason.line, reason.expected, reason.actual, reason.text)
+
+    def result(self, steps: list[Step], finished: Instant, keys: Mapping[str, str]) -> CaseResult:
+        """The outcome; tagged lines that were never reached become checks without an answer, which is no pass."""
         judged = {(check.requirement, check.line, check.level) for check in self.checks}
         checks = list(self.checks)
         for tag, line, text in _tagged(steps):
@@ -104,12 +111,18 @@ class Account:
                 Check(n, tag.level, line, None, text) for n in tag.requirements if (n, line, tag.level) not in judged
             ]
         checks.sort(key=lambda check: check.line)
+        unseen = [check for check in checks if check.met is None]
+        if unseen and self.verdict is Verdict.PASS:
+            first = unseen[0]
+            self.give_up(
+                Verdict.INCONCLUSIVE, first.line, first.text, "it was never looked at", "a tagged line is open"
+            )
         rungs = [
             Rung(e.at, e.direction, e.text, e.line, e.met, e.requirement, e.octets, _details(e.message))
             for e in self.events
         ]
         return CaseResult(
-            verdict or self.verdict,
+            self.verdict,
             tuple(checks),
             self.reason,
             tuple(rungs),

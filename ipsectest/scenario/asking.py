@@ -68,8 +68,11 @@ class Asking:
             verdict = Verdict.UNSUPPORTED if isinstance(answer, UnsupportedError) else Verdict.INCONCLUSIVE
             self.account.give_up(verdict, step.line, step.text, str(answer), "the peer cannot do that")
             return Progress.END
-        if step.verb.counter is None or answer is None:
+        if step.verb.counter is None:
             return Progress.DONE
+        if answer is None:
+            self.account.give_up(Verdict.INCONCLUSIVE, step.line, step.text, "no number", "the peer has to answer that")
+            return Progress.END
         return self._counted(step, step.verb.counter, answer, now, patient=patient)
 
     def _counted(self, step: AskStep, counter: Counter, value: int, now: Instant, *, patient: bool) -> Progress:

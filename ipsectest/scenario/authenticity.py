@@ -20,8 +20,10 @@ def wanted(pattern: MessagePattern) -> bool:
 def disproof(sa: IkeSa, message: Message, context: Context) -> str:
     """Why AUTH does not verify, "" if it does or is not there."""
     claim, identification = message.get(AUTH), message.get(IDr if sa.is_initiator else IDi)
-    if claim is None or identification is None or sa.keys is None:
+    if claim is None or sa.keys is None:
         return ""
+    if identification is None:
+        return "AUTH without an ID payload proves nothing"
     why = auth.verify(sa, claim, identification, message, context)
     if why or claim.method != AuthenticationMethod.DIGITAL_SIGNATURE:
         return why

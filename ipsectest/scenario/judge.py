@@ -36,6 +36,8 @@ class Fit(Enum):
     """Not what this line speaks of."""
     DIFFERS = "differs"
     """It is what the line speaks of, but not as written."""
+    UNCLEAR = "unclear"
+    """It may be what a ``no`` line forbids, but cannot be opened."""
     FITS = "fits"
 
 
@@ -61,9 +63,11 @@ class Judge:
             if arrival.again and known is not None and known is not arrival.exchange:
                 arrival.again = False  # the same octets, but to another request of ours
             arrival.again = arrival.again or refuses_earlier_try(arrival)
-        if any(isinstance(p, SK | SKF) for p in message.payloads):
+        if is_sealed(message):
             opened = unseal(association.sa, message)
-            if isinstance(opened, Unsealed):
+            if message.responder_spi != association.sa.spi_r:
+                arrival.trouble = f"its responder SPI is 0x{message.responder_spi.hex()}"
+            elif isinstance(opened, Unsealed):
                 arrival.message, arrival.protected, arrival.trouble = opened.message, True, ""
             elif opened.reason is not DropReason.NO_KEYS:
                 arrival.trouble = f"it cannot be opened ({opened.reason.value})"
@@ -105,11 +109,16 @@ class Judge:
             broken = not arrival.again and arrival.carried is not Carried.KEEPALIVE and not is_liveness(arrival)
             broken = broken and not is_stray(arrival) and not self._is_late_pong(arrival)
             return (Fit.FITS, "") if broken else (Fit.OTHER, "")
-        if arrival.again:
+        message, forbidden = arrival.message, silence.but
+        if message is None or arrival.again or not self._is_meant(arrival, message, forbidden, option):
             return Fit.OTHER, ""
-        forbidden = Option(silence.but, option.modifiers, option.sa, option.response, option.answers, option.text)
-        fit, why = self._message(arrival, silence.but, forbidden)
-        return (Fit.FITS, "") if fit is Fit.FITS else (Fit.OTHER, why)
+        if is_sealed(message):  # what is in it cannot be seen, but that it was sent can
+            return (Fit.UNCLEAR if forbidden.items or forbidden.header else Fit.FITS), arrival.trouble
+        if option.modifiers.unencrypted and arrival.protected:
+            return Fit.OTHER, ""
+        why = self._matcher(arrival, message, option).message(forbidden, message, ordered=option.modifiers.ordered)
+        why = why or ports_differ(arrival, option.modifiers)
+        return (Fit.OTHER, why) if why else (Fit.FITS, "")
 
     def _is_late_pong(self, arrival: Arrival) -> bool:
         echo = arrival.received.echo if isinstance(arrival.received, Received) else None
@@ -124,10 +133,17 @@ class Judge:
         if is_protected(pattern.exchange) and arrival.protected == option.modifiers.unencrypted:
             return Fit.DIFFERS, "it is protected" if arrival.protected else "it is not protected"
         why = self._matcher(arrival, message, option).message(pattern, message, ordered=option.modifiers.ordered)
-        why = why or ports_differ(arrival, option.modifiers)
+        why = why or ports_differ(arrival, option.modifiers) or self._astray(arrival, option)
         if not why and authenticity.wanted(pattern) and arrival.association is not None:
             why = authenticity.disproof(arrival.association.sa, message, self.session.context(arrival.at))
         return (Fit.DIFFERS, why) if why else (Fit.FITS, "")
+
+    def _astray(self, arrival: Arrival, option: Option) -> str:
+        """A response goes back the way of one of our datagrams (RFC 7296 section 2.11)."""
+        source, destination = arrival.datagram.source, arrival.datagram.destination
+        if not option.response or (destination, source) in self.session.ways:
+            return ""
+        return f"it went from {source} to {destination}, where we sent nothing"
 
     def _is_meant(self, arrival: Arrival, message: Message, pattern: MessagePattern, option: Option) -> bool:
         """Whether the line speaks of this message at all."""
@@ -168,12 +184,15 @@ class Judge:
         return why or ports_differ(arrival, condition.modifiers)
 
 
+def is_sealed(message: Message) -> bool:
+    """Whether a message has an SK payload that is not opened."""
+    return any(isinstance(p, SK | SKF) for p in message.payloads)
+
+
 def is_stray(arrival: Arrival) -> bool:
     """Whether a message is protected by an IKE SA that this case never had: it was meant for an earlier one here."""
     message = arrival.message
-    if message is None or arrival.association is not None:
-        return False
-    return any(isinstance(p, SK | SKF) for p in message.payloads)
+    return message is not None and arrival.association is None and is_sealed(message)
 
 
 def refuses_earlier_try(arrival: Arrival) -> bool:

@@ -12,6 +12,7 @@ from ipsectest.scenario.association import Arrival, Carried, arrival_of
 from ipsectest.scenario.composer import Composer, shown
 from ipsectest.scenario.judge import Fit, Judge, text_of
 from ipsectest.scenario.model import Silence
+from ipsectest.scenario.results import Verdict
 from ipsectest.scenario.session import Labelled, Session, give_back_id
 from ipsectest.scenario.steps import AwaitAllStep, AwaitStep, Option, Step
 
@@ -103,8 +104,10 @@ class Listener:
             for option in step.options:
                 fit, why = self.judge.judge(arrival, option)
                 if isinstance(option.what, Silence):
-                    if fit is Fit.FITS and not self._fits_another(arrival, step):
+                    if fit is Fit.FITS and not self._fits_another(arrival):
                         return self._broken(step, arrival, now)
+                    if fit is Fit.UNCLEAR and not self._fits_another(arrival):
+                        return self._unclear(step, arrival, why)
                 elif fit is Fit.FITS:
                     return self._met(step, option, arrival, now)
                 elif fit is Fit.DIFFERS:
@@ -125,9 +128,10 @@ class Listener:
             self.session.process_response(arrival.exchange, arrival)
         return self._unmet(step, actual, now)
 
-    def _fits_another(self, arrival: Arrival, step: AwaitStep) -> bool:
-        """Whether a message breaks the silence of a line that also takes it as an alternative."""
-        others = (option for option in step.options if not isinstance(option.what, Silence))
+    def _fits_another(self, arrival: Arrival) -> bool:
+        """Whether a message that breaks a silence is taken by an alternative or by another line waited for."""
+        options = (option for step in self.left for option in step.options)
+        others = (option for option in options if not isinstance(option.what, Silence))
         return any(self.judge.judge(arrival, option)[0] is Fit.FITS for option in others)
 
     def _met(self, step: AwaitStep, option: Option, arrival: Arrival, now: Instant) -> bool:
@@ -140,6 +144,8 @@ class Listener:
             actual = self.judge.condition(arrival, condition, option)
             actual = f"{text_of(arrival)}: {actual}" if actual else ""
             going = self.account.judge_line(condition.tag, condition.spot.line, condition.text, actual) and going
+            if actual and condition.tag is None:
+                break  # the precondition of the lines that follow
         message = arrival.message
         if arrival.exchange is not None and message is not None and message.is_response and not option.modifiers.drop:
             self.session.process_response(arrival.exchange, arrival)
@@ -176,6 +182,14 @@ class Listener:
         self.arrivals.remove(arrival)
         self._show(arrival, step, met=False)
         return self._unmet(step, text_of(arrival), now)
+
+    def _unclear(self, step: AwaitStep, arrival: Arrival, why: str) -> bool:
+        """Nobody can say whether the silence was kept."""
+        self.arrivals.remove(arrival)
+        self._show(arrival, step, met=None)
+        actual = f"{text_of(arrival)}: {why or 'we have no keys for it'}"
+        self.account.give_up(Verdict.INCONCLUSIVE, step.line, step.text, actual, "what came cannot be looked into")
+        return False
 
     def _give_back_id(self, step: AwaitStep) -> None:
         for option in step.options:

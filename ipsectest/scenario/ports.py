@@ -236,5 +236,7 @@ class Environment:
     """Seconds until our own requests are repeated for the first time; 0 on a wire that loses nothing."""
     raw_esp: bool = True
     """Whether datagrams of protocol 50 can be carried; otherwise ESP lines need a tunnel ``behind nat``."""
+    without_children: str = ""
+    """Why the peer cannot set up Child SAs here (its kernel has no ESP); empty: it can."""
     pki: Certificates | None = field(default=None, repr=False, compare=False)
     """What the tester proves itself with where a case asks for certificates; None if the runner has none."""

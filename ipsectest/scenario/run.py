@@ -72,6 +72,7 @@ class Run:
         if self._unsupported:
             return []
         outgoing, self._session.outbox = self._session.outbox, []
+        self._session.ways.update((datagram.source, datagram.destination) for datagram in outgoing)
         return outgoing
 
     def get_timer(self) -> Instant | None:
@@ -107,7 +108,7 @@ class Run:
     def stop(self, verdict: Verdict, reason: Reason, now: Instant) -> CaseResult:
         """The runner gives the case up: a result with what there is."""
         if self.result is None:
-            self._account.verdict, self._account.reason = verdict, reason
+            self._account.stop(verdict, reason)
             self.result = self._outcome(now)
         return self.result
 

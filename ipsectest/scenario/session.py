@@ -55,6 +55,8 @@ class Session:
     notes: list[str] = field(default_factory=list)
     dealt_with: dict[bytes, Exchange | None] = field(default_factory=dict)
     """Octets of the peer's messages so far, and the exchange they belonged to once that was known."""
+    ways: set[tuple[Address, Address]] = field(default_factory=set)
+    """Source and destination of the datagrams that we sent."""
     next_child: str = ""
     """Name of the Child SA that the peer was asked to create."""
 

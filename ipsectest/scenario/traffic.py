@@ -179,6 +179,7 @@ class Traffic:
             and echo.is_reply
             and asked is not None
             and (echo.sequence, echo.data) == (asked.sequence, asked.data)
+            and (echo.source, echo.destination) == (asked.destination, asked.source)
         )
 
 
