@@ -157,7 +157,7 @@ def _take_refusal(session: Session, verdict: Verdict, ctx: Context, incoming: In
     error = verdict.notify.notify_type if verdict.notify else 0
     if isinstance(task, RekeyIke) and sa.state is State.REKEYING:
         sa.state = State.ESTABLISHED
-        if session.rival is not None and session.rival.sa.state is not State.CLOSED:
+        if session.rival is not None and session.rival.lives_on():
             session.adopt(session.rival, now)
             return
     if isinstance(task, RekeyChild) and _peer_was_first(session, task.child):

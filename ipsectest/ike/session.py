@@ -318,7 +318,7 @@ class Session:
         """The IKE SA is gone; its last responses can still be asked for."""
         if self.sa.state is State.CLOSED:
             return
-        if self.rival is not None and self.rival.sa.state is not State.CLOSED:
+        if self.rival is not None and self.rival.lives_on():
             # The peer has rekeyed before our own rekey came through (RFC 7296 section 2.25.2).
             self.adopt(self.rival, now)
         self.sa.state = State.CLOSED
@@ -376,6 +376,10 @@ class Session:
         newest.queue.extend(self.queue)
         self.queue.clear()
         newest.pump(now)
+
+    def lives_on(self) -> bool:
+        """Whether this IKE SA, or the one that a later rekey put in its place, is not closed."""
+        return self.newest().sa.state is not State.CLOSED
 
     def newest(self) -> "Session":
         """The session at the end of the line of rekeyed IKE SAs."""

@@ -239,6 +239,29 @@ def test_ike_collision_with_a_delayed_message(winner: str, late: str, part: str)
     assert len(world.alice.children()) == 1
 
 
+def test_winner_of_an_ike_collision_may_rekey_again_before_the_loser_knows() -> None:
+    """The Child SAs go to the IKE SA at the end of the line, though the one that won is closed by then."""
+    world = deciding_world()
+    child = world.alice.children()[0]
+    held = rekey_both(world, rekey_ike(world), "bob")
+    for datagram in both(split(held)):
+        world.deliver(datagram)
+    of_alice, late = split(held)
+    for datagram in of_alice:
+        world.deliver(datagram)
+    late += split(held)[1]  # the response that alice waits for, and the Delete of the old IKE SA
+    world.held = None
+    (won,) = [sa for sa in world.bob.endpoint.sessions() if sa.state is State.ESTABLISHED and sa.is_initiator]
+    world.bob.endpoint.rekey_ike(won, world.now)
+    world.settle()
+    for datagram in reversed(late):
+        world.deliver(datagram)
+    world.settle()
+    world.run(60)
+    world.agree()
+    assert world.alice.children() == [child]
+
+
 def test_ike_rekey_during_a_child_exchange_is_put_off_and_then_done() -> None:
     world = deciding_world()
     old = world.alice.ike()
