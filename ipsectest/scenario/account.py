@@ -39,6 +39,8 @@ class Account:
     notes: list[str] = field(default_factory=list)
     verdict: Verdict = Verdict.PASS
     reason: Reason | None = None
+    silence: tuple[int, str] | None = None
+    """The first silence (line and text) since the peer was last seen alive."""
 
     def event(
         self,
@@ -112,6 +114,9 @@ class Account:
             ]
         checks.sort(key=lambda check: check.line)
         unseen = [check for check in checks if check.met is None]
+        if self.silence and self.verdict is Verdict.PASS:
+            why = "silence is no proof of life"
+            self.give_up(Verdict.INCONCLUSIVE, *self.silence, "nothing after it showed that the peer is alive", why)
         if unseen and self.verdict is Verdict.PASS:
             first = unseen[0]
             self.give_up(

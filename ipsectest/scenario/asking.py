@@ -87,6 +87,7 @@ class Asking:
             self.wake = now + POLL
             return Progress.WAIT
         self._counters[counter] = value
+        self.account.silence = None
         actual = "" if value == wanted else f"{counter} is {value}, it was {before}"
         self.account.event(now, "--", step.text, line=step.line, met=not actual, tag=step.verb.tag)
         going = self.account.judge_line(step.verb.tag, step.line, step.text, actual)

@@ -25,7 +25,7 @@ from ipsectest.scenario.octets import is_protected
 from ipsectest.scenario.session import Session, nat_hash
 from ipsectest.scenario.steps import Option
 from ipsectest.scenario.traffic import Received
-from ipsectest.wire import SK, SKF, Message, Notify
+from ipsectest.wire import SK, SKF, Message, Nonce, Notify
 from ipsectest.wire.message import HEADER_LENGTH
 
 
@@ -133,7 +133,7 @@ class Judge:
         if is_protected(pattern.exchange) and arrival.protected == option.modifiers.unencrypted:
             return Fit.DIFFERS, "it is protected" if arrival.protected else "it is not protected"
         why = self._matcher(arrival, message, option).message(pattern, message, ordered=option.modifiers.ordered)
-        why = why or ports_differ(arrival, option.modifiers) or self._astray(arrival, option)
+        why = why or ports_differ(arrival, option.modifiers) or self._astray(arrival, option) or parroted(arrival)
         if not why and authenticity.wanted(pattern) and arrival.association is not None:
             why = authenticity.disproof(arrival.association.sa, message, self.session.context(arrival.at))
         return (Fit.DIFFERS, why) if why else (Fit.FITS, "")
@@ -182,6 +182,14 @@ class Judge:
         pattern = MessagePattern(message.exchange_type, condition.items, ellipsis=True, header=condition.header)
         why = matcher.message(pattern, message, ordered=condition.modifiers.ordered)
         return why or ports_differ(arrival, condition.modifiers)
+
+
+def parroted(arrival: Arrival) -> str:
+    """A response with our own nonce is no answer but a reflection of what we sent (RFC 7296 section 2.10)."""
+    message, exchange = arrival.message, arrival.exchange
+    theirs = message.get(Nonce) if message is not None and message.is_response else None
+    ours = exchange.request.get(Nonce) if exchange is not None else None
+    return "its nonce is the one of our request" if theirs and ours and theirs.data == ours.data else ""
 
 
 def is_sealed(message: Message) -> bool:

@@ -24,6 +24,7 @@ from ipsectest.scenario.model import (
 from ipsectest.scenario.reader import Problem
 from ipsectest.scenario.requirements import Requirement
 from ipsectest.scenario.requirements import load as load_requirements
+from ipsectest.scenario.results import Level
 from ipsectest.scenario.steps import resolve
 from ipsectest.scenario.syntax import nearest
 
@@ -126,6 +127,11 @@ def _line_of(text: str, key: str) -> int:
 
 def _tag_rules(case: Case, catalogue: Mapping[str, Requirement]) -> Iterator[Problem]:
     tags = list(_tags(case.lines))
+    cited = [catalogue.get(name) for tag in tags for name in tag.requirements]
+    if tags and all(requirement is not None and requirement.contested for requirement in cited):
+        yield Problem(
+            tags[0].spot, "every tag is of a contested requirement, so nothing can fail", "cite one that is not"
+        )
     if not tags:
         yield Problem(case.lines[0].spot if case.lines else Spot(1, 1), "no line is tagged, so nothing can fail")
     for tag in tags:
@@ -145,17 +151,28 @@ def _silence_rules(case: Case) -> Iterator[Problem]:
     waiting: Spot | None = None
     for line in case.lines:
         if isinstance(line, Expect | AnyOrder):
-            silent = all(isinstance(e.first.what, Silence) for e in _expects(line))
-            if not silent:
+            if any(_is_positive(e) for e in _expects(line)):
                 waiting = None
-            elif waiting is None:
+            elif waiting is None and any(_may_be_silent(e) for e in _expects(line)):
                 waiting = line.spot
         elif isinstance(line, PingLine) or (isinstance(line, PeerVerb) and line.counter):
             waiting = None
     if waiting is not None:
         yield Problem(
-            waiting, "nothing after this silence shows that the peer is alive", "end with a line that expects an answer"
+            waiting,
+            "nothing after this silence shows that the peer is alive",
+            "end with a line that expects an answer, untagged or with [MUST] or [SHOULD]",
         )
+
+
+def _may_be_silent(expect: Expect) -> bool:
+    return any(isinstance(alternative.what, Silence) for alternative in expect.alternatives)
+
+
+def _is_positive(expect: Expect) -> bool:
+    """Whether the line can be met by a living peer only, and the case does not pass without it."""
+    weighs = expect.tag is None or expect.tag.level in {Level.MUST, Level.SHOULD}
+    return weighs and not _may_be_silent(expect)
 
 
 def _literal_rules(case: Case) -> Iterator[Problem]:

@@ -138,6 +138,7 @@ class Listener:
         self.left.remove(step)
         self.arrivals.remove(arrival)
         self._show(arrival, step, met=True)
+        self.account.silence = None
         self._label(step, option, arrival, now)
         going = self.account.judge_line(step.tag, step.line, step.text, "")
         for condition in step.conditions:
@@ -174,6 +175,7 @@ class Listener:
     def _silent(self, step: AwaitStep, now: Instant) -> None:
         self.account.event(now, "--", step.text.removeprefix("<-").strip(), line=step.line, met=True, tag=step.tag)
         self.account.judge_line(step.tag, step.line, step.text, "")
+        self.account.silence = self.account.silence or (step.line, step.text)
         self._give_back_id(step)
 
     def _broken(self, step: AwaitStep, arrival: Arrival, now: Instant) -> bool:

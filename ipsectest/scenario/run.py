@@ -17,6 +17,8 @@ from ipsectest.scenario.asking import Asking, baselines
 from ipsectest.scenario.association import Exchange
 from ipsectest.scenario.composer import Composer
 from ipsectest.scenario.facts import both_ends
+from ipsectest.scenario.ike_only import NOTE as IKE_ONLY
+from ipsectest.scenario.ike_only import ike_only
 from ipsectest.scenario.listener import Listener, Progress
 from ipsectest.scenario.model import Case, DataPattern
 from ipsectest.scenario.ports import Environment, PeerRequest
@@ -48,6 +50,9 @@ class Run:
         self._closing: list[Exchange] | None = None
         self._unsupported = ""
         try:
+            if environment.without_children:
+                self._steps = ike_only(self._steps, environment.without_children)
+                self._account.notes.append(IKE_ONLY)
             config = endpoint_config(ends, environment)
         except UnsupportedError as error:
             self._unsupported = str(error)

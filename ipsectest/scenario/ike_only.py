@@ -1,0 +1,112 @@
+"""Scripts for a peer that can set up no Child SA, because the kernel it leaves ESP to has none.
+
+Such a peer answers IKE_AUTH with IDr, AUTH and an error notify, and the IKE SA lives on (RFC 7296 section 1.2). What
+a script says of IKE holds all the same; what it says of Child SAs cannot be tried.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+
+from ipsectest.base.errors import UnsupportedError
+from ipsectest.base.iana import ExchangeType, PayloadType, ProtocolId
+from ipsectest.scenario.model import ChildSpi, Condition, DataPattern, MessagePattern, PayloadItem
+from ipsectest.scenario.ports import Counter, Verb
+from ipsectest.scenario.steps import AskStep, AwaitAllStep, AwaitStep, Option, SendStep, Step
+
+NOTE = "IKE only: the peer's IKE_AUTH responses were not asked for SA, TSi and TSr"
+_CHILD_PAYLOADS = frozenset({PayloadType.SA, PayloadType.TSi, PayloadType.TSr})
+_CHILD_VERBS = frozenset({Verb.CREATE, Verb.REKEY_CHILD, Verb.DELETE_CHILD, Verb.PING})
+_CHILD_COUNTERS = frozenset({Counter.REPLAY, Counter.INTEGRITY, Counter.CHILD_SAS})
+
+
+def ike_only(steps: list[Step], why: str) -> list[Step]:
+    """The steps without their wish for SA, TSi and TSr in IKE_AUTH responses.
+
+    Raises UnsupportedError, with the line and ``why``, if more than that needs a Child SA.
+    """
+    return [_step(step, why) for step in steps]
+
+
+def _step(step: Step, why: str) -> Step:
+    if isinstance(step, AwaitAllStep):
+        return replace(step, awaits=tuple(_await(one, why) for one in step.awaits))
+    if isinstance(step, AwaitStep):
+        return _await(step, why)
+    if isinstance(step, SendStep) and _needs_child(step.what):
+        raise _unsupported(step.text, why)
+    verb = step.verb if isinstance(step, AskStep) else None
+    if verb and (verb.verb in _CHILD_VERBS or verb.counter in _CHILD_COUNTERS):
+        raise _unsupported(step.text, why)
+    return step
+
+
+def _await(step: AwaitStep, why: str) -> AwaitStep:
+    options = tuple(_without_child(option) for option in step.options)
+    if any(_needs_child(option.what) for option in options):
+        raise _unsupported(step.text, why)
+    is_auth = any(_is_auth_response(option) for option in options)
+    for condition in step.conditions:
+        if _condition_needs_child(condition, is_auth=is_auth):
+            raise _unsupported(condition.text, why)
+    return replace(step, options=options)
+
+
+def _without_child(option: Option) -> Option:
+    what = option.what
+    if not isinstance(what, MessagePattern) or not _is_auth_response(option):
+        return option
+    kept = tuple(i for i in what.items if i.type not in _CHILD_PAYLOADS or i.action == "-" or not i.is_bare)
+    return replace(option, what=replace(what, items=kept, ellipsis=what.ellipsis or kept != what.items))
+
+
+def _is_auth_response(option: Option) -> bool:
+    return (
+        isinstance(option.what, MessagePattern)
+        and option.what.exchange == ExchangeType.IKE_AUTH
+        and bool(option.answers)
+    )
+
+
+def _needs_child(what: object) -> bool:
+    """Whether a message speaks of a Child SA that has to be there."""
+    if isinstance(what, DataPattern):
+        return True
+    if not isinstance(what, MessagePattern):
+        return any(isinstance(part, ChildSpi) for part in _parts(what))
+    if what.exchange == ExchangeType.CREATE_CHILD_SA:
+        return not _is_ike_rekey(what)
+    return any(isinstance(part, ChildSpi) for part in _parts(what))
+
+
+def _is_ike_rekey(pattern: MessagePattern) -> bool:
+    """An offer for an IKE SA, or payloads that say that no Child SA is meant."""
+    offer = pattern.item(PayloadType.SA)
+    if offer is not None and offer.offer is not None and offer.offer.protocol == ProtocolId.IKE:
+        return True
+    left_out = {item.type for item in pattern.items if item.action == "-"}
+    return {PayloadType.TSi, PayloadType.TSr} <= left_out
+
+
+def _condition_needs_child(condition: Condition, *, is_auth: bool) -> bool:
+    if condition.data is not None:
+        return True
+    wanted: list[PayloadItem] = [item for item in condition.items if item.action != "-"]
+    if is_auth and any(item.type in _CHILD_PAYLOADS for item in wanted):
+        return True
+    return any(isinstance(part, ChildSpi) for part in _parts(condition))
+
+
+def _parts(value: object) -> Iterator[object]:
+    """Everything a literal of the model is made of."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        if isinstance(one, tuple):
+            waiting += one
+        elif is_dataclass(one):
+            waiting += [getattr(one, field.name) for field in fields(one)]
+
+
+def _unsupported(text: str, why: str) -> UnsupportedError:
+    return UnsupportedError(f"a Child SA for {text.strip()!r}", why)
