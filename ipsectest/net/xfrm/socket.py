@@ -1,5 +1,6 @@
 """The sockets: verbs of XFRM for pyroute2's asynchronous and plain style."""
 
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -66,11 +67,13 @@ class AsyncXfrm(AsyncNetlinkSocket):  # type: ignore[misc]  # pyroute2 has no ty
         super().__init__(*args, **{"family": NETLINK_XFRM, "ext_ack": True, "flags": 0, **options})
 
     async def request(self, message: Any, kind: MessageType, flags: int, what: str) -> list[Any]:
-        """Send a message and collect the answers. Raises XfrmError."""
+        """Send a message and collect the answers. Raises XfrmError, and ValueError for what cannot be sent."""
         try:
             return [answer async for answer in await self.nlm_request(message, kind, flags)]
         except NetlinkError as error:
             raise XfrmError(error.code, str(error.args[1] or ""), what) from error
+        except struct.error as error:
+            raise ValueError(f"{what}: a number does not fit its field ({error})") from error
 
     async def state(self, command: str, record: State | None = None, **fields: Any) -> tuple[State, ...]:
         """See ``Xfrm.state``."""

@@ -36,7 +36,6 @@ from ipsectest.net.xfrm.records import (
 
 _LEGACY_WINDOW = 32
 """Packets in the bitmap of xfrm_replay_state; larger windows and ESN need xfrm_replay_state_esn."""
-_FOUND_BY_SPI = frozenset({"esp", "ah", "comp"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +85,7 @@ class State:
     """Mobile IPv6 care-of address."""
     tfc_padding: int = 0
     """Tunnelled packets are padded to this many octets (RFC 4303 section 2.7)."""
-    direction: str = ""
+    dir: str = ""
     """``in`` or ``out``: lets Linux 6.10 check what does not belong to one."""
     mapping_threshold: int = 0
     """Seconds between two MAPPING events."""
@@ -190,7 +189,7 @@ def _more(state: State) -> Iterator[tuple[str, Any]]:
         "XFRMA_SEC_CTX": state.security_context,
         "XFRMA_TFCPAD": state.tfc_padding,
         "XFRMA_MTIMER_THRESH": state.mapping_threshold,
-        "XFRMA_SA_DIR": number_of(STATE_DIRECTIONS, state.direction),
+        "XFRMA_SA_DIR": number_of(STATE_DIRECTIONS, state.dir),
         "XFRMA_NAT_KEEPALIVE_INTERVAL": state.keepalive,
     }
     yield from ((name, value) for name, value in optional.items() if value)
@@ -203,7 +202,7 @@ def fill_identity(message: Any, state: State) -> Any:
     message["family"] = state.family
     message["proto"] = number_of(PROTOCOLS, state.proto)
     message["attrs"] = list(_marks(state.mark, state.if_id))
-    if state.src and state.proto not in _FOUND_BY_SPI:
+    if state.src:  # Mobile IPv6 headers have no SPI
         message["attrs"].append(("XFRMA_SRCADDR", pack_address(state.src)))
     return message
 
@@ -257,7 +256,7 @@ def state_of(message: XfrmMessage) -> State:
         security_context=attribute("XFRMA_SEC_CTX"),
         care_of=unpack_address(attribute("XFRMA_COADDR") or b"", family if attribute("XFRMA_COADDR") else 0),
         tfc_padding=attribute("XFRMA_TFCPAD") or 0,
-        direction=word_of(STATE_DIRECTIONS, attribute("XFRMA_SA_DIR") or 0),
+        dir=word_of(STATE_DIRECTIONS, attribute("XFRMA_SA_DIR") or 0),
         mapping_threshold=attribute("XFRMA_MTIMER_THRESH") or 0,
         keepalive=attribute("XFRMA_NAT_KEEPALIVE_INTERVAL") or 0,
         cpu=attribute("XFRMA_SA_PCPU"),
