@@ -4,14 +4,26 @@
 """
 
 import socket
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
+from ipsectest.base.errors import PeerError
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace
 from ipsectest.lab.processes import Launch, Process
+from ipsectest.lab.xfrm import esp_refusal
 
+_RUN_CAP = 10.0
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _INSIDE = PurePosixPath("/run/peer")
+
+
+class HasPid(Protocol):
+    """A process."""
+
+    pid: int
 
 
 class NamespaceHost:
@@ -23,6 +35,7 @@ class NamespaceHost:
         self.namespace = namespace
         self.root = root
         self.directory = lab.directory(name)
+        self._esp_refusal: str | None = None
 
     @property
     def inside(self) -> PurePosixPath:
@@ -37,13 +50,48 @@ class NamespaceHost:
         """Start a program of this root in this namespace; its output goes to ``<directory>/<program>.out``."""
         launch = Launch(
             argv=argv,
-            environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **environment},
+            environment={**_ENVIRONMENT, **environment},
             namespace=str(self.namespace.path),
             root=str(self.root or ""),
             binds={str(self.directory): str(_INSIDE)} if self.root else {},
             directory=str(self.inside),
         )
         return self._lab.process(launch, self.directory / f"{Path(argv[0]).name}.out")
+
+    def run(self, argv: Sequence[str], beside: HasPid | None = None) -> tuple[int, str]:
+        """Run a short program to its end: status and output. Beside a running daemon it costs some milliseconds."""
+        if beside is None:
+            return self._run_alone(argv)
+        enter = ["nsenter", f"--target={beside.pid}", "--mount", "--net", "--root", "--wd", "--"]
+        try:
+            done = subprocess.run(  # noqa: S603 - words of our own
+                [*enter, *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=_ENVIRONMENT,
+                timeout=_RUN_CAP,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise PeerError(f"{argv[0]} does not end within {_RUN_CAP:.0f} s") from None
+        return done.returncode, done.stdout.decode(errors="replace")
+
+    def _run_alone(self, argv: Sequence[str]) -> tuple[int, str]:
+        process = self.spawn(argv, {})
+        process.wait(_RUN_CAP)
+        if process.status() is None:
+            process.stop()
+            raise PeerError(f"{argv[0]} does not end within {_RUN_CAP:.0f} s")
+        said = process.output.read_text(errors="replace")
+        process.output.unlink()
+        return process.stop(), said
+
+    def esp_refusal(self) -> str:
+        """Why this kernel takes no ESP SA, tried in a namespace of its own; empty if it takes one."""
+        if self._esp_refusal is None:
+            self._esp_refusal = esp_refusal(self._lab.namespace(f"{self.name}-esp"))
+        return self._esp_refusal
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket in the daemon's network."""

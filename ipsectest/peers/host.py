@@ -47,6 +47,17 @@ class Host(Protocol):
         """Start a program there."""
         ...
 
+    def run(self, argv: Sequence[str], beside: Process | None = None) -> tuple[int, str]:
+        """Run a short program to its end: its status and what it said; ``beside`` a daemon started there it is quick.
+
+        PeerError if it does not end within some seconds.
+        """
+        ...
+
+    def esp_refusal(self) -> str:
+        """Why the kernel there takes no ESP SA; empty if it takes one."""
+        ...
+
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket in the daemon's network."""
         ...

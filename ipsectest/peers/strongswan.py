@@ -20,11 +20,11 @@ from ipsectest.peers.crash import CrashWatch
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.echo import send_echo_request
 from ipsectest.peers.host import Host
+from ipsectest.peers.options import DaemonOptions
 from ipsectest.peers.rootfs import Recipe
 from ipsectest.peers.strongswan_cookies import CONNECTION, open_half
 from ipsectest.peers.strongswan_log import count_replays, lines_of_case
 from ipsectest.peers.strongswan_settings import (
-    DaemonOptions,
     child_names,
     connection,
     daemon_conf,
@@ -81,6 +81,11 @@ class StrongSwan:
     def raw_esp(self) -> bool:
         """Whether it sends and takes plain ESP (protocol 50); user-space ESP of 5.x knows UDP encapsulation only."""
         return not self._options.user_space_esp or int(self.version.partition(".")[0] or 0) >= 6
+
+    @property
+    def without_children(self) -> str:
+        """Why no Child SA can come up: never so with user-space ESP."""
+        return "" if self._options.user_space_esp else self._host.esp_refusal()
 
     def start(self) -> None:
         """Start charon and load the certificates; PeerError with the end of its output if it does not come up."""

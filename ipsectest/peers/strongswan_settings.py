@@ -4,13 +4,13 @@ Pure text and dictionaries; times that vici takes are whole seconds.
 """
 
 import math
-from dataclasses import dataclass
 from ipaddress import ip_address, summarize_address_range
 from pathlib import PurePosixPath
 
 from ipsectest.base.errors import UnsupportedError
 from ipsectest.base.suites import TransformSpec, format_suite
 from ipsectest.peers.credentials import Credentials
+from ipsectest.peers.options import DaemonOptions
 from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector
 
 Section = dict[str, object]
@@ -27,16 +27,6 @@ _PLUGINS = (
 _THREADS = 32
 _DOUBLES = 3
 _NEVER = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class DaemonOptions:
-    """What is one for the whole daemon, so that a case that needs another value needs another instance."""
-
-    cookies: bool = False
-    retransmit: float = 0.5
-    retransmit_tries: int = 4
-    user_space_esp: bool = True
 
 
 def options_for(settings: PeerSettings) -> DaemonOptions:

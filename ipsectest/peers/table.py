@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ipsectest.base.errors import PeerError, UsageError
-from ipsectest.peers import rootfs, strongswan
-from ipsectest.peers.credentials import Credentials
-from ipsectest.peers.host import Host
+from ipsectest.peers import libreswan, libreswan_settings, rootfs, strongswan, strongswan_settings
+from ipsectest.peers.daemon import Driver
+from ipsectest.peers.libreswan import Libreswan
 from ipsectest.peers.names import HOST, PeerName
+from ipsectest.peers.options import DaemonOptions
 from ipsectest.peers.rootfs import Progress, Recipe, Tree
 from ipsectest.peers.strongswan import StrongSwan
-from ipsectest.peers.strongswan_settings import DaemonOptions
+from ipsectest.scenario.ports import PeerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,25 @@ class DaemonPeer:
     recipe: Recipe
     suites: tuple[str, ...]
     program: str
-    driver: Callable[[Host, Credentials | None, DaemonOptions | None], StrongSwan]
+    driver: Driver
+    options_for: Callable[[PeerSettings], DaemonOptions]
+    """The instance a case needs."""
 
 
 BUILTIN = "builtin"
 """Our own endpoint in memory: no daemon, no tree, no root."""
 
 PEERS: dict[str, DaemonPeer] = {
-    "strongswan": DaemonPeer(strongswan.RECIPE, ("trixie", "bookworm", "forky"), strongswan.PROGRAM, StrongSwan),
+    "strongswan": DaemonPeer(
+        strongswan.RECIPE,
+        ("trixie", "bookworm", "forky"),
+        strongswan.PROGRAM,
+        StrongSwan,
+        strongswan_settings.options_for,
+    ),
+    "libreswan": DaemonPeer(
+        libreswan.RECIPE, ("trixie", "bookworm"), libreswan.PROGRAM, Libreswan, libreswan_settings.options_for
+    ),
 }
 
 

@@ -11,9 +11,9 @@ from ipsectest.lab.topology import furnish_peer
 from ipsectest.net.packet_wire import PacketWire
 from ipsectest.peers import table
 from ipsectest.peers.credentials import Credentials
+from ipsectest.peers.daemon import Daemon
 from ipsectest.peers.names import PeerName
-from ipsectest.peers.strongswan import StrongSwan
-from ipsectest.peers.strongswan_settings import DaemonOptions
+from ipsectest.peers.options import DaemonOptions
 from ipsectest.runner.slots import SLOTS
 
 _WIRE = "tester0"
@@ -24,7 +24,7 @@ class Instance:
     """A running daemon and the wire to it."""
 
     name: PeerName
-    peer: StrongSwan
+    peer: Daemon
     wire: PacketWire
     options: DaemonOptions
     number: int
@@ -54,7 +54,7 @@ class Daemons:
         self._stack.callback(peer.stop)
         return Instance(name, peer, wire, options, self._count)
 
-    def restart(self, instance: Instance) -> StrongSwan:
+    def restart(self, instance: Instance) -> Daemon:
         """A fresh daemon in place of one that died."""
         instance.peer.stop()
         instance.peer.start()

@@ -11,7 +11,7 @@ from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.peers.builtin import Builtin
 from ipsectest.peers.names import PeerName
-from ipsectest.peers.strongswan_settings import DaemonOptions, options_for
+from ipsectest.peers.options import DaemonOptions
 from ipsectest.runner import expectations, slots, virtual
 from ipsectest.runner.conductor import CaseRun, Conductor, Finished
 from ipsectest.runner.instances import Daemons, Instance
@@ -27,6 +27,7 @@ from ipsectest.scenario.results import Verdict
 from ipsectest.scenario.run import Run
 
 SANITY = Path(__file__).with_name("sanity.toml")
+SANITY_IKE = Path(__file__).with_name("sanity-ike.toml")
 SANITY_COOKIE = Path(__file__).with_name("sanity-cookie.toml")
 RUN_CAP = 1800.0
 """Seconds after which a run is ended whatever still waits."""
@@ -38,6 +39,15 @@ Progress = Callable[[str, Finished], None]
 
 
 _INSANE = "the sanity case did not pass, so nothing can be said about this peer"
+
+
+@dataclass(frozen=True, slots=True)
+class _Traits:
+    """What a case has to know of the instance it meets; the defaults are those of a peer in memory."""
+
+    raw_esp: bool = True
+    retransmit: float = 0.0
+    without_children: str = ""
 
 
 @dataclass(slots=True)
@@ -52,7 +62,8 @@ class _Stage:
         """The sanity case, set up so that it fits the options of this daemon."""
         options = self.instance.options
         facts: dict[str, object] = {"retransmit": options.retransmit, "retransmit_tries": options.retransmit_tries}
-        scenario = load(SANITY_COOKIE if options.cookies else SANITY)
+        plain = SANITY_IKE if self.instance.peer.without_children else SANITY
+        scenario = load(SANITY_COOKIE if options.cookies else plain)
         case = scenario.cases[0]
         name = f"sanity/{when}-{self.instance.number}"
         recorder.scenarios[name] = scenario
@@ -86,14 +97,15 @@ class Session:
         ended: list[Finished] = []
         label = f"{table.BUILTIN}/{case.id}"
         peer = Builtin(stream(self.seed, f"{label} peer"), impairments, self.pki.builtin if self.pki else None)
-        begin = partial(self._begin, table.BUILTIN, raw_esp=True, retransmit=0.0)
+        begin = partial(self._begin, table.BUILTIN, _Traits())
         virtual.play(Conductor(peer, [case], begin, ended.append), peer)
         return ended[0]
 
     def daemons(self, name: PeerName, cases: Sequence[Case]) -> None:
         """Play cases against real daemons: one instance for each set of daemon options, all at once."""
         with Daemons(self.pki.daemon if self.pki else None) as daemons, EventLoop() as loop:
-            stages = [_Stage(daemons.start(name, options), group) for options, group in self._groups(cases).items()]
+            groups = self._groups(name, cases)
+            stages = [_Stage(daemons.start(name, options), group) for options, group in groups.items()]
             under_test = self.peer_under_test(name, stages[0].instance.peer.version)
             play = partial(self._phase, loop, daemons, under_test)
             first = play([(stage.instance, [stage.sanity("first", self.recorder)]) for stage in stages])
@@ -138,27 +150,30 @@ class Session:
             self.recorder.add(under_test, result)
             self.progress(under_test.name, result)
 
-        begin = partial(self._begin, under_test.name, raw_esp=instance.peer.raw_esp, retransmit=_RETRANSMIT)
+        traits = _Traits(instance.peer.raw_esp, _RETRANSMIT, instance.peer.without_children)
+        begin = partial(self._begin, under_test.name, traits)
         return Conductor(instance.peer, cases, begin, finished)
 
-    def _groups(self, cases: Sequence[Case]) -> dict[DaemonOptions, list[Case]]:
+    def _groups(self, name: PeerName, cases: Sequence[Case]) -> dict[DaemonOptions, list[Case]]:
         groups: dict[DaemonOptions, list[Case]] = {DaemonOptions(): []}
+        options_for = table.PEERS[name.driver].options_for
         for case in cases:
-            settings = both_ends(case, self._place(1)).peer
+            settings = both_ends(case, self._place(1, _Traits())).peer
             groups.setdefault(options_for(settings), []).append(case)
         return {options: group for options, group in groups.items() if group}
 
     def _begin(
-        self, peer: str, case: Case, slot: int, now: Instant, *, raw_esp: bool, retransmit: float
+        self, peer: str, traits: _Traits, case: Case, slot: int, now: Instant
     ) -> tuple[CaseRun, tuple[str, ...]]:
-        place = self._place(slot, raw_esp=raw_esp, retransmit=retransmit)
+        place = self._place(slot, traits)
         return Run(case, place, stream(self.seed, f"{peer}/{case.id}"), now), slots.hosts(place)
 
-    def _place(self, slot: int, *, raw_esp: bool = True, retransmit: float = 0.0) -> Environment:
+    def _place(self, slot: int, traits: _Traits) -> Environment:
         certificates = self.pki.tester if self.pki else None
-        return slots.environment(
-            slot, ip=self.ip, slow=self.slow, retransmit=retransmit, raw_esp=raw_esp, pki=certificates
+        place = slots.environment(
+            slot, ip=self.ip, slow=self.slow, retransmit=traits.retransmit, raw_esp=traits.raw_esp, pki=certificates
         )
+        return replace(place, without_children=traits.without_children)
 
     def peer_under_test(self, name: PeerName, version: str) -> PeerUnderTest:
         """The name of a peer in the report, with what is known of its driver."""

@@ -14,7 +14,7 @@ import pytest
 from ipsectest.lab.privileges import can_make_namespaces
 from ipsectest.peers import table
 from ipsectest.peers.names import PeerName
-from ipsectest.peers.strongswan_settings import DaemonOptions
+from ipsectest.peers.options import DaemonOptions
 from ipsectest.report import jsonfile
 from ipsectest.runner import library
 from ipsectest.runner.conductor import Finished

@@ -32,8 +32,9 @@ from ipsectest.net.packet_wire import PacketWire
 from ipsectest.peers import rootfs, table
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.names import PeerName
+from ipsectest.peers.options import DaemonOptions
 from ipsectest.peers.strongswan import StrongSwan
-from ipsectest.peers.strongswan_settings import DaemonOptions, options_for
+from ipsectest.peers.strongswan_settings import options_for
 from ipsectest.scenario.ports import Authentication, Counter, PeerRequest, PeerSettings, Verb
 from ipsectest.wire import KE, SA, Message, Nonce, Proposal, Transform, build_message, parse_message
 from tests.unit.peers.settings import mirrored, settings

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ipsectest.base.errors import UnsupportedError
 from ipsectest.base.suites import parse_suite
 from ipsectest.peers.credentials import Credential, Credentials
+from ipsectest.peers.options import DaemonOptions
 from ipsectest.peers.strongswan_settings import (
-    DaemonOptions,
     child_names,
     connection,
     daemon_conf,

@@ -1,0 +1,19 @@
+"""What is one for a whole daemon, whichever it is."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonOptions:
+    """Settings that a case cannot have for itself: a case that needs another value needs another instance.
+
+    Each driver says what it needs (``options_for`` of its settings); what its daemon sets for each connection stays
+    at its default here.
+    """
+
+    cookies: bool = False
+    retransmit: float = 0.5
+    retransmit_tries: int = 4
+    user_space_esp: bool = True
+    unique: bool = False
+    """Whether a second IKE SA of an identity replaces the first."""
