@@ -7,6 +7,7 @@ is reused; each further line is one thing. ``clean`` removes the things of dead 
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from ipsectest.lab.mounts import detach
 
 PREFIX = "ipsectest-"
 """Every namespace of ours is called ``ipsectest-<run>-<name>``."""
+KILL_WAIT = 5.0
+"""Seconds that a killed process may take to be gone."""
 _SHAPES = ({"run", "pid", "start", "boot"}, {"kind", "name", "start"})
 
 
@@ -171,6 +174,9 @@ def _remove_process(thing: Thing) -> bool:
         try:
             if start_time(pid) == thing.start:  # checked after the pidfd pins the process
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
+                gone = select.poll()  # what it holds (mounts, namespaces) is free only when it has ended
+                gone.register(handle, select.POLLIN)
+                gone.poll(KILL_WAIT * 1000)
                 return True
         finally:
             os.close(handle)

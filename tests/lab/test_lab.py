@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from pyroute2 import netns
-from two_namespaces import require_lab
 
 from ipsectest.base.errors import LabError
 from ipsectest.lab import Lab, clean
@@ -20,6 +19,7 @@ from ipsectest.lab.capture import record
 from ipsectest.lab.journal import PREFIX, start_time
 from ipsectest.lab.processes import Launch
 from ipsectest.lab.topology import pair
+from tests.lab.two_namespaces import require_lab
 
 pytestmark = pytest.mark.lab
 

@@ -1,13 +1,13 @@
 """Every algorithm against published vectors."""
 
 import pytest
-from crypto_vectors import Vector, load
 from cryptography.hazmat.decrepit.ciphers.algorithms import Camellia
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from ipsectest.base.clock import RandomBytes
 from ipsectest.crypto import IntegrityError, cipher, integrity, key_exchange, keys, prf
 from ipsectest.crypto.block_modes import Ccm
+from tests.unit.crypto.crypto_vectors import Vector, load
 
 CIPHER_FILES = [
     "aes_cbc",

@@ -6,7 +6,6 @@ Scapy is not asked for what it is known to do wrongly: ICVs of AES-GCM-8 and -12
 from collections.abc import Iterator
 
 import pytest
-from sas import SPI, arguments, ends, seeded
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP
@@ -14,6 +13,7 @@ from scapy.layers.ipsec import SecurityAssociation as ScapyAssociation
 
 from ipsectest.ipsec.packets import Unprotected, protect, unprotect
 from ipsectest.ipsec.sa import Mode
+from tests.unit.ipsec.sas import SPI, arguments, ends, seeded
 
 CIPHERS = {
     "aes128gcm16": "AES-GCM",

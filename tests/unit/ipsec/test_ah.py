@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sas import SPI, seeded
 from scapy.layers.inet import IP, UDP, IPOption_NOP, IPOption_RR, IPOption_Security
 from scapy.layers.inet6 import (
     HBHOptUnknown,
@@ -27,6 +26,7 @@ from ipsectest.ipsec.gateway import Gateway
 from ipsectest.ipsec.packets import Unprotected, protect, unprotect
 from ipsectest.ipsec.sa import Mode, SecurityAssociation
 from ipsectest.wire.ip import build_ipv4, build_ipv6, checksum
+from tests.unit.ipsec.sas import SPI, seeded
 
 NAMES = {
     "md5": "HMAC-MD5-96",

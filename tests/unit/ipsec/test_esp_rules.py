@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sas import SPI, SUITES, arguments, ends, seeded
 
 from ipsectest.base.suites import TransformSpec
 from ipsectest.crypto.support import UnsupportedAlgorithmError
@@ -13,6 +12,7 @@ from ipsectest.ipsec.inner import Echo, build_echo
 from ipsectest.ipsec.packets import Unprotected, protect, unprotect
 from ipsectest.ipsec.sa import DontFragment, Mode, SecurityAssociation, SequenceExhaustedError
 from ipsectest.wire.ip import build_ipv4, build_ipv6, build_udp, parse_ip, parse_udp
+from tests.unit.ipsec.sas import SPI, SUITES, arguments, ends, seeded
 
 ECHO4 = build_echo(Echo("198.51.100.1", "203.0.113.1", 7, 1, b"ping", is_reply=False))
 ECHO6 = build_echo(Echo("2001:db8:1::1", "2001:db8:2::1", 7, 1, b"ping", is_reply=False))

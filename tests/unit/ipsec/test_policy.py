@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sas import SPI, ends, seeded
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.ipsec.drop import Drop, DropReason
@@ -12,6 +11,7 @@ from ipsectest.ipsec.inner import Echo, UdpPacket, build_echo, build_udp_packet,
 from ipsectest.ipsec.packets import Unprotected
 from ipsectest.ipsec.spd import OPAQUE_PORT, Action, Flow, PolicyEntry, Selector, TrafficRange, lookup
 from ipsectest.wire.ip import build_ipv4, parse_ip
+from tests.unit.ipsec.sas import SPI, ends, seeded
 
 HERE, THERE = "198.51.100.0/24", "203.0.113.0/24"
 NET = Selector.between(HERE, THERE)

@@ -1,5 +1,6 @@
 import pytest
-from runner_fakes import Echo
+
+from tests.unit.runner.runner_fakes import Echo
 
 
 @pytest.fixture

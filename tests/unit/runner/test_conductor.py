@@ -2,7 +2,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
-from runner_fakes import Echo, Script, case
 
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant
@@ -13,6 +12,7 @@ from ipsectest.runner.conductor import CASE_CAP, DATAGRAM_CAP, Conductor, Finish
 from ipsectest.scenario.model import Case
 from ipsectest.scenario.ports import Verb
 from ipsectest.scenario.results import CaseResult, Verdict
+from tests.unit.runner.runner_fakes import Echo, Script, case
 
 
 @dataclass

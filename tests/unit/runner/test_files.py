@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from runner_fakes import case
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.errors import UsageError
@@ -13,6 +12,7 @@ from ipsectest.net.wire import Direction
 from ipsectest.runner import artifacts, capture, library
 from ipsectest.runner.seed import stream
 from ipsectest.scenario.model import Case
+from tests.unit.runner.runner_fakes import case
 
 
 def test_a_seed_brings_back_every_octet_however_it_is_drawn() -> None:

@@ -2,8 +2,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runner_fakes import Echo, Script, case
-
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant
 from ipsectest.net.wire import IcmpError
@@ -12,6 +10,7 @@ from ipsectest.runner.conductor import Conductor, Finished
 from ipsectest.runner.live import HEALTH_INTERVAL, Post
 from ipsectest.scenario.model import Case
 from ipsectest.scenario.results import Verdict
+from tests.unit.runner.runner_fakes import Echo, Script, case
 
 
 @dataclass
