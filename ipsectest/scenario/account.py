@@ -70,6 +70,10 @@ class Account:
             return False
         return self._unmet(tag, line, text, actual)
 
+    def revoke(self, line: int) -> None:
+        """Take back what was said of a line."""
+        self.checks = [check for check in self.checks if check.line != line]
+
     def _unmet(self, tag: Tag, line: int, text: str, actual: str) -> bool:
         contested = {n: self.catalogue[n].contested for n in tag.requirements if n in self.catalogue}
         verdict = tag.level.verdict_if_unmet

@@ -43,6 +43,8 @@ class Listener:
     """The lines of the current step that are not met yet."""
     later: Sequence[Step] = ()
     """The steps after the current one."""
+    kept_silent: list[AwaitStep] = field(default_factory=list)
+    """``no ...`` lines that were met, as far as they speak of the answer to one request: it may still come, late."""
     wake: Instant | None = None
     """When the first of the lines runs out of patience."""
     _closest: str = ""
@@ -177,6 +179,17 @@ class Listener:
         self.account.judge_line(step.tag, step.line, step.text, "")
         self.account.silence = self.account.silence or (step.line, step.text)
         self._give_back_id(step)
+        if step.tag and any(isinstance(o.what, Silence) and o.what.but and o.answers for o in step.options):
+            self.kept_silent.append(step)
+
+    def _broken_late(self, arrival: Arrival) -> None:
+        """A slow peer gives the forbidden answer when the window is over: it is no better for that."""
+        for step in self.kept_silent:
+            if step.tag and any(self.judge.judge(arrival, option)[0] is Fit.FITS for option in step.options):
+                self.kept_silent.remove(step)
+                self.account.revoke(step.line)
+                self.account.judge_line(step.tag, step.line, step.text, f"{text_of(arrival)} (late)")
+                return
 
     def _broken(self, step: AwaitStep, arrival: Arrival, now: Instant) -> bool:
         """Something came where silence was due."""
@@ -214,6 +227,7 @@ class Listener:
             if not self._is_expected(arrival):
                 self.arrivals.remove(arrival)
                 self._show(arrival, None, met=None)
+                self._broken_late(arrival)
                 self._deal_with(arrival, now)
 
     def _is_expected(self, arrival: Arrival) -> bool:

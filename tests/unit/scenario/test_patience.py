@@ -109,6 +109,29 @@ def test_the_second_refusal_of_a_repeated_try_is_no_answer_to_the_next(tmp_path:
     assert (peer.refused, result.verdict) == (2, Verdict.PASS)
 
 
+class _SlowToAccept(Builtin):
+    """Takes its time over IKE_SA_INIT."""
+
+    held: Sequence[Datagram] = ()
+
+    def datagrams_to_send(self, now: Instant) -> Sequence[Datagram]:
+        sent = super().datagrams_to_send(now)
+        if sent and not self.held:
+            self.held = sent
+            return []
+        return [*self.held, *sent] if sent else sent
+
+
+def test_a_forbidden_answer_that_comes_late_convicts_too(tmp_path: Path) -> None:
+    script = (
+        "-> IKE_SA_INIT ...\n<- no IKE_SA_INIT SA ... for 100ms [MUST 7296-2.1-02]\n"
+        "-> IKE_SA_INIT ... on two\n<- IKE_SA_INIT SA KE Nr ... on two"
+    )
+    result = _play(tmp_path, script, _SlowToAccept(random.Random(1).randbytes))
+    assert (result.verdict, [check.met for check in result.checks]) == (Verdict.FAIL, [False])
+    assert result.checks[0].actual.endswith("(late)")
+
+
 def test_a_message_under_the_keys_of_another_case_breaks_no_silence(tmp_path: Path) -> None:
     script = "-> IKE_SA_INIT ...\n<- IKE_SA_INIT SA KE Nr ...\n<- nothing for 300ms [MUST 7296-2.1-02]\n"
     script += "-> IKE_AUTH ...\n<- IKE_AUTH ..."
