@@ -202,9 +202,9 @@ def _common(kind: int, theirs: list[TransformSpec], ours: list[TransformSpec], *
 
 def _acceptable(transforms: Iterable[Transform], checks: Checks) -> Iterator[TransformSpec]:
     """Transforms without attributes that we do not understand (RFC 7296 section 3.3.6), for which there is code."""
-    known = TransformAttributeType.KEY_LENGTH
+    known, strict = TransformAttributeType.KEY_LENGTH, checks(Check.TRANSFORM_ATTRIBUTE)
     for transform in transforms:
-        if checks(Check.TRANSFORM_ATTRIBUTE) and any(a.type != known for a in transform.attributes):
+        if strict and transform.attributes and any(a.type != known for a in transform.attributes):
             continue
         spec = transform.spec
         if supported(spec):

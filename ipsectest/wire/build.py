@@ -49,6 +49,7 @@ _HH = Struct("!HH").pack
 _BBH = Struct("!BBH").pack
 _SELECTOR = Struct("!BBHHH").pack
 _I = Struct("!I").pack
+_ENCRYPTED = (SK, SKF)  # a tuple: the union SK | SKF would be made anew for each payload
 
 
 class BuildError(ValueError):
@@ -84,7 +85,7 @@ def build_payloads(items: Iterable[Payload]) -> tuple[int, bytes]:
             body = _WRITERS[type(payload)](payload) + payload.trailing
             following = payload.next_payload
             if following is None:
-                if isinstance(payload, SK | SKF):
+                if isinstance(payload, _ENCRYPTED):
                     following = payload.first
                 else:
                     following = payloads[place + 1].type if place + 1 < len(payloads) else 0

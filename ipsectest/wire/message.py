@@ -75,7 +75,10 @@ class Message:
 
     def notify(self, notify_type: int) -> Notify | None:
         """The first Notify of a type, None without one."""
-        return next((n for n in self.all(Notify) if n.notify_type == notify_type), None)
+        for payload in self.payloads:
+            if isinstance(payload, Notify) and payload.notify_type == notify_type:
+                return payload
+        return None
 
     @property
     def spans(self) -> dict[str, Span]:

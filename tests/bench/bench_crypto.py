@@ -23,7 +23,7 @@ ROUNDS = 15
 BATCH_SECONDS = 0.004
 
 
-def cost(*functions: Callable[[], object]) -> list[float]:
+def cost(*functions: Callable[[], object], rounds: int = ROUNDS) -> list[float]:
     """Seconds per call of each function: the best of rounds in which they take turns."""
     repeats = []
     for function in functions:
@@ -31,7 +31,7 @@ def cost(*functions: Callable[[], object]) -> list[float]:
         function()
         repeats.append(max(1, int(BATCH_SECONDS / (time.perf_counter() - start + 1e-7))))
     best = [float("inf")] * len(functions)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for i, function in enumerate(functions):
             start = time.perf_counter()
             for _ in range(repeats[i]):
