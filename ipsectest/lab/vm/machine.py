@@ -1,0 +1,149 @@
+"""A guest: QEMU started by us, ready when its command channel answers, gone with the run that started it."""
+
+import time
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+
+from ipsectest.base.errors import LabError
+from ipsectest.lab.lab import Lab
+from ipsectest.lab.namespaces import Namespace
+from ipsectest.lab.processes import Launch, Process
+from ipsectest.lab.vm.channel import TIMED_OUT, Channel, Result, script
+from ipsectest.lab.vm.image import Image
+from ipsectest.lab.vm.qemu import CHANNELS, PROGRAM, Card, Hardware, command
+from ipsectest.lab.vm.qmp import Qmp
+
+_SOCKET_CAP = 10.0
+_READY_CAP = 60.0
+_POLL = 0.005
+_END_CAP = 10.0
+_PERMANENT = (1, 2)
+
+
+class Machine:
+    """One guest of a lab; ``start`` before use. ``directory`` is seen in the guest as ``/lab``."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        image: Image,
+        cards: tuple[Card, ...] = (),
+        *,
+        name: str = "vm",
+        accelerator: str = "tcg",
+        memory: int = 0,
+        namespace: Namespace | None = None,
+    ) -> None:
+        self.image = image
+        self.hardware = Hardware(accelerator, memory or memory_for(image), len(cards))
+        self._lab = lab
+        self._cards = cards
+        self._namespace = namespace
+        self._own = lab.directory(name)
+        self.directory = lab.directory(f"{name}-share")
+        self.process: Process | None = None
+        self._free = deque(range(_PERMANENT[-1] + 1, CHANNELS + 1))
+
+    def start(self, incoming: str = "") -> None:
+        """Boot and wait until the guest takes commands; LabError with the end of its console if it does not.
+
+        ``incoming`` is where to take the state of a snapshot from instead (QEMU's ``-incoming``).
+        """
+        if not Path(PROGRAM).exists():
+            raise LabError("QEMU is missing: apt-get install qemu-system-x86")
+        initrd = self._own / "initrd"
+        self.image.write_initrd(initrd)
+        line = command(
+            self.hardware,
+            self._cards,
+            kernel=self.image.kernel,
+            initrd=initrd,
+            directory=self._own,
+            share=self.directory,
+        )
+        if incoming:
+            line += ["-incoming", incoming]
+        path = str(self._namespace.path) if self._namespace else ""
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        self.process = self._lab.process(Launch(line, environment, namespace=path), self._own / "qemu.out")
+        self._commands, self._watch = (self._attach(number) for number in _PERMANENT)
+        self._answers()
+        initrd.unlink()
+        self.set_clock()
+        self.run("mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 lab /lab", check=True)
+
+    def run(self, text: str, *, timeout: float = 10.0, check: bool = False) -> Result:
+        """Run a shell script in the guest; TIMED_OUT is its status if it had to be ended after ``timeout`` seconds.
+
+        With ``check`` a status other than 0 raises LabError.
+        """
+        channel = self._commands
+        channel.start(script(text))
+        result = channel.result(timeout)
+        if result is None:
+            self.end(channel)
+            result = replace(channel.result(_END_CAP) or Result(0, b""), status=TIMED_OUT)
+        if check and result.status:
+            raise LabError(f"the guest fails ({result.status}): {text.splitlines()[0][:80]}: {result.text[-300:]}")
+        return result
+
+    def channel(self) -> Channel:
+        """A channel of one's own, for a long command; LabError if all are taken. Give it back with ``release``."""
+        if not self._free:
+            raise LabError(f"all {CHANNELS} channels of the guest are in use")
+        number = self._free.popleft()  # the one that was given back longest ago
+        channel = Channel(self._own / f"c{number}", number)
+        self.run(f"serve /dev/vport0p{number} &", check=True)
+        return channel
+
+    def release(self, channel: Channel) -> None:
+        """Close a channel; the guest stops serving it."""
+        channel.close()
+        self._free.append(channel.number)
+
+    def end(self, channel: Channel) -> None:
+        """Kill the command that runs on a channel, and what it has started."""
+        self._watch.ask(f"end_request {channel.token}", timeout=_END_CAP)
+
+    def set_clock(self) -> None:
+        """Give the guest our time of day: certificates depend on it, and a snapshot's clock stands still."""
+        self.run(f"date -s @{time.time():.0f} >/dev/null", check=True)
+
+    def console(self) -> str:
+        """What the kernel and init have printed."""
+        return (self._own / "console.log").read_text(errors="replace")
+
+    def qmp(self) -> Qmp:
+        """A session with QEMU."""
+        return Qmp(self._own / "qmp")
+
+    def _attach(self, number: int) -> Channel:
+        """Connect to a channel, as soon as QEMU listens."""
+        end = time.monotonic() + _SOCKET_CAP
+        while True:
+            try:
+                return Channel(self._own / f"c{number}", number)
+            except LabError:
+                if self._ended(_POLL) or time.monotonic() > end:
+                    raise LabError(f"QEMU did not start: {self._last_words()}") from None
+
+    def _answers(self) -> None:
+        self._commands.start("true", limit=0)
+        end = time.monotonic() + _READY_CAP
+        while self._commands.result(0.1) is None:
+            if self._ended(0) or time.monotonic() > end:
+                raise LabError(f"the guest did not boot: {self._last_words()}")
+
+    def _ended(self, seconds: float) -> bool:
+        return self.process is None or self.process.wait(seconds) is not None
+
+    def _last_words(self) -> str:
+        output = (self._own / "qemu.out").read_text(errors="replace")
+        console = self.console() if (self._own / "console.log").exists() else ""
+        return " | ".join((output + console).strip().splitlines()[-5:]) or "no output"
+
+
+def memory_for(image: Image) -> int:
+    """MiB that hold the archives twice (packed and unpacked) while booting, and daemons later."""
+    return 192 + 64 * -(-image.size * 5 // (2 * 64 << 20))
