@@ -76,8 +76,8 @@ class Listener:
                 return Progress.DONE
         self.background(now)
         for step in list(self.left):
-            seconds, is_silence = self._cap(step)
-            if now < entered + seconds - 1e-9:
+            due, is_silence = self._due(step, entered)
+            if now < due - 1e-9:
                 continue
             self.left.remove(step)
             if is_silence:
@@ -86,8 +86,16 @@ class Listener:
                 return Progress.END
         if not self.left:
             return Progress.DONE
-        self.wake = min(entered + self._cap(step)[0] for step in self.left)
+        self.wake = min(self._due(step, entered)[0] for step in self.left)
         return Progress.WAIT
+
+    def _due(self, step: AwaitStep, entered: Instant) -> tuple[Instant, bool]:
+        """When a line is over. A busy machine may repeat a request late; its answer has a fair chance all the same."""
+        seconds, is_silence = self._cap(step)
+        repeated, chance = self.session.repeated_at, self.session.place.retransmit
+        if is_silence or repeated is None or repeated < entered:
+            return entered + seconds, is_silence
+        return max(entered + seconds, repeated + chance), is_silence
 
     def _cap(self, step: AwaitStep) -> tuple[float, bool]:
         """How long a line waits, and whether it is met when the time is over."""
@@ -253,7 +261,8 @@ class Listener:
         if arrival.again:
             known = self.session.dealt_with.get(arrival.raw)
             if known is not None and not known.ours:
-                self.session.outbox += known.response_datagrams
+                waiting = self.session.outbox  # an answer that has not left yet serves the copy too
+                waiting += [datagram for datagram in known.response_datagrams if datagram not in waiting]
         elif message.is_response:
             if arrival.exchange is not None:
                 self.session.process_response(arrival.exchange, arrival)

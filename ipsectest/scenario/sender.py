@@ -124,6 +124,7 @@ class Sender:
                 continue
             if exchange.key in wanted:
                 self.session.outbox += exchange.request_datagrams
+                self.session.repeated_at = now
                 self._show(now, f"{shown(exchange.request)} (again)", exchange.request_datagrams)
             exchange.transmissions += 1
             exchange.retransmit_at = now + self.session.place.retransmit * 2 ** (exchange.transmissions - 1)
@@ -140,6 +141,7 @@ class Sender:
             return
         datagram = self.session.traffic.send(self._ping, self.session.values(by_us=True), again=True)
         self.session.outbox.append(datagram)
+        self.session.repeated_at = now
         self._show(now, f"ESP({self._ping.child}) ping (again)", [datagram])
         self._ping_at = now + self.session.place.retransmit * 2**self._pings
         self._pings += 1

@@ -57,6 +57,8 @@ class Session:
     """Octets of the peer's messages so far, and the exchange they belonged to once that was known."""
     ways: set[tuple[Address, Address]] = field(default_factory=set)
     """Source and destination of the datagrams that we sent."""
+    repeated_at: Instant | None = None
+    """When we last repeated a request: its answer needs time too, even if we were late."""
     next_child: str = ""
     """Name of the Child SA that the peer was asked to create."""
 

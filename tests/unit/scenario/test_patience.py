@@ -148,3 +148,14 @@ def test_a_message_under_the_keys_of_another_case_breaks_no_silence(tmp_path: Pa
     run.receive(Datagram(header + bytes.fromhex("0000001d") + bytes(25), place.peer, place.tester, UDP), 0.1)
     run.handle_timer(0.3)
     assert [check.met for check in run._account.checks] == [True]
+
+
+def test_a_request_repeated_late_still_has_time_for_its_answer(tmp_path: Path) -> None:
+    case = load(written(tmp_path, "-> IKE_SA_INIT ...\n<- IKE_SA_INIT SA KE Nr ... [MUST 7296-2.1-02]")).cases[0]
+    run = Run(case, slots.environment(1, retransmit=0.5), random.Random(2).randbytes, 0.0)
+    run.handle_timer(0.0)
+    run.handle_timer(2.4)  # the machine was busy with something else
+    assert len(run.datagrams_to_send(2.4)) == 2
+    assert run.get_timer() == 2.9
+    run.handle_timer(2.9)
+    assert [check.met for check in run._account.checks] == [False]
