@@ -21,7 +21,7 @@ _HIGHEST_TAG = {
     "RECOMMENDED": Level.SHOULD,
     "MAY": Level.MAY,
     "OPTIONAL": Level.MAY,
-    "implied": Level.SHOULD,
+    "implied": Level.MAY,
 }
 
 
@@ -42,7 +42,7 @@ class Requirement:
 
     @property
     def highest_tag(self) -> Level:
-        """The strongest tag a line may carry for this row (RFC 7296 section 1.7: implied is never a MUST)."""
+        """The strongest tag a line may carry for this row (RFC 7296 section 1.7: lower case convicts nobody)."""
         return _HIGHEST_TAG.get(self.level, Level.INFO)
 
     def allows(self, level: Level) -> bool:
