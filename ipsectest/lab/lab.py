@@ -4,7 +4,7 @@ import secrets
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from ipsectest.base.errors import LabError
 from ipsectest.lab import namespaces
@@ -12,6 +12,14 @@ from ipsectest.lab.journal import PREFIX, Journal, Thing, remove
 from ipsectest.lab.namespaces import Namespace
 from ipsectest.lab.privileges import can_make_namespaces
 from ipsectest.lab.processes import Launch, Process
+
+
+class Closeable(Protocol):
+    """Something whose descriptors are all there is of it, so that the kernel removes it when this process dies."""
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
 
 
 class Lab:
@@ -46,6 +54,10 @@ class Lab:
         self._journal.add(Thing("process", str(process.pid), process.start))
         self._stack.callback(process.stop)
         return process
+
+    def owns(self, thing: Closeable) -> None:
+        """Close something at the end, before what was made earlier is removed."""
+        self._stack.callback(thing.close)
 
     def close(self) -> None:
         """Remove everything this lab made."""

@@ -39,6 +39,11 @@ class Namespace:
         with self.route() as ipr:
             ipr.link("set", index=_index(ipr, link), state="up")
 
+    def down(self, link: str) -> None:
+        """Set a link down; its routes and IPv6 addresses are gone then."""
+        with self.route() as ipr:
+            ipr.link("set", index=_index(ipr, link), state="down")
+
     def add_addresses(self, link: str, *interfaces: str) -> None:
         """Give a link addresses such as ``192.0.2.1/24``; IPv6 ones are usable at once (no DAD)."""
         with self.route() as ipr:
@@ -48,7 +53,9 @@ class Namespace:
                 nodad = {"flags": 0x02} if interface.version == 6 else {}
                 ipr.addr("add", index=index, address=str(interface.ip), prefixlen=interface.network.prefixlen, **nodad)
 
-    def add_route(self, destination: str, *, link: str = "", gateway: str = "", local: bool = False) -> None:
+    def add_route(
+        self, destination: str, *, link: str = "", gateway: str = "", metric: int = 0, local: bool = False
+    ) -> None:
         """Route a prefix over a link or a gateway; ``local`` makes every address of the prefix ours (AnyIP)."""
         with self.route() as ipr:
             spec: dict[str, object] = {"dst": destination}
@@ -56,6 +63,8 @@ class Namespace:
                 spec["oif"] = _index(ipr, link)
             if gateway:
                 spec["gateway"] = str(ip_address(gateway))
+            if metric:
+                spec["priority"] = metric
             if local:
                 spec |= {"type": "local", "table": 255, "scope": _HOST_SCOPE}
             ipr.route("replace", **spec)
@@ -69,10 +78,11 @@ def create(name: str) -> Namespace:
     return namespace
 
 
-def add_veth(first: Namespace, first_link: str, second: Namespace, second_link: str) -> None:
+def add_veth(first: Namespace, first_link: str, second: Namespace, second_link: str, mtu: int = 1500) -> None:
     """Join two namespaces by a veth pair, both ends up."""
     with first.route() as ipr:
-        ipr.link("add", ifname=first_link, kind="veth", peer={"ifname": second_link, "net_ns_fd": second.name})
+        peer = {"ifname": second_link, "net_ns_fd": second.name, "mtu": mtu}
+        ipr.link("add", ifname=first_link, kind="veth", mtu=mtu, peer=peer)
     first.up(first_link)
     second.up(second_link)
 
