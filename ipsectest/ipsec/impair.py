@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from ipsectest.ipsec.drop import Drop, DropReason
-from ipsectest.ipsec.esp import Opened, _cipher_input, _implicit_high, icv_size, open_esp
+from ipsectest.ipsec.esp import NOTHING_FORCED, Forced, Opened, _cipher_input, _implicit_high, icv_size, open_esp
 from ipsectest.ipsec.sa import SecurityAssociation
 
 IMPAIRMENTS: dict[str, str] = {
@@ -20,6 +20,7 @@ IMPAIRMENTS: dict[str, str] = {
     "answers-dummy": "a dummy packet is answered (RFC 4303 section 2.6)",
     "answers-keepalive": "what is too short for ESP or IKE on port 4500 gets an answer (RFC 3948 section 2.3)",
     "esp-starts-at-zero": "the first packet has sequence number 0 (RFC 4303 section 3.3.3)",
+    "esp-pads-with-zero": "padding is zeros, not 1, 2, 3 (RFC 4303 section 2.4)",
     "sends-raw-esp-behind-nat": "ESP is not put into UDP behind a NAT (RFC 3948)",
     "wrong-child-keys": "keys are used for the wrong direction (RFC 7296 section 2.17)",
     "new-child-not-installed": "a rekeyed Child SA carries no traffic (RFC 7296 section 2.8)",
@@ -42,6 +43,13 @@ def sender(sa: SecurityAssociation, faults: Collection[str]) -> SecurityAssociat
     if "sends-raw-esp-behind-nat" in faults:
         sa = replace(sa, udp_ports=None)
     return replace(sa, sent=-1) if "esp-starts-at-zero" in faults else sa
+
+
+def trailer(sa: SecurityAssociation, packet: bytes, faults: Collection[str]) -> Forced:
+    """What a sender does to the packet that carries ``packet`` in tunnel mode."""
+    if "esp-pads-with-zero" not in faults:
+        return NOTHING_FORCED
+    return Forced(padding=bytes(-(len(packet) + 2) % max(4, sa.cipher.block_length)))
 
 
 def open_impaired(sa: SecurityAssociation, data: bytes, faults: Collection[str]) -> Opened | Drop:

@@ -12,7 +12,7 @@ from ipsectest.ike.events import ChildInstalled
 from ipsectest.ike.sa import ChildSa
 from ipsectest.ipsec.drop import Drop, DropReason
 from ipsectest.ipsec.gateway import seal_datagram
-from ipsectest.ipsec.impair import open_impaired, receiver, sender
+from ipsectest.ipsec.impair import open_impaired, receiver, sender, trailer
 from ipsectest.ipsec.inner import Echo, build_echo, parse_echo, reply_to
 from ipsectest.ipsec.packets import inner_of
 from ipsectest.ipsec.sa import SecurityAssociation
@@ -116,7 +116,10 @@ class Tunnels:
         flow = Flow.of(ip, inbound=False) if ip else None
         fitting = [t for t in self._tunnels.values() if flow and admits(t.outbound.selectors, flow)]
         chosen = [t for t in fitting if t.may_send] or fitting
-        return [seal_datagram(chosen[-1].outbound, packet, self._random)] if chosen else []
+        if not chosen:
+            return []
+        outbound = chosen[-1].outbound
+        return [seal_datagram(outbound, packet, self._random, trailer(outbound, packet, self._faults))]
 
     def _last_words(self, tunnel: _Tunnel) -> bytes:
         selector = tunnel.outbound.selectors[0]

@@ -109,6 +109,8 @@ class Judge:
             broken = not arrival.again and arrival.carried is not Carried.KEEPALIVE and not is_liveness(arrival)
             broken = broken and not is_stray(arrival) and not self._is_late_pong(arrival)
             return (Fit.FITS, "") if broken else (Fit.OTHER, "")
+        if isinstance(silence.but, SamePattern):
+            return (Fit.FITS if self._repeats(arrival, silence.but.label) else Fit.OTHER), ""
         message, forbidden = arrival.message, silence.but
         if message is None or arrival.again or not self._is_meant(arrival, message, forbidden, option):
             return Fit.OTHER, ""

@@ -104,7 +104,12 @@ class Holds:
     absent: tuple[int, ...] = ()
 
 
-Operand = Number | Offset | Octets | Damage | Fresh | Between | Copied | ChildSpi | NatHash | Inverse | Holds
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """1, 2, 3 and so on, at least one octet: the padding of RFC 4303 section 2.4."""
+
+
+Operand = Number | Offset | Octets | Damage | Fresh | Between | Copied | ChildSpi | NatHash | Inverse | Holds | Counting
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +272,7 @@ class Silence:
     """``nothing for 1s``; with ``but`` only that message is forbidden (``no ... for 1s``)."""
 
     seconds: float
-    but: MessagePattern | None = None
+    but: "MessagePattern | SamePattern | None" = None
     modifiers: "Modifiers | None" = None
 
 

@@ -13,6 +13,7 @@ from ipsectest.scenario.model import (
     Alternative,
     AnyOrder,
     Condition,
+    Counting,
     DataPattern,
     Edit,
     Expect,
@@ -213,9 +214,11 @@ def _incoming(node: Node, source: SourceLine) -> Incoming:
 
 
 def _forbidden(node: Node, source: SourceLine) -> Silence:
-    message = _child(node, 0)
+    message, seconds = _child(node, 0), _seconds(node.children[1])
+    if message.data == "same":
+        return Silence(seconds, SamePattern(str(message.children[0]), source.spot(_column(message))))
     modifiers, _ = _modifiers(message.children, source)
-    return Silence(_seconds(node.children[1]), _message(message, source), modifiers)
+    return Silence(seconds, _message(message, source), modifiers)
 
 
 def _message(node: Node, source: SourceLine) -> MessagePattern:
@@ -302,6 +305,8 @@ def _data_fields(children: list[Node | Token], source: SourceLine) -> DataPatter
             edits.append(Edit(name, operands.number(argument.value), spot))
         elif name == "spi":
             edits.append(Edit(name, operands.spi(argument.value), spot))
+        elif name == "padding" and argument.value.text == "counting":
+            edits.append(Edit(name, Counting(), spot))
         elif name in {"icv", "iv", "padding"}:
             edits.append(Edit(name, operands.octets(argument.value), spot))
         else:

@@ -272,6 +272,9 @@ class Resolver:
         response, answers = False, ""
         if what.but is not None:
             self._check_names(what.but, (), line.spot)
+        if isinstance(what.but, SamePattern):
+            return Option(what, modifiers, sa, response, answers, line.text)
+        if what.but is not None:
             response, answers = self._direction(what.but, modifiers, sa, self._ours)
         self._ours = [o for o in self._ours if o.sa != sa]
         return Option(what, modifiers, sa, response, answers, line.text)

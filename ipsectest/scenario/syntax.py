@@ -32,7 +32,7 @@ same: "same" "octets" "as" NAME
 keepalive: "keepalive"
 octets: "octets" value
 nothing: "nothing" "for" TIME
-forbidden: "no" message "for" TIME
+forbidden: "no" (message | same) "for" TIME
 condition: ESP ["(" VALUE argument* ")"]
 data: ESP ["(" VALUE argument* ")"] content
 content: NAME content_argument*                     -> content

@@ -9,6 +9,7 @@ from ipsectest.scenario.model import (
     Between,
     ChildSpi,
     Copied,
+    Counting,
     Damage,
     Fresh,
     Holds,
@@ -69,6 +70,8 @@ class Values:
                 return self.child_spi(child, side, self.by_us)
             case NatHash(matches):
                 return correct if matches else self.random(20)
+            case Counting():
+                return bytes(1 + i & 0xFF for i in range(len(correct)))
             case Holds(present, _):
                 return b"".join(n.to_bytes(2, "big") for n in present)
             case _:
@@ -84,7 +87,7 @@ class Values:
             case _:
                 raise LookupError("a number is needed here")
 
-    def fits_octets(self, operand: Operand, actual: bytes) -> bool:
+    def fits_octets(self, operand: Operand, actual: bytes) -> bool:  # noqa: PLR0911
         """Whether a field of the peer's message is as written."""
         match operand:
             case Inverse(inner):
@@ -96,6 +99,8 @@ class Values:
             case Holds(present, absent):
                 listed = {int.from_bytes(actual[i : i + 2], "big") for i in range(0, len(actual) - 1, 2)}
                 return listed.issuperset(present) and listed.isdisjoint(absent)
+            case Counting():
+                return bool(actual) and actual == self.octets(operand, actual)
             case Octets() | Copied() | ChildSpi():
                 return actual == self.octets(operand, actual)
             case _:
