@@ -33,6 +33,10 @@ TIDY = 0.5
 """Seconds for the answer to the Delete after the last line."""
 
 
+STALL = 0.25
+"""Seconds that we may come late before what we wait for gets its whole time again."""
+
+
 class Run:
     """Interprets the steps of a case."""
 
@@ -68,6 +72,7 @@ class Run:
     def receive(self, datagram: Datagram, now: Instant) -> None:
         """Take a datagram of the peer."""
         if self.result is None and not self._unsupported:
+            self._forgive(now)
             self._listener.receive(datagram, now)
             self._advance(now)
 
@@ -89,6 +94,7 @@ class Run:
         if self._unsupported and self.result is None:
             self.stop(Verdict.UNSUPPORTED, Reason(0, "", "", self._unsupported), now)
         if self.result is None:
+            self._forgive(now)
             self._sender.retransmit(self._wanted(), now)
             if self._wants_pong():
                 self._sender.ping_again(now)
@@ -116,6 +122,11 @@ class Run:
             self._account.stop(verdict, reason)
             self.result = self._outcome(now)
         return self.result
+
+    def _forgive(self, now: Instant) -> None:
+        """A machine too busy to wake us in time says nothing about the peer, which runs on the same one."""
+        if self._entered is not None and self._timer is not None and now > self._timer + STALL:
+            self._entered = now
 
     # Walking through the steps --------------------------------------------------------------------------------------
 

@@ -156,6 +156,45 @@ def test_a_request_repeated_late_still_has_time_for_its_answer(tmp_path: Path) -
     run.handle_timer(0.0)
     run.handle_timer(2.4)  # the machine was busy with something else
     assert len(run.datagrams_to_send(2.4)) == 2
-    assert run.get_timer() == 2.9
-    run.handle_timer(2.9)
+    assert run.get_timer() == 3.4
+    run.handle_timer(3.4)
+    assert run._account.checks == []
+    run.handle_timer(4.4)
     assert [check.met for check in run._account.checks] == [False]
+
+
+def test_a_machine_that_stalls_takes_no_patience_from_the_peer(tmp_path: Path) -> None:
+    case = load(written(tmp_path, "-> IKE_SA_INIT ...\n<- IKE_SA_INIT SA KE Nr ... [MUST 7296-2.1-02]")).cases[0]
+    place = slots.environment(1, retransmit=0.5)
+    run, peer = Run(case, place, random.Random(2).randbytes, 0.0), Builtin(random.Random(1).randbytes)
+    peer.configure(run.settings)
+    run.handle_timer(0.0)
+    for datagram in run.datagrams_to_send(0.0):
+        peer.receive(datagram, 0.0)
+    run.receive(Datagram(b"noise", place.peer, place.tester), 5.0)  # we were asleep, and this came first
+    for datagram in peer.datagrams_to_send(0.0):
+        run.receive(datagram, 5.0)
+    assert [check.met for check in run._account.checks] == [True]
+
+
+def test_a_copy_of_a_request_needs_no_second_answer_before_the_first_has_left(tmp_path: Path) -> None:
+    case = load(
+        written(
+            tmp_path,
+            "peer initiate\n<- IKE_SA_INIT SA KE Ni ...\n-> IKE_SA_INIT N(COOKIE 5a x20)\n"
+            "<- IKE_SA_INIT N(COOKIE) SA ... [MUST 7296-2.1-02]",
+            tests="initiator",
+        )
+    ).cases[0]
+    place = slots.environment(1)
+    run, peer = Run(case, place, random.Random(2).randbytes, 0.0), Builtin(random.Random(1).randbytes)
+    peer.configure(run.settings)
+    run.handle_timer(0.0)
+    for request in run.peer_requests():
+        run.peer_answered(request.number, peer.perform(request), 0.0)
+    (first,) = peer.datagrams_to_send(0.0)
+    for _ in range(3):
+        run.receive(first, 0.1)
+    assert len(run.datagrams_to_send(0.1)) == 1
+    run.receive(first, 0.6)
+    assert len(run.datagrams_to_send(0.6)) == 1

@@ -160,7 +160,7 @@ def test_the_end_by_the_runner_keeps_what_was_found(tmp_path: Path) -> None:
     case = load(written(tmp_path, f"-> IKE_SA_INIT ...\n<- IKE_SA_INIT N(COOKIE) {TAG}")).cases[0]
     run = Run(case, slots.environment(1), random.Random(2).randbytes, 0.0)
     run.handle_timer(0.0)
-    run.handle_timer(2.5)
+    run.handle_timer(2.0)
     result = run.stop(Verdict.INCONCLUSIVE, Reason(0, "", "", "the cap"), 3.0)
     assert result.verdict is Verdict.FAIL
     other = Run(case, slots.environment(1), random.Random(2).randbytes, 0.0)
@@ -170,3 +170,21 @@ def test_the_end_by_the_runner_keeps_what_was_found(tmp_path: Path) -> None:
 def test_a_script_that_only_contested_requirements_judge_cannot_fail(tmp_path: Path) -> None:
     findings = [f.message for f in lint([written(tmp_path, f"use tunnel net\n{ALIVE[:-1]} [MAY 7296-2.4-02]")])]
     assert "every tag is of a contested requirement, so nothing can fail" in findings
+
+
+def test_no_same_octets_sees_an_unasked_repetition(tmp_path: Path) -> None:
+    script = "use tunnel net\n-> INFORMATIONAL ...\n<- INFORMATIONAL as reply\n"
+    script += f"<- no same octets as reply for 1s {TAG}\nping net"
+    assert play(tmp_path, script).verdict is Verdict.PASS
+    assert play(tmp_path, script, on_information(lambda sent: [sent, sent])).verdict is Verdict.FAIL
+
+
+def test_counting_padding_is_looked_at(run_script: Player) -> None:
+    script = "use tunnel net\n-> ESP(net) ping size=37\n<- ESP(net {}) pong [MUST 7296-2.1-02]"
+    facts = 'peer.esp = "aes128-sha256-noesn"'
+    assert run_script(script.format("padding=counting"), facts=facts).verdict is Verdict.PASS
+    assert run_script(script.format("padding=zeros"), facts=facts).verdict is Verdict.FAIL
+    sent = script.replace("-> ESP(net)", "-> ESP(net padding=counting)")
+    assert run_script(sent.format("padding=counting"), facts=facts).verdict is Verdict.PASS
+    empty = script.replace("size=37", "size=34").format("padding=counting")
+    assert run_script(empty, facts=facts).verdict is Verdict.FAIL
