@@ -4,13 +4,17 @@ from ipsectest.base.errors import PeerError
 from ipsectest.crypto.pkcs12 import container
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.host import Host
-from ipsectest.peers.libreswan_settings import nickname
+from ipsectest.peers.libreswan_settings import NICKNAME
+from ipsectest.scenario.ports import Authentication
 
 _PASSWORD = "transport"  # noqa: S105 - of a file that lives for a moment in a private directory
 
 
-def fill(host: Host, credentials: Credentials) -> None:
-    """Make the database and put in what there is; PeerError with the words of the tool that refused."""
+def fill(host: Host, credentials: Credentials, kind: str) -> None:
+    """Make the database; put in the authorities and the certificate of that kind (empty: none), if there is one.
+
+    PeerError has the words of the tool that refused.
+    """
     database = f"sql:{host.inside}/nss"
     (host.directory / "nss").mkdir(exist_ok=True)
     _run(host, "certutil", "-N", "-d", database, "--empty-password")
@@ -22,14 +26,11 @@ def fill(host: Host, credentials: Credentials) -> None:
             "-i", f"{host.inside}/{file.name}",
         )  # fmt: skip
         file.unlink()
-    for kind, credential in credentials.mine.items():
+    credential = credentials.mine.get(Authentication(kind)) if kind else None
+    if credential is not None:
         file = host.directory / "mine.p12"
         file.touch(0o600)
-        try:
-            file.write_bytes(container(nickname(kind), credential.certificate, credential.key, _PASSWORD.encode()))
-        except TypeError:
-            file.unlink()
-            continue  # pluto has no use for such a key either
+        file.write_bytes(container(NICKNAME, credential.certificate, credential.key, _PASSWORD.encode()))
         _run(host, "pk12util", "-i", f"{host.inside}/{file.name}", "-d", database, "-W", _PASSWORD)
         file.unlink()
 

@@ -19,6 +19,9 @@ from ipsectest.base.suites import TransformSpec
 from ipsectest.peers.options import DaemonOptions
 from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector
 
+NICKNAME = "mine"
+"""Name of the peer's certificate in the NSS database."""
+
 _CIPHERS = {
     Encr.ENCR_3DES: "3des",
     Encr.ENCR_NULL: "null",
@@ -54,8 +57,9 @@ _SIGNATURE_HASHES = {"sha256": "sha2_256", "sha384": "sha2_384", "sha512": "sha2
 
 
 def options_for(settings: PeerSettings) -> DaemonOptions:
-    """The pluto a case needs: retransmission is of each connection there."""
-    return DaemonOptions(cookies=settings.cookies is True, unique=settings.unique == "replace")
+    """The pluto a case needs: retransmission is of each connection, but certificates of one subject share a name."""
+    kind = settings.local_auth if settings.local_auth in _SIGNATURES else ""
+    return DaemonOptions(cookies=settings.cookies is True, unique=settings.unique == "replace", certificate=str(kind))
 
 
 def daemon_conf(options: DaemonOptions, directory: PurePosixPath, listen: str = "") -> str:
@@ -127,11 +131,6 @@ def identity(given: Identity) -> str:
             raise UnsupportedError(f"identity of kind {given.kind}")
 
 
-def nickname(kind: Authentication) -> str:
-    """Name of the peer's certificate in the NSS database."""
-    return f"mine-{kind}"
-
-
 def is_modern(version: str) -> bool:
     """Whether it is Libreswan 5 or later."""
     return int(version.partition(".")[0] or 0) >= 5
@@ -167,7 +166,7 @@ def _authentication(side: str, auth: Authentication, settings: PeerSettings) -> 
             raise UnsupportedError("hashes", "Libreswan takes them only if both sides sign alike")
         words = {"authby": ",".join(f"{kind}-{_signature_hash(name)}" for name in settings.hashes)}
     if side == "left":
-        words |= {"leftcert": nickname(auth), "leftsendcert": "always" if settings.send_certificate else "never"}
+        words |= {"leftcert": NICKNAME, "leftsendcert": "always" if settings.send_certificate else "never"}
     else:
         words["rightca"] = "%any"
     return words

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-_STATE = re.compile(r'#(?P<number>\d+): "(?P<name>[^"]+)"(?:\[\d+\])?.*? (?P<state>STATE_\w+)')
-_PARENT = re.compile(r"IKE SA #(?P<parent>\d+)")
+_STATE = re.compile(r'#(?P<number>\d+): "(?P<name>[^"]+)"(?:\[\d+\])?[^"(]*:\d+ (?P<state>\w+) \(')
+_PARENT = re.compile(r"(?:IKE SA |isakmp)#(?P<parent>\d+)")
 _SPIS = re.compile(r'#(?P<number>\d+): "[^"]+"(?:\[\d+\])?.* esp\.(?P<out>[0-9a-f]+)@\S+ esp\.(?P<in>[0-9a-f]+)@')
 _IKE, _CHILD = "ESTABLISHED_IKE_SA", "ESTABLISHED_CHILD_SA"
 

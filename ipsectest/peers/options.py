@@ -17,3 +17,5 @@ class DaemonOptions:
     user_space_esp: bool = True
     unique: bool = False
     """Whether a second IKE SA of an identity replaces the first."""
+    certificate: str = ""
+    """Kind of the certificate it has, where it cannot have several with one subject."""

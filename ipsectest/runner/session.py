@@ -63,6 +63,10 @@ class _Stage:
         options = self.instance.options
         facts: dict[str, object] = {"retransmit": options.retransmit, "retransmit_tries": options.retransmit_tries}
         plain = SANITY_IKE if self.instance.peer.without_children else SANITY
+        if options.certificate:
+            facts["auth"] = options.certificate
+        if options.unique:
+            facts["unique"] = "replace"
         scenario = load(SANITY_COOKIE if options.cookies else plain)
         case = scenario.cases[0]
         name = f"sanity/{when}-{self.instance.number}"

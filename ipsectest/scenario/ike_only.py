@@ -8,20 +8,27 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 
 from ipsectest.base.errors import UnsupportedError
-from ipsectest.base.iana import ExchangeType, PayloadType, ProtocolId
+from ipsectest.base.iana import ExchangeType, NotifyType, PayloadType, ProtocolId
 from ipsectest.scenario.model import ChildSpi, Condition, DataPattern, MessagePattern, PayloadItem
 from ipsectest.scenario.ports import Counter, Verb
 from ipsectest.scenario.steps import AskStep, AwaitAllStep, AwaitStep, Option, SendStep, Step
 
-NOTE = "IKE only: the peer's IKE_AUTH responses were not asked for SA, TSi and TSr"
+NOTE = "IKE only: no Child SA was asked of the peer's IKE_AUTH responses, and ours refused the one it wanted"
 _CHILD_PAYLOADS = frozenset({PayloadType.SA, PayloadType.TSi, PayloadType.TSr})
+_REFUSAL = (
+    PayloadItem("SA", int(PayloadType.SA), action="-"),
+    PayloadItem("TSi", int(PayloadType.TSi), action="-"),
+    PayloadItem("TSr", int(PayloadType.TSr), action="-"),
+    PayloadItem("N", int(PayloadType.N), notify=int(NotifyType.NO_PROPOSAL_CHOSEN)),
+)
 _CHILD_VERBS = frozenset({Verb.CREATE, Verb.REKEY_CHILD, Verb.DELETE_CHILD, Verb.PING})
 _CHILD_COUNTERS = frozenset({Counter.REPLAY, Counter.INTEGRITY, Counter.CHILD_SAS})
 
 
 def ike_only(steps: list[Step], why: str) -> list[Step]:
-    """The steps without their wish for SA, TSi and TSr in IKE_AUTH responses.
+    """The steps without Child SAs in IKE_AUTH: not wished for in the peer's responses, refused in ours.
 
+    A peer whose Child SA we took would at once send a Delete for it, into whatever the script is about.
     Raises UnsupportedError, with the line and ``why``, if more than that needs a Child SA.
     """
     return [_step(step, why) for step in steps]
@@ -32,8 +39,10 @@ def _step(step: Step, why: str) -> Step:
         return replace(step, awaits=tuple(_await(one, why) for one in step.awaits))
     if isinstance(step, AwaitStep):
         return _await(step, why)
-    if isinstance(step, SendStep) and _needs_child(step.what):
-        raise _unsupported(step.text, why)
+    if isinstance(step, SendStep):
+        if _needs_child(step.what):
+            raise _unsupported(step.text, why)
+        return _refusing(step)
     verb = step.verb if isinstance(step, AskStep) else None
     if verb and (verb.verb in _CHILD_VERBS or verb.counter in _CHILD_COUNTERS):
         raise _unsupported(step.text, why)
@@ -57,6 +66,16 @@ def _without_child(option: Option) -> Option:
         return option
     kept = tuple(i for i in what.items if i.type not in _CHILD_PAYLOADS or i.action == "-" or not i.is_bare)
     return replace(option, what=replace(what, items=kept, ellipsis=what.ellipsis or kept != what.items))
+
+
+def _refusing(step: SendStep) -> SendStep:
+    """Our IKE_AUTH response, where the script leaves it to us, with a refusal instead of the Child SA."""
+    what = step.what
+    if not isinstance(what, MessagePattern) or what.exchange != ExchangeType.IKE_AUTH or not step.response:
+        return step
+    if not what.ellipsis or any(item.type in _CHILD_PAYLOADS for item in what.items):
+        return step
+    return replace(step, what=replace(what, items=(*what.items, *_REFUSAL)))
 
 
 def _is_auth_response(option: Option) -> bool:
