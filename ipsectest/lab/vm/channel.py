@@ -19,6 +19,7 @@ from ipsectest.base.errors import LabError
 _MARK = b"\x01"
 _MAX_OUTPUT = 1 << 20
 _MAX_MARK = 32
+_MAX_LINE = 1024
 _PIECE = 1 << 16
 _GRACE = 5.0
 TIMED_OUT = 124
@@ -128,6 +129,23 @@ class Channel:
                 self._answer = None
                 return result
         return None
+
+    def line(self, seconds: float) -> str:
+        """The first line of output of the started command, octet by octet so that nothing after it is taken."""
+        end = time.monotonic() + seconds
+        text = b""
+        while not text.endswith(b"\n"):
+            if not select.select([self._socket], [], [], max(0.0, end - time.monotonic()))[0]:
+                raise LabError("the guest does not answer")
+            octet = self._socket.recv(1)
+            if not octet or len(text) > _MAX_LINE:
+                raise LabError("the guest answers something else than a line")
+            text += octet
+        return text.decode(errors="replace").strip()
+
+    def detach(self) -> int:
+        """Hand out the descriptor, for a command that speaks a protocol of its own; this channel is over."""
+        return self._socket.detach()
 
     def put(self, path: str, data: bytes, *, mode: int = 0o644, timeout: float = 30.0) -> None:
         """Write a file of the guest."""

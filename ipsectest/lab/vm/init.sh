@@ -22,7 +22,7 @@ serve() {
         while IFS=' ' read -r token command; do
             tries=100
             (
-                read -r process _ </proc/self/stat # $$ is the parent's
+                read -r process _ _ server _ </proc/self/stat # $$ is the first process'
                 echo "$token $process" >"/run/lab/${1##*/}"
                 eval "$command"
             ) 2>&1

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 from ipsectest.base.errors import LabError
 from ipsectest.lab.lab import Lab
@@ -19,6 +20,7 @@ _READY_CAP = 60.0
 _POLL = 0.005
 _END_CAP = 10.0
 _PERMANENT = (1, 2)
+_SHARE_OPTIONS = "trans=virtio,version=9p2000.L,msize=262144"
 
 
 class Machine:
@@ -43,6 +45,7 @@ class Machine:
         self._own = lab.directory(name)
         self.directory = lab.directory(f"{name}-share")
         self.process: Process | None = None
+        self._lock = Lock()
         self._free = deque(range(_PERMANENT[-1] + 1, CHANNELS + 1))
 
     def start(self, incoming: str = "") -> None:
@@ -71,19 +74,20 @@ class Machine:
         self._answers()
         initrd.unlink()
         self.set_clock()
-        self.run("mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 lab /lab", check=True)
+        self.run(f"mount -t 9p -o {_SHARE_OPTIONS} lab /lab", check=True)
 
     def run(self, text: str, *, timeout: float = 10.0, check: bool = False) -> Result:
         """Run a shell script in the guest; TIMED_OUT is its status if it had to be ended after ``timeout`` seconds.
 
         With ``check`` a status other than 0 raises LabError.
         """
-        channel = self._commands
-        channel.start(script(text))
-        result = channel.result(timeout)
-        if result is None:
-            self.end(channel)
-            result = replace(channel.result(_END_CAP) or Result(0, b""), status=TIMED_OUT)
+        with self._lock:
+            channel = self._commands
+            channel.start(script(text))
+            result = channel.result(timeout)
+            if result is None:
+                self._watch.ask(f"end_request {channel.token}", timeout=_END_CAP)
+                result = replace(channel.result(_END_CAP) or Result(0, b""), status=TIMED_OUT)
         if check and result.status:
             raise LabError(f"the guest fails ({result.status}): {text.splitlines()[0][:80]}: {result.text[-300:]}")
         return result
@@ -94,7 +98,7 @@ class Machine:
             raise LabError(f"all {CHANNELS} channels of the guest are in use")
         number = self._free.popleft()  # the one that was given back longest ago
         channel = Channel(self._own / f"c{number}", number)
-        self.run(f"serve /dev/vport0p{number} &", check=True)
+        self.run(f"serve /dev/vport0p{number} >/dev/null 2>&1 &", check=True)
         return channel
 
     def release(self, channel: Channel) -> None:
@@ -102,13 +106,25 @@ class Machine:
         channel.close()
         self._free.append(channel.number)
 
-    def end(self, channel: Channel) -> None:
-        """Kill the command that runs on a channel, and what it has started."""
-        self._watch.ask(f"end_request {channel.token}", timeout=_END_CAP)
+    def put(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
+        """Write a file of the guest."""
+        with self._lock:
+            self._commands.put(path, data, mode=mode)
+
+    def get(self, path: str) -> bytes:
+        """Read a file of the guest."""
+        with self._lock:
+            return self._commands.get(path)
 
     def set_clock(self) -> None:
         """Give the guest our time of day: certificates depend on it, and a snapshot's clock stands still."""
         self.run(f"date -s @{time.time():.0f} >/dev/null", check=True)
+
+    def let_go(self) -> None:
+        """Give up every hold on the guest, before its state is saved; no command can be run after this."""
+        self.run("umount /lab", check=True)
+        self._commands.close()
+        self._watch.close()
 
     def console(self) -> str:
         """What the kernel and init have printed."""
@@ -118,6 +134,15 @@ class Machine:
         """A session with QEMU."""
         return Qmp(self._own / "qmp")
 
+    def ended(self, seconds: float) -> bool:
+        """Whether QEMU ends within so many seconds, or has ended."""
+        return self.process is None or self.process.wait(seconds) is not None
+
+    def stop(self) -> None:
+        """End the guest at once; nothing of it is worth a shutdown."""
+        if self.process:
+            self.process.stop()
+
     def _attach(self, number: int) -> Channel:
         """Connect to a channel, as soon as QEMU listens."""
         end = time.monotonic() + _SOCKET_CAP
@@ -125,18 +150,15 @@ class Machine:
             try:
                 return Channel(self._own / f"c{number}", number)
             except LabError:
-                if self._ended(_POLL) or time.monotonic() > end:
+                if self.ended(_POLL) or time.monotonic() > end:
                     raise LabError(f"QEMU did not start: {self._last_words()}") from None
 
     def _answers(self) -> None:
         self._commands.start("true", limit=0)
         end = time.monotonic() + _READY_CAP
         while self._commands.result(0.1) is None:
-            if self._ended(0) or time.monotonic() > end:
+            if self.ended(0) or time.monotonic() > end:
                 raise LabError(f"the guest did not boot: {self._last_words()}")
-
-    def _ended(self, seconds: float) -> bool:
-        return self.process is None or self.process.wait(seconds) is not None
 
     def _last_words(self) -> str:
         output = (self._own / "qemu.out").read_text(errors="replace")

@@ -61,7 +61,7 @@ def command(
     for number in range(1, CHANNELS + 1):
         line += ["-chardev", f"socket,id=c{number},path={directory}/c{number},server=on,wait=off"]
         line += ["-device", f"virtserialport,chardev=c{number},nr={number}"]
-    line += ["-fsdev", f"local,id=share,path={share},security_model=none"]
+    line += ["-fsdev", f"local,id=share,path={share},security_model=mapped-file"]
     line += ["-device", "virtio-9p-pci,fsdev=share,mount_tag=lab", "-device", "vmgenid,guid=auto"]
     for number, card in enumerate(cards):
         line += ["-netdev", _backend(number, card)]

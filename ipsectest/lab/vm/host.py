@@ -1,0 +1,157 @@
+"""A peer daemon inside the guest: what the drivers of ``ipsectest.peers`` need of a host (their ``Host`` protocol).
+
+The instance's directory is one directory, seen here and there (9p); processes and control sockets of the guest are
+reached over channels of their own.
+"""
+
+import shlex
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from ipsectest.base.errors import LabError, PeerError, UnsupportedError
+from ipsectest.lab.vm.channel import TIMED_OUT, Channel, Result, script
+from ipsectest.lab.vm.machine import Machine
+
+_INSIDE = PurePosixPath("/run/peer")
+_RUN_CAP = 20.0
+_SIGNALLED = 128
+_SA = (
+    "ip netns add esp-probe 2>/dev/null; ip -n esp-probe xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp "
+    "spi 0x1001 mode tunnel aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128; "
+    "status=$?; ip netns delete esp-probe; exit $status"
+)
+
+
+class HasPid(Protocol):
+    """A process."""
+
+    pid: int
+
+
+class VmProcess:
+    """A process of the guest; ``fileno`` becomes readable when it ends."""
+
+    def __init__(self, machine: Machine, channel: Channel, name: str, output: Path) -> None:
+        self._machine = machine
+        self._channel = channel
+        self._result: Result | None = None
+        self.name = name
+        self.output = output
+        self.pid = int(channel.line(_RUN_CAP))
+        """In the guest."""
+
+    def fileno(self) -> int:
+        """The channel's socket."""
+        return self._channel.fileno()
+
+    def status(self) -> int | None:
+        """None while it runs, else the exit status; the negative signal number if a signal ended it."""
+        return self.wait(0)
+
+    def wait(self, seconds: float) -> int | None:
+        """The status after at most so many seconds."""
+        if self._result is None:
+            self._result = self._channel.result(seconds)
+            if self._result:
+                self._machine.release(self._channel)
+        if self._result is None:
+            return None
+        status = self._result.status
+        return _SIGNALLED - status if status > _SIGNALLED else status
+
+    def stop(self, grace: float = 2.0) -> int:
+        """End it (SIGTERM, after ``grace`` seconds SIGKILL) and return its status; raises LabError if it cannot die."""
+        for name, patience in (("TERM", grace), ("KILL", 5.0)):
+            if self.status() is None:
+                self._machine.run(f"kill -{name} {self.pid}")
+                self.wait(patience)
+        status = self.status()
+        if status is None:
+            raise LabError(f"{self.name} (pid {self.pid} in the guest) survives SIGKILL")
+        return status
+
+
+class VmHost:
+    """One instance of a peer: a tree of the image, and a network namespace of the guest."""
+
+    def __init__(self, machine: Machine, name: str, namespace: str, peer: str) -> None:
+        self._machine = machine
+        self._namespace = namespace
+        self._root = f"/peers/{peer}"
+        self._shared = f"/lab/{name}"
+        self._esp_refusal: str | None = None
+        self.name = name
+        self.directory = machine.directory / name
+        self.directory.mkdir(mode=0o700)
+
+    @property
+    def inside(self) -> PurePosixPath:
+        """``directory`` as the daemon sees it."""
+        return _INSIDE
+
+    def has(self, program: str) -> bool:
+        """Whether a program (absolute path) is there."""
+        return not self._machine.run(f"[ -e {shlex.quote(self._root + program)} ]").status
+
+    def spawn(self, argv: Sequence[str], environment: Mapping[str, str]) -> VmProcess:
+        """Start a program of this tree; its output goes to ``<directory>/<program>.out``."""
+        name = Path(argv[0]).name
+        channel = self._machine.channel()
+        exports = " ".join(f"{key}={shlex.quote(value)}" for key, value in {"LANG": "C.UTF-8", **environment}.items())
+        output = shlex.quote(f"{self._shared}/{name}.out")
+        text = (
+            f'read -r pid _ </proc/self/stat; echo "$pid"; export {exports}; exec {self._launch(argv)} >>{output} 2>&1'
+        )
+        channel.start(script(text))
+        return VmProcess(self._machine, channel, name, self.directory / f"{name}.out")
+
+    def run(self, argv: Sequence[str], beside: HasPid | None = None) -> tuple[int, str]:
+        """Run a short program to its end: status and output; PeerError if it does not end within some seconds."""
+        enter = f"nsenter --target={beside.pid} --mount --net --root --wd -- {shlex.join(argv)}" if beside else ""
+        result = self._machine.run(f"exec {enter or self._launch(argv)}", timeout=_RUN_CAP)
+        if result.status == TIMED_OUT:
+            raise PeerError(f"{argv[0]} does not end within {_RUN_CAP:.0f} s")
+        return result.status, result.output.decode(errors="replace")
+
+    def connect(self, name: str) -> socket.socket:
+        """A stream to a unix socket that the daemon made in its directory; OSError while there is none."""
+        path = f"{self._shared}/{name}"
+        if self._machine.run(f"[ -S {shlex.quote(path)} ]").status:
+            raise FileNotFoundError(path)
+        channel = self._machine.channel()
+        # The server ends with the relay: it could not write its answer to a port that we have closed.
+        channel.start(f"socat -t0 - UNIX-CONNECT:{shlex.quote(path)} 2>/dev/null; kill -KILL $server")
+        return Relayed(self._machine, channel)
+
+    def esp_refusal(self) -> str:
+        """Why the guest's kernel takes no ESP SA; empty if it takes one."""
+        if self._esp_refusal is None:
+            result = self._machine.run(_SA)
+            self._esp_refusal = result.text if result.status else ""
+        return self._esp_refusal
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """Not to be had: sockets of this process cannot live in the guest."""
+        del family, kind, protocol
+        raise UnsupportedError("a socket in the peer's network", "the peer runs in a virtual machine")
+
+    def _launch(self, argv: Sequence[str]) -> str:
+        return shlex.join(["launch", f"/run/netns/{self._namespace}", self._root, self._shared, *argv])
+
+
+class Relayed(socket.socket):
+    """The socket of a channel that carries another protocol; closing it gives the channel back."""
+
+    def __init__(self, machine: Machine, channel: Channel) -> None:
+        super().__init__(fileno=channel.detach())
+        self._machine = machine
+        self._channel: Channel | None = channel
+
+    def close(self) -> None:
+        """Close it; the guest's end of the relay follows."""
+        super().close()
+        channel, self._channel = self._channel, None
+        if channel:
+            self._machine.release(channel)

@@ -1,0 +1,62 @@
+"""Saving the state of a booted guest to a file, and starting from it: modules and algorithms are in memory already."""
+
+import hashlib
+import os
+import shlex
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from ipsectest.base.errors import LabError
+from ipsectest.lab.vm.image import Image
+from ipsectest.lab.vm.machine import Machine
+from ipsectest.lab.vm.qemu import Hardware
+
+_SAVE_CAP_POLLS = 3000
+_POLL = 0.02
+_BANDWIDTH = 10 << 30
+_WARM = """
+modprobe -a esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm_user xfrm_interface af_key veth nf_tables nft_masq nft_chain_nat
+ip netns add warm
+ip -n warm xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode tunnel \
+    aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128
+ip -n warm xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 2 mode tunnel \
+    auth-trunc 'hmac(sha256)' 0x0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20 128 \
+    enc 'cbc(aes)' 0x0102030405060708090a0b0c0d0e0f10
+ip netns delete warm
+"""
+
+
+def path_of(cache_directory: Path, image: Image, hardware: Hardware, qemu_version: str) -> Path:
+    """Where the snapshot of that image on that hardware stands, or would stand."""
+    facts = f"{image.key} {hardware} {qemu_version} {_WARM}"
+    return cache_directory / f"snapshot-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+
+
+def save(machine: Machine, path: Path) -> None:
+    """Load what labs need, write the state to ``path`` (whole or not at all) and end the guest."""
+    machine.run(_WARM, timeout=60, check=True)
+    machine.let_go()
+    handle, temporary = tempfile.mkstemp(prefix=".building-", dir=path.parent)
+    os.close(handle)
+    try:
+        qmp = machine.qmp()
+        qmp.execute("migrate-set-parameters", **{"max-bandwidth": _BANDWIDTH})
+        qmp.execute("migrate", uri=f"exec:cat >{shlex.quote(temporary)}")
+        for _ in range(_SAVE_CAP_POLLS):
+            state = qmp.execute("query-migrate")
+            if state.get("status") in {"completed", "failed", "cancelled"} or machine.ended(_POLL):
+                break
+        if state.get("status") != "completed":
+            raise LabError(f"the guest's state could not be saved: {state.get('error-desc', state.get('status'))}")
+        qmp.close()
+        machine.stop()
+        Path(temporary).replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            Path(temporary).unlink()
+
+
+def incoming(path: Path) -> str:
+    """What ``Machine.start`` is given to begin from a snapshot."""
+    return f"exec:cat {shlex.quote(str(path))}"
