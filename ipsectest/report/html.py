@@ -26,6 +26,9 @@ from ipsectest.runner.records import (
 )
 from ipsectest.scenario.results import Verdict
 
+_TEMPLATES = Path(__file__).with_name("templates")
+_SHARED = ("report.css", "report.js")
+"""Beside index.html; every page refers to them by a relative path."""
 _FILE_TITLES = {
     "pcap": "capture (pcapng)",
     "ikev2_table": "Wireshark: IKEv2 decryption table",
@@ -71,7 +74,7 @@ class ScriptLine:
 def write(record: RunRecord, folder: Path, *, baseline: RunRecord | None = None) -> Path:
     """Write index.html and the case pages into folder; `baseline` is an older run to compare with."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -85,6 +88,8 @@ def write(record: RunRecord, folder: Path, *, baseline: RunRecord | None = None)
         path = folder / view.case.folder / "index.html"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page.render(_case_context(record, views, position)), encoding="utf-8")
+    for shared in _SHARED:
+        (folder / shared).write_bytes((_TEMPLATES / shared).read_bytes())
     index = folder / "index.html"
     index.write_text(environment.get_template("index.html.j2").render(_index_context(record, views)), encoding="utf-8")
     return index
@@ -121,6 +126,7 @@ def _index_context(record: RunRecord, views: list[CaseView]) -> dict[str, Any]:
     regressions, fixed, inconclusive = surprises(record.results)
     order = sorted(record.coverage, key=lambda s: (s.rfc.zfill(6), [n.zfill(4) for n in s.section.split(".")]))
     return {
+        "up": "",
         "peers": peers,
         "matrix": matrix,
         "views": sorted(views, key=lambda v: v.case.verdict is Verdict.PASS and not v.changed),

@@ -46,7 +46,7 @@ def _outline(path: Path) -> Outline:
     return outline
 
 
-def test_pages_nest_load_nothing_and_link_to_what_exists(record: RunRecord, tmp_path: Path) -> None:
+def test_pages_nest_load_nothing_from_elsewhere_and_link_to_what_exists(record: RunRecord, tmp_path: Path) -> None:
     index = html.write(record, tmp_path)
     for case in record.results:
         for artifact in case.artifacts.values():
@@ -55,9 +55,11 @@ def test_pages_nest_load_nothing_and_link_to_what_exists(record: RunRecord, tmp_
     (tmp_path / "junit.xml").write_text("")
     pages = [index, *tmp_path.glob("cases/**/index.html")]
     assert len(pages) == 1 + len(record.results)
+    assert not re.search(r"url\(|@import|https?:", (tmp_path / "report.css").read_text())
     for page in pages:
         outline = _outline(page)
-        assert all(address == "data:," for address in outline.loaded)
+        loaded = [(page.parent / address).resolve() for address in outline.loaded if address != "data:,"]
+        assert loaded == [tmp_path / "report.css", tmp_path / "report.js"]
         assert not re.search(r"url\(|@import", page.read_text())
         for link in outline.links:
             if link.startswith("#"):
