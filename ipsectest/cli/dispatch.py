@@ -1,6 +1,7 @@
 """Find the sub-command, import it alone, and turn errors into one line and an exit code."""
 
 import difflib
+import errno
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ from typing import NoReturn, Protocol, cast
 from ipsectest.base.errors import IpsectestError, UsageError
 
 INTERRUPTED = 130
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+"""Errors of writing, which do not name the file."""
 
 
 class _Module(Protocol):
@@ -32,12 +35,18 @@ def dispatch(argv: Sequence[str], commands: Collection[str]) -> int:
     except IpsectestError as error:
         print(f"ipsectest: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
-    except KeyboardInterrupt:
-        print("ipsectest: interrupted", file=sys.stderr)  # noqa: T201
-        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.filename is None and error.errno not in _FULL:
+            raise  # no file of the user's: a mistake of ours, which needs its traceback
+        what = os.fsdecode(error.filename) if error.filename is not None else "cannot write"
+        print(f"ipsectest: {what}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return UsageError.exit_code
+    except KeyboardInterrupt:
+        print("ipsectest: interrupted", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
 
 
 def _run(argv: Sequence[str], commands: Collection[str]) -> int:

@@ -129,7 +129,10 @@ def _iso(moment: datetime) -> str:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1000:
-        raise ArgumentTypeError("is a factor above 0")
+        raise ArgumentTypeError(f"{text!r} is no factor above 0")
     return value

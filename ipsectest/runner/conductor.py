@@ -204,6 +204,8 @@ class Conductor:
                 self.halted = True
             else:
                 self._give_up(active, Verdict.INCONCLUSIVE, str(error), now)
+        except Exception:  # noqa: BLE001 - whatever it is
+            self._end(active, _internal_error(active, now))
         else:
             with self._guarded(active, now):
                 run.handle_timer(now)
@@ -214,7 +216,9 @@ class Conductor:
         """A mistake of ours in one case is told in its result and does not end the others."""
         try:
             yield
-        except Exception:  # noqa: BLE001 - whatever it is
+        except Exception:
+            if self._active.get(active.slot) is not active:
+                raise  # the case is over; what failed was to file it, and that ends the run
             self._end(active, _internal_error(active, now))
 
     def _settle(self, active: _Active, now: Instant) -> None:

@@ -46,6 +46,8 @@ def test_every_command_is_a_module_that_explains_itself(name: str, capsys: pytes
         (InputError("is wrong", Place("a.toml", 3, 7), hint="try b"), 2, "ipsectest: a.toml:3:7: is wrong (try b)\n"),
         (LabError("no namespaces"), 3, "ipsectest: no namespaces\n"),
         (KeyboardInterrupt(), 130, "ipsectest: interrupted\n"),
+        (PermissionError(13, "Permission denied", "reports"), 2, "ipsectest: reports: Permission denied\n"),
+        (OSError(28, "No space left on device"), 2, "ipsectest: cannot write: No space left on device\n"),
     ],
 )
 def test_errors_become_a_line_and_an_exit_code(

@@ -182,3 +182,26 @@ def test_a_datagram_to_nobody_is_ignored(echo: Echo) -> None:
     conductor.receive(Datagram(b"answer", sent.destination, slots.environment(9).tester), 0.0)
     assert conductor.running == 1
     assert stage.ended == []
+
+
+def test_a_mistake_of_a_driver_ends_its_own_case_only(echo: Echo) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case("a/1")])
+    echo.configure = lambda _: {}["wrong"]  # type: ignore[method-assign]
+    conductor.start(range(1, 3), 0.0)
+    assert stage.verdicts() == [Verdict.INCONCLUSIVE]
+    assert conductor.done
+
+
+def test_a_result_that_cannot_be_filed_ends_the_run(echo: Echo) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case("a/1"), case("a/2")])
+    conductor.start(range(1, 3), 0.0)
+
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    conductor._finished = full
+    stage.runs[0].result = CaseResult(Verdict.PASS, started=0.0, finished=1.0)
+    with pytest.raises(OSError, match="No space"):
+        conductor.datagrams_to_send(1.0)
