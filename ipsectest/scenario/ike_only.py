@@ -31,33 +31,57 @@ def ike_only(steps: list[Step], why: str) -> list[Step]:
     A peer whose Child SA we took would at once send a Delete for it, into whatever the script is about.
     Raises UnsupportedError, with the line and ``why``, if more than that needs a Child SA.
     """
-    return [_step(step, why) for step in steps]
+    reader = _Reader(why)
+    return [reader.step(step) for step in steps]
 
 
-def _step(step: Step, why: str) -> Step:
-    if isinstance(step, AwaitAllStep):
-        return replace(step, awaits=tuple(_await(one, why) for one in step.awaits))
-    if isinstance(step, AwaitStep):
-        return _await(step, why)
-    if isinstance(step, SendStep):
-        if _needs_child(step.what):
-            raise _unsupported(step.text, why)
-        return _refusing(step)
-    verb = step.verb if isinstance(step, AskStep) else None
-    if verb and (verb.verb in _CHILD_VERBS or verb.counter in _CHILD_COUNTERS):
-        raise _unsupported(step.text, why)
-    return step
+class _Reader:
+    """Goes through the steps in order: which CREATE_CHILD_SA exchanges rekey the IKE SA shows in their requests."""
 
+    def __init__(self, why: str) -> None:
+        self._why = why
+        self._ike_rekeys: set[str] = set()
+        self._asked_for_ike_rekey = False
 
-def _await(step: AwaitStep, why: str) -> AwaitStep:
-    options = tuple(_without_child(option) for option in step.options)
-    if any(_needs_child(option.what) for option in options):
-        raise _unsupported(step.text, why)
-    is_auth = any(_is_auth_response(option) for option in options)
-    for condition in step.conditions:
-        if _condition_needs_child(condition, is_auth=is_auth):
-            raise _unsupported(condition.text, why)
-    return replace(step, options=options)
+    def step(self, step: Step) -> Step:
+        match step:
+            case SendStep():
+                if self._is_ike_rekey(step.what, step.answers):
+                    self._ike_rekeys.add(step.key)
+                elif _needs_child(step.what):
+                    raise self._unsupported(step.text)
+                return _refusing(step)
+            case AwaitStep():
+                return self._await(step)
+            case AwaitAllStep():
+                return replace(step, awaits=tuple(self._await(one) for one in step.awaits))
+            case AskStep(verb=verb):
+                if verb.verb in _CHILD_VERBS or verb.counter in _CHILD_COUNTERS:
+                    raise self._unsupported(step.text)
+                self._asked_for_ike_rekey |= verb.verb is Verb.REKEY_IKE
+        return step
+
+    def _await(self, step: AwaitStep) -> AwaitStep:
+        options = tuple(_without_child(option) for option in step.options)
+        for option in options:
+            asked = self._asked_for_ike_rekey and not option.response
+            if self._is_ike_rekey(option.what, option.answers, asked=asked):
+                self._ike_rekeys.add(step.key)
+            elif _needs_child(option.what):
+                raise self._unsupported(step.text)
+        is_auth = any(_is_auth_response(option) for option in options)
+        for condition in step.conditions:
+            if _condition_needs_child(condition, is_auth=is_auth):
+                raise self._unsupported(condition.text)
+        return replace(step, options=options)
+
+    def _is_ike_rekey(self, what: object, answers: str, *, asked: bool = False) -> bool:
+        if not isinstance(what, MessagePattern) or what.exchange != ExchangeType.CREATE_CHILD_SA:
+            return False
+        return asked or answers in self._ike_rekeys or _offers_ike(what)
+
+    def _unsupported(self, text: str) -> UnsupportedError:
+        return UnsupportedError(f"a Child SA for {text.strip()!r}", self._why)
 
 
 def _without_child(option: Option) -> Option:
@@ -92,12 +116,10 @@ def _needs_child(what: object) -> bool:
         return True
     if not isinstance(what, MessagePattern):
         return any(isinstance(part, ChildSpi) for part in _parts(what))
-    if what.exchange == ExchangeType.CREATE_CHILD_SA:
-        return not _is_ike_rekey(what)
-    return any(isinstance(part, ChildSpi) for part in _parts(what))
+    return what.exchange == ExchangeType.CREATE_CHILD_SA or any(isinstance(part, ChildSpi) for part in _parts(what))
 
 
-def _is_ike_rekey(pattern: MessagePattern) -> bool:
+def _offers_ike(pattern: MessagePattern) -> bool:
     """An offer for an IKE SA, or payloads that say that no Child SA is meant."""
     offer = pattern.item(PayloadType.SA)
     if offer is not None and offer.offer is not None and offer.offer.protocol == ProtocolId.IKE:
@@ -125,7 +147,3 @@ def _parts(value: object) -> Iterator[object]:
             waiting += one
         elif is_dataclass(one):
             waiting += [getattr(one, field.name) for field in fields(one)]
-
-
-def _unsupported(text: str, why: str) -> UnsupportedError:
-    return UnsupportedError(f"a Child SA for {text.strip()!r}", why)
