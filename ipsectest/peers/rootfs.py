@@ -36,6 +36,8 @@ class Recipe:
 
     main: str
     packages: tuple[str, ...]
+    unpack_only: bool = False
+    """For trees that nobody enters: no package is configured; the file ``packages`` lists the archives unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,11 @@ def remove(name: PeerName) -> bool:
 
 
 def package_version(root: Path, package: str) -> str:
-    """Version of an installed package as dpkg's status file has it; empty if it is not installed."""
+    """Version of a package as dpkg's status file or the list of what was unpacked has it; empty if it is not there."""
+    unpacked = root / "packages"
+    if unpacked.exists():
+        parts = (name.split("_") for name in unpacked.read_text().split())
+        return next((version.replace("%3a", ":") for name, version, _ in parts if name == package), "")
     found = False
     with (root / "var/lib/dpkg/status").open(encoding="utf-8", errors="replace") as status:
         for line in status:
@@ -115,7 +121,10 @@ def package_version(root: Path, package: str) -> str:
 
 def mmdebstrap_command(suite: str, recipe: Recipe, target: Path, settings: AptSettings, options: Path) -> list[str]:
     """The build as a command line; ``options`` is a file of apt.conf lines."""
-    command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(recipe.packages)}"]
+    variant = "extract" if recipe.unpack_only else "minbase"
+    command = ["mmdebstrap", f"--variant={variant}", f"--include={','.join(recipe.packages)}"]
+    if recipe.unpack_only:
+        command.append('--extract-hook=cd "$1"/var/cache/apt/archives && ls *.deb >"$1"/packages')
     command += [f"--aptopt={options}", '--aptopt=Acquire::Languages "none"']
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
     # The host's proxies may carry a password; they have no business in the tree.

@@ -121,10 +121,7 @@ class Channel:
             raise LabError("no command was started")
         end = time.monotonic() + seconds
         while select.select([self._socket], [], [], max(0.0, end - time.monotonic()))[0]:
-            data = self._socket.recv(_PIECE)
-            if not data:
-                raise LabError("the guest is gone")
-            result = self._answer.feed(data)
+            result = self._answer.feed(self._receive(_PIECE))
             if result:
                 self._answer = None
                 return result
@@ -137,10 +134,9 @@ class Channel:
         while not text.endswith(b"\n"):
             if not select.select([self._socket], [], [], max(0.0, end - time.monotonic()))[0]:
                 raise LabError("the guest does not answer")
-            octet = self._socket.recv(1)
-            if not octet or len(text) > _MAX_LINE:
+            text += self._receive(1)
+            if len(text) > _MAX_LINE:
                 raise LabError("the guest answers something else than a line")
-            text += octet
         return text.decode(errors="replace").strip()
 
     def detach(self) -> int:
@@ -165,6 +161,15 @@ class Channel:
     def close(self) -> None:
         """Let go of the port; the guest's server waits for the next reader."""
         self._socket.close()
+
+    def _receive(self, size: int) -> bytes:
+        try:
+            data = self._socket.recv(size)
+        except OSError:
+            data = b""
+        if not data:
+            raise LabError("the guest is gone")
+        return data
 
     def _send(self, data: bytes, end: float) -> None:
         self._socket.settimeout(max(0.01, end - time.monotonic()))

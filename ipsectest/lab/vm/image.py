@@ -73,7 +73,7 @@ def build(cache_directory: Path, tree: Path, peers: dict[str, Path], *, python: 
         key = _digest(name, (root / "var/lib/dpkg/status").read_bytes())
         parts.append(_made(cache_directory, name, key, partial(_write_peer, name, root)))
     if python:
-        key = _digest(_PYTHON, (python / "var/lib/dpkg/status").read_bytes())
+        key = _digest(_PYTHON, (python / "packages").read_bytes())
         parts.append(_made(cache_directory, _PYTHON, key, partial(_write_python, python)))
     return Image(_made(cache_directory, "vmlinux", base_key, write_kernel), release, tuple(parts))
 

@@ -1,5 +1,7 @@
 """A guest: QEMU started by us, ready when its command channel answers, gone with the run that started it."""
 
+import io
+import shlex
 import time
 from collections import deque
 from dataclasses import replace
@@ -11,14 +13,16 @@ from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace
 from ipsectest.lab.processes import Launch, Process
 from ipsectest.lab.vm.channel import TIMED_OUT, Channel, Result, script
+from ipsectest.lab.vm.cpio import CpioWriter
 from ipsectest.lab.vm.image import Image
 from ipsectest.lab.vm.qemu import CHANNELS, PROGRAM, Card, Hardware, command
 from ipsectest.lab.vm.qmp import Qmp
+from ipsectest.lab.vm.selection import Selection
 
 _SOCKET_CAP = 10.0
-_READY_CAP = 60.0
 _POLL = 0.005
 _END_CAP = 10.0
+_TREE_CAP = 120.0
 _PERMANENT = (1, 2)
 _SHARE_OPTIONS = "trans=virtio,version=9p2000.L,msize=262144"
 
@@ -36,12 +40,15 @@ class Machine:
         accelerator: str = "tcg",
         memory: int = 0,
         namespace: Namespace | None = None,
+        patience: float = 60.0,
     ) -> None:
+        self.name = name
         self.image = image
         self.hardware = Hardware(accelerator, memory or memory_for(image), len(cards))
         self._lab = lab
         self._cards = cards
         self._namespace = namespace
+        self._patience = patience
         self._own = lab.directory(name)
         self.directory = lab.directory(f"{name}-share")
         self.process: Process | None = None
@@ -111,6 +118,21 @@ class Machine:
         with self._lock:
             self._commands.put(path, data, mode=mode)
 
+    def put_tree(self, source: Path, destination: str) -> None:
+        """Copy a directory into the guest; ``destination`` is made, and becomes what ``source`` is here."""
+        packed = io.BytesIO()
+        archive = CpioWriter(packed)
+        selection = Selection(source)
+        selection.add_tree("/", without=["__pycache__"])
+        selection.write(archive)
+        archive.close()
+        place = shlex.quote(destination)
+        with self._lock:
+            command = f"mkdir -p {place} && cd {place} && head -c {packed.tell()} | cpio -idm 2>&1"
+            result = self._commands.ask(command, packed.getvalue(), timeout=_TREE_CAP)
+        if result.status:
+            raise LabError(f"cannot copy {source} to {destination} in the guest: {result.text[-300:]}")
+
     def get(self, path: str) -> bytes:
         """Read a file of the guest."""
         with self._lock:
@@ -154,11 +176,15 @@ class Machine:
                     raise LabError(f"QEMU did not start: {self._last_words()}") from None
 
     def _answers(self) -> None:
-        self._commands.start("true", limit=0)
-        end = time.monotonic() + _READY_CAP
-        while self._commands.result(0.1) is None:
-            if self.ended(0) or time.monotonic() > end:
-                raise LabError(f"the guest did not boot: {self._last_words()}")
+        end = time.monotonic() + self._patience
+        try:
+            self._commands.start("true", limit=0)
+            while self._commands.result(0.1) is None:
+                if self.ended(0) or time.monotonic() > end:
+                    raise LabError("no answer")  # noqa: TRY301 - one ending for all ways to fail
+        except LabError as error:
+            self.ended(_POLL)
+            raise LabError(f"the guest did not boot ({error}): {self._last_words()}") from None
 
     def _last_words(self) -> str:
         output = (self._own / "qemu.out").read_text(errors="replace")
