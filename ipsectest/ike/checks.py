@@ -46,6 +46,7 @@ class Check(Enum):
     AUTH_FAILURE = "a failed authentication ends the IKE SA (2.21.2)"
     SECOND_AUTH = "IKE_AUTH comes once (1.2)"
     STORED_RESPONSE = "a repeated request is answered at all (2.1)"
+    NO_ADDITIONAL_SAS = "what may not be rekeyed is replaced by other means (4)"
     CHILD_LOST = "a Child SA that the peer does not have is removed (2.25)"
     LAST_DELETE = "the Delete of an IKE SA is the last request on it (2.8)"
     OLD_IKE_SA = "a rekeyed IKE SA lives until it is deleted (2.8)"

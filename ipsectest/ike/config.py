@@ -172,6 +172,8 @@ class EndpointConfig:
     """Requests we process at once; above 1 it is announced with SET_WINDOW_SIZE (RFC 7296 section 2.3)."""
     cookie_threshold: int = 16
     """Half-open IKE SAs from which on a COOKIE is demanded (RFC 7296 section 2.6)."""
+    max_children: int = 256
+    """Child SAs of one IKE SA from which on a further one gets NO_ADDITIONAL_SAS (RFC 7296 section 1.3)."""
     max_half_open: int = 256
     """Half-open IKE SAs beyond which the oldest is forgotten."""
     half_open_timeout: float = 30.0

@@ -12,7 +12,7 @@ from ipsectest.ike.context import Context, Outcome, Verdict
 from ipsectest.ike.ike_sa_init import answered_ke, nonce_fits
 from ipsectest.ike.negotiation import ChildNegotiation
 from ipsectest.ike.proposals import groups
-from ipsectest.ike.sa import ChildSa, IkeSa
+from ipsectest.ike.sa import ChildSa, ChildState, IkeSa
 from ipsectest.ike.states import Kind, kind_of
 from ipsectest.ike.tasks import CreateChild, RekeyChild, RekeyIke
 from ipsectest.wire import KE, SA, Message, Nonce, Notify, Payload
@@ -94,11 +94,23 @@ def read_request(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
     return refusal or Verdict(notifies=_others(message))
 
 
+def _is_full(sa: IkeSa, ctx: Context) -> bool:
+    """Whether there are as many Child SAs as may be; replaced ones are about to go (RFC 7296 section 1.3)."""
+    if len(sa.children) < ctx.config.max_children:
+        return False
+    staying = [child for child in sa.children.values() if child.state is not ChildState.REKEYED]
+    return len(staying) >= ctx.config.max_children
+
+
 def _rekeyed_child(sa: IkeSa, message: Message, ctx: Context) -> ChildSa | Verdict | None:
-    """The Child SA that REKEY_SA names; CHILD_SA_NOT_FOUND repeats protocol and SPI (RFC 7296 section 2.25)."""
+    """The Child SA that REKEY_SA names; CHILD_SA_NOT_FOUND repeats protocol and SPI (RFC 7296 section 2.25).
+
+    A Child SA that replaces none has to find room.
+    """
     notify = message.notify(NotifyType.REKEY_SA)
     if notify is None:
-        return None
+        refused = Verdict(Outcome.REFUSED, Notify(NotifyType.NO_ADDITIONAL_SAS), "no more Child SAs")
+        return refused if _is_full(sa, ctx) else None
     found = sa.child_by_peer_spi(notify.protocol, notify.spi)
     if found is None and not ctx.policy.checks(Check.SPI_DIRECTION):
         found = sa.children.get(notify.spi)

@@ -8,7 +8,7 @@ IKE SA, behind AUTH when only the Child SA failed (RFC 7296 section 2.21.2).
 from ipsectest.base.iana import NotifyType
 from ipsectest.ike import auth, child, ike_sa_init, messages
 from ipsectest.ike.checks import Check
-from ipsectest.ike.config import Identity
+from ipsectest.ike.config import EndpointConfig, Identity
 from ipsectest.ike.context import Context, Outcome, Verdict
 from ipsectest.ike.negotiation import ChildNegotiation
 from ipsectest.ike.sa import IkeSa
@@ -36,12 +36,12 @@ def compose_request(sa: IkeSa, ctx: Context) -> list[Payload]:
         ctx.pending = child.begin(sa, sa.connection.children[0], ctx)
         offered = child.offer(ctx.pending, ctx, with_ke=False)
         payloads += [*child.mode_notify(ctx.pending), offered, *child.selectors_of(ctx.pending)]
-    return payloads + _window(ctx)
+    return [*payloads, *window_notify(ctx.config)]
 
 
-def _window(ctx: Context) -> list[Payload]:
-    size = ctx.config.window
-    return [Notify(NotifyType.SET_WINDOW_SIZE, size.to_bytes(4, "big"))] if size > 1 else []
+def window_notify(config: EndpointConfig) -> tuple[Payload, ...]:
+    """SET_WINDOW_SIZE where we process several requests at once (RFC 7296 section 2.3)."""
+    return (Notify(NotifyType.SET_WINDOW_SIZE, config.window.to_bytes(4, "big")),) if config.window > 1 else ()
 
 
 def read_request(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
@@ -88,12 +88,12 @@ def compose_response(sa: IkeSa, message: Message, verdict: Verdict, ctx: Context
     payloads: list[Payload] = [IDr(identity.type, identity.data), *auth.certificates_to_send(sa, ctx)]
     payloads.append(auth.compute(sa, identity, ctx))
     if verdict.outcome is Outcome.CHILD_FAILED and verdict.notify:
-        return [*payloads, verdict.notify, *_window(ctx)]
+        return [*payloads, verdict.notify, *window_notify(ctx.config)]
     if isinstance(ctx.pending, ChildNegotiation):
         answered = child.answer(ctx.pending, ctx)
         payloads += [*child.mode_notify(ctx.pending), answered, *child.selectors_of(ctx.pending)]
         verdict.child = child.install(sa, ctx.pending)
-    return payloads + _window(ctx)
+    return [*payloads, *window_notify(ctx.config)]
 
 
 def read_response(sa: IkeSa, message: Message, ctx: Context) -> Verdict:

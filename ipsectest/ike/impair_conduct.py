@@ -237,6 +237,7 @@ CONDUCT: tuple[Impairment, ...] = (
     Impairment("retransmits-responses", "responses are sent again unasked", mixin=_EchoesResponses),
     Impairment("never-answers-retransmit", "repeated requests are ignored", (Check.STORED_RESPONSE,)),
     Impairment("opens-second-request", "the peer's window is exceeded", mixin=_NoWindow),
+    Impairment("keeps-what-cannot-be-rekeyed", "NO_ADDITIONAL_SAS changes nothing", (Check.NO_ADDITIONAL_SAS,)),
     Impairment("retries-at-once", "TEMPORARY_FAILURE is not waited for", mixin=_RetriesAtOnce),
     Impairment("never-asks-cookie", "no COOKIE is ever demanded", mixin=_NeverAsksCookie),
     Impairment("ignores-cookie", "COOKIE is not echoed", refuses=_is_cookie),

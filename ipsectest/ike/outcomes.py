@@ -165,11 +165,32 @@ def _take_refusal(session: Session, verdict: Verdict, ctx: Context, incoming: In
     if error == NotifyType.TEMPORARY_FAILURE and _try_again(session, ctx, now):
         return
     session.host.emit(ExchangeFailed(sa, task, verdict.reason, verdict.notify))
+    if error == NotifyType.NO_ADDITIONAL_SAS:
+        _do_without(session, ctx, now)
     child = task.child if isinstance(task, RekeyChild) and error == NotifyType.CHILD_SA_NOT_FOUND else None
     if child is not None and child.spi_in in sa.children and session.host.policy.checks(Check.CHILD_LOST):
         # The peer has lost it: take it away silently and ask for a new one (RFC 7296 section 2.25).
         session.remove_children((child,), "the peer does not have it")
         session.submit(CreateChild(child.config), now)
+
+
+def _do_without(session: Session, ctx: Context, now: Instant) -> None:
+    """After NO_ADDITIONAL_SAS: delete what was to be rekeyed and make it anew (RFC 7296 section 4).
+
+    A peer that refuses even to replace its only Child SA gets it with a new IKE SA.
+    """
+    sa, task = session.sa, ctx.task
+    sa.takes_no_children = isinstance(task, CreateChild)
+    if sa.takes_no_children or sa.state is not State.ESTABLISHED:
+        return
+    if not session.host.policy.checks(Check.NO_ADDITIONAL_SAS):
+        return
+    if isinstance(task, RekeyChild) and len(sa.children) > 1:
+        session.submit(DeleteChildren((task.child,)), now)
+        session.submit(CreateChild(task.child.config), now)
+        return
+    session.submit(DeleteIke("the peer does not rekey it"), now)
+    session.host.initiate(replace(sa.connection, local=sa.local, remote=sa.remote), now)
 
 
 def _try_again(session: Session, ctx: Context, now: Instant) -> bool:

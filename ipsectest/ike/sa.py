@@ -132,6 +132,8 @@ class IkeSa:
     """Tasks whose requests wait for a response: they decide conflicts (RFC 7296 section 2.25)."""
     deleted_early: set[tuple[int, bytes]] = field(default_factory=set)
     """Protocol and SPI of Deletes for Child SAs unknown to us while a response that may bring them is on its way."""
+    takes_no_children: bool = False
+    """The peer has answered NO_ADDITIONAL_SAS and still has as many Child SAs as then (RFC 7296 section 1.3)."""
     successor: "IkeSa | None" = None
     """The IKE SA that replaced this one."""
     rekey_nonces: tuple[bytes, bytes] = (b"", b"")

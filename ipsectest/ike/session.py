@@ -10,7 +10,7 @@ from ipsectest.base.clock import Instant, RandomBytes
 from ipsectest.base.iana import ExchangeType
 from ipsectest.ike import protect
 from ipsectest.ike.checks import Check
-from ipsectest.ike.config import EndpointConfig
+from ipsectest.ike.config import ConnectionConfig, EndpointConfig
 from ipsectest.ike.context import Context
 from ipsectest.ike.events import (
     ChildInstalled,
@@ -24,11 +24,12 @@ from ipsectest.ike.events import (
     PeerMoved,
 )
 from ipsectest.ike.exchanges import EXCHANGES
+from ipsectest.ike.ike_auth import window_notify
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import ChildSa, ChildState, IkeSa
 from ipsectest.ike.states import Kind, State
-from ipsectest.ike.tasks import CreateChild, DeleteChildren, DeleteIke, Liveness, RekeyChild, RekeyIke, Task
-from ipsectest.ike.window import ReceiveWindow, Request, SendWindow
+from ipsectest.ike.tasks import CreateChild, DeleteChildren, DeleteIke, Inform, Liveness, RekeyChild, RekeyIke, Task
+from ipsectest.ike.window import CLOSE_FROM, RENEW_FROM, ReceiveWindow, Request, SendWindow
 from ipsectest.wire import Message, Payload, build_message
 
 LINGER = 60.0
@@ -49,6 +50,10 @@ class Host(Protocol):
 
     def emit(self, event: Event) -> None:
         """Tell the outside."""
+        ...
+
+    def initiate(self, connection: ConnectionConfig, now: Instant) -> IkeSa:
+        """Set another IKE SA up."""
         ...
 
     def drop(self, drop: Drop, incoming: "Incoming") -> None:
@@ -117,6 +122,8 @@ class Session:
         """What an unprotected response said, for the reason when we give up."""
         self.closing_reason = ""
         self.last_pump: Instant = 0.0
+        self.has_renewed = False
+        """Whether the IKE SA was to be rekeyed because its Message IDs come to an end."""
         self.echoes: list[tuple[Instant, bytes, Incoming]] = []
         """Responses that an impaired endpoint repeats unasked: when, what, to whom."""
 
@@ -216,6 +223,8 @@ class Session:
         """Start what may be started: window, conflicts and waiting times permitting."""
         self.last_pump = now
         while self.send.has_room(self.sa.next_request_id, self.host.policy.window(self.sa)):
+            if self.sa.next_request_id >= RENEW_FROM and self.sa.state is State.ESTABLISHED:
+                self._renew(now)
             ready = (ctx for ctx in self.queue if ctx.not_before <= now and self._may_start(ctx.task))
             ctx = next(ready, None)
             if ctx is None:
@@ -223,6 +232,15 @@ class Session:
             self.queue.remove(ctx)
             ctx.now = now
             self._start(ctx)
+
+    def _renew(self, now: Instant) -> None:
+        """Message IDs must not wrap: rekey the IKE SA in time, close it if that fails (RFC 7296 section 2.2)."""
+        if self.sa.next_request_id >= CLOSE_FROM:
+            self.queue.clear()
+            self.queue.append(self.context(now, DeleteIke("out of Message IDs")))
+        elif not self.has_renewed:
+            self.has_renewed = True
+            self.queue.appendleft(self.context(now, RekeyIke()))
 
     def _may_start(self, task: Task | None) -> bool:
         """Own exchanges that exclude each other (RFC 7296 sections 1.3.2 and 2.25) wait for each other."""
@@ -244,6 +262,9 @@ class Session:
                 self.host.emit(ExchangeFailed(sa, task, "the Child SA is gone or being replaced"))
                 return
             task.child.state = ChildState.REKEYING
+        elif isinstance(task, CreateChild) and sa.takes_no_children:
+            self.host.emit(ExchangeFailed(sa, task, "the peer takes no more Child SAs"))
+            return
         elif isinstance(task, DeleteChildren):
             there = [c for c in task.children if c.spi_in in sa.children and c.state is not ChildState.DELETING]
             if not there:
@@ -334,6 +355,7 @@ class Session:
     def remove_children(self, children: Iterable[ChildSa], reason: str) -> None:
         """Child SAs are gone; tasks about them are pointless."""
         for child in children:
+            self.sa.takes_no_children = False
             self.sa.children.pop(child.spi_in, None)
             if child.successor is not None and child.successor.spi_in in self.sa.children:
                 self.host.emit(ChildRekeyed(self.sa, child, child.successor))
@@ -373,9 +395,16 @@ class Session:
         self.sa.state = State.REKEYED
         newest = self.newest()
         newest.owns_children, self.owns_children = self.owns_children, False
+        newest.widen()
         newest.queue.extend(self.queue)
         self.queue.clear()
         newest.pump(now)
+
+    def widen(self) -> None:
+        """A rekeyed IKE SA has a window of 1 until SET_WINDOW_SIZE is sent again (RFC 7296 section 2.3)."""
+        told, self.receive.size = window_notify(self.host.config), self.host.config.window
+        if told:
+            self.queue.append(self.context(self.last_pump, Inform(told)))
 
     def lives_on(self) -> bool:
         """Whether this IKE SA, or the one that a later rekey put in its place, is not closed."""

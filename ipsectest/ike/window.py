@@ -10,6 +10,12 @@ from ipsectest.base.clock import Instant
 from ipsectest.ike.context import Context
 from ipsectest.wire import Message
 
+LAST_MESSAGE_ID = 0xFFFFFFFF
+RENEW_FROM = LAST_MESSAGE_ID - 0xFFFFF
+"""Message ID of ours from which on an IKE SA is rekeyed: it must not need more than 32 bits (RFC 7296 section 2.2)."""
+CLOSE_FROM = LAST_MESSAGE_ID - 0xFF
+"""Message ID of ours from which on an IKE SA that could not be rekeyed is closed, and asks for nothing else."""
+
 
 @dataclass(eq=False, slots=True)
 class Request:
