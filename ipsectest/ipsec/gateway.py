@@ -62,10 +62,12 @@ class Gateway:
         self._outbound: dict[tuple[str, bytes], SecurityAssociation] = {}  # two peers may choose one SPI
         self._inbound: dict[bytes, SecurityAssociation] = {}
 
-    def add(self, *, outbound: SecurityAssociation, inbound: SecurityAssociation) -> None:
-        """Take a Child SA into use; of several that fit a packet the newest carries it (RFC 7296 section 2.8)."""
-        self._outbound[outbound.destination, outbound.spi] = outbound
-        self._inbound[inbound.spi] = inbound
+    def add(self, *, outbound: SecurityAssociation | None = None, inbound: SecurityAssociation | None = None) -> None:
+        """Take SAs into use; of several that fit a packet the newest carries it (RFC 7296 section 2.8)."""
+        if outbound:
+            self._outbound[outbound.destination, outbound.spi] = outbound
+        if inbound:
+            self._inbound[inbound.spi] = inbound
 
     def remove(
         self, *, outbound: SecurityAssociation | None = None, inbound: SecurityAssociation | None = None
@@ -75,6 +77,16 @@ class Gateway:
             self._outbound.pop((outbound.destination, outbound.spi), None)
         if inbound:
             self._inbound.pop(inbound.spi, None)
+
+    def move(self, old: Address, new: Address) -> None:
+        """The peer's end of UDP-encapsulated SAs is at another address or port now (RFC 7296 section 2.23)."""
+        for sa in self._outbound.values():
+            if sa.udp_ports and Address(sa.destination, sa.udp_ports[1]) == old:
+                sa.destination, sa.udp_ports = new.host, (sa.udp_ports[0], new.port)
+        self._outbound = {(sa.destination, sa.spi): sa for sa in self._outbound.values()}
+        for sa in self._inbound.values():
+            if sa.udp_ports and Address(sa.source, sa.udp_ports[0]) == old:
+                sa.source, sa.udp_ports = new.host, (new.port, sa.udp_ports[1])
 
     def tunnels(self) -> list[SecurityAssociation]:
         """The outbound SAs, oldest first."""
@@ -106,7 +118,12 @@ class Gateway:
         else:
             spi = datagram.data[:4]
         sa = self._inbound.get(spi)  # by SPI alone (RFC 4303 section 2.1)
-        return open_datagram(sa, datagram) if sa else self._drop(DropReason.UNKNOWN_SPI, spi)
+        if sa is None:
+            return self._drop(DropReason.UNKNOWN_SPI, spi)
+        opened = open_datagram(sa, datagram)
+        if sa.may_move and isinstance(opened, Unprotected):
+            self._follow(sa, opened, datagram.source)
+        return opened
 
     def seal(self, packet: bytes, random: RandomBytes) -> Datagram | None:
         """``outbound`` for a data plane that carries protected packets only; all else is dropped and counted."""
@@ -136,6 +153,12 @@ class Gateway:
             if sa.udp_ports
         }
         return [Datagram(NAT_KEEPALIVE, source, destination) for source, destination in sorted(pairs)]
+
+    def _follow(self, sa: SecurityAssociation, opened: Unprotected, source: Address) -> None:
+        """Answer to where the newest genuine packet came from; late ones must not lead back to an old mapping."""
+        known = Address(sa.source, sa.udp_ports[0]) if sa.udp_ports else source
+        if source != known and opened.sequence == sa.replay.highest:
+            self.move(known, source)
 
     def _action(self, flow: Flow) -> Action:
         if not self.policies:

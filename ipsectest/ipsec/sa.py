@@ -68,6 +68,8 @@ class SecurityAssociation:
     dont_fragment: DontFragment = DontFragment.COPY
     hop_limit: int = 64
     """Of outer headers."""
+    may_move: bool = False
+    """Of an inbound SA: the sender is behind a NAT, whose mapping may change at any time (RFC 7296 section 2.23)."""
     ah_alignment: int = 0
     """AH length in units of this many octets: 4, 8, or 0 for 4 in IPv4 and 8 in IPv6 (RFC 4302 section 2.2)."""
 
