@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from ipsectest.base.errors import PeerError
+from ipsectest.lab.echo import send_echo_request
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace
 from ipsectest.lab.processes import Launch, Process
@@ -92,6 +93,20 @@ class NamespaceHost:
         if self._esp_refusal is None:
             self._esp_refusal = esp_refusal(self._lab.namespace(f"{self.name}-esp"))
         return self._esp_refusal
+
+    def connect(self, name: str) -> socket.socket:
+        """A stream to a unix socket that the daemon made in its directory; OSError while there is none."""
+        stream = socket.socket(socket.AF_UNIX)
+        try:
+            stream.connect(str(self.directory / name))
+        except OSError:
+            stream.close()
+            raise
+        return stream
+
+    def ping(self, source: str, destination: str) -> None:
+        """Send one echo request from an address of the daemon's network; PeerError if there is no way."""
+        send_echo_request(self.namespace, source, destination)
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket in the daemon's network."""

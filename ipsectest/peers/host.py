@@ -58,6 +58,14 @@ class Host(Protocol):
         """Why the kernel there takes no ESP SA; empty if it takes one."""
         ...
 
+    def connect(self, name: str) -> socket.socket:
+        """A stream to a unix socket that the daemon made in its directory; OSError while there is none."""
+        ...
+
+    def ping(self, source: str, destination: str) -> None:
+        """Send one ICMP echo request from an address of the daemon's network; PeerError if there is no way."""
+        ...
+
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
-        """A socket in the daemon's network."""
+        """A socket in the daemon's network; UnsupportedError where the daemon has a kernel of its own."""
         ...

@@ -10,7 +10,6 @@ import time
 from ipsectest.base.errors import PeerError, UnsupportedError
 from ipsectest.peers.crash import CrashWatch
 from ipsectest.peers.credentials import Credentials
-from ipsectest.peers.echo import send_echo_request
 from ipsectest.peers.host import Host
 from ipsectest.peers.libreswan_nss import fill
 from ipsectest.peers.libreswan_settings import (
@@ -137,7 +136,7 @@ class Libreswan:
             case Verb.LIVENESS:
                 self._told("--impair", f"initiate_v2_liveness:{self._ike(request).number}")
             case Verb.PING:
-                send_echo_request(self._host, settings.inner_local, settings.inner_remote)
+                self._host.ping(settings.inner_local, settings.inner_remote)
             case Verb.COUNTER:
                 return self._counter(request)
             case _:

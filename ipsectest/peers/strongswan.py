@@ -4,7 +4,6 @@ Each case is a connection of its own towards its own tester address. Verbs are s
 them is seen on the wire.
 """
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from vici.exception import CommandException, SessionException
 from ipsectest.base.errors import PeerError, UnsupportedError
 from ipsectest.peers.crash import CrashWatch
 from ipsectest.peers.credentials import Credentials
-from ipsectest.peers.echo import send_echo_request
 from ipsectest.peers.host import Host
 from ipsectest.peers.options import DaemonOptions
 from ipsectest.peers.rootfs import Recipe
@@ -143,7 +141,7 @@ class StrongSwan:
             case Verb.INITIATE:
                 self._initiate(settings, settings.child)
             case Verb.PING:
-                send_echo_request(self._host, settings.inner_local, settings.inner_remote)
+                self._host.ping(settings.inner_local, settings.inner_remote)
             case Verb.COUNTER:
                 return self._counter(request)
             case Verb.CREATE | Verb.REKEY_IKE | Verb.REKEY_CHILD | Verb.DELETE_IKE | Verb.DELETE_CHILD:
@@ -290,20 +288,17 @@ class StrongSwan:
 
     def _connect(self) -> None:
         """Wait until vici listens, or charon ends."""
-        path = str(self._host.directory / "charon.vici")
         end = time.monotonic() + _START_CAP
         while True:
-            control = socket.socket(socket.AF_UNIX)
-            control.settimeout(_ANSWER_CAP)
             try:
-                control.connect(path)
+                control = self._host.connect("charon.vici")
             except OSError:
-                control.close()
                 if self._process.wait(0.005) is not None or time.monotonic() > end:
                     output = self._process.output.read_text(errors="replace")[-2000:]
                     self._process.stop()
                     raise PeerError(f"charon did not start: {output.strip() or 'no output'}") from None
             else:
+                control.settimeout(_ANSWER_CAP)
                 self._session = vici.Session(control)
                 return
 

@@ -122,8 +122,20 @@ class VmHost:
             raise FileNotFoundError(path)
         channel = self._machine.channel()
         # The server ends with the relay: it could not write its answer to a port that we have closed.
-        channel.start(f"socat -t0 - UNIX-CONNECT:{shlex.quote(path)} 2>/dev/null; kill -KILL $server")
+        channel.start(
+            f"socat -t0 - UNIX-CONNECT:{shlex.quote(path)},retry=10,interval=0.05 2>/dev/null; kill -KILL $server"
+        )
         return Relayed(self._machine, channel)
+
+    def ping(self, source: str, destination: str) -> None:
+        """Send one echo request from an address of the daemon's network; PeerError if there is no way."""
+        route = shlex.join(["ip", "-n", self._namespace, "route", "get", destination, "from", source])
+        ping = shlex.join(["ping", "-n", "-c1", "-W1", "-I", source, destination])
+        # Not awaited: its answer is seen on the wire, if at all.
+        enter = f"nsenter --net=/run/netns/{self._namespace}"
+        result = self._machine.run(f"{route} || exit 1; {enter} {ping} >/dev/null 2>&1 &")
+        if result.status:
+            raise PeerError(f"the peer cannot ping {destination} from {source}: {result.text[-200:]}")
 
     def esp_refusal(self) -> str:
         """Why the guest's kernel takes no ESP SA; empty if it takes one."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scapy.layers.inet import ICMP
 from scapy.packet import raw
 
-from ipsectest.peers.echo import echo_request, internet_checksum
+from ipsectest.lab.echo import echo_request, internet_checksum
 
 
 def test_the_kernel_and_scapy_agree_with_the_checksum() -> None:

@@ -4,7 +4,7 @@ import socket
 import struct
 
 from ipsectest.base.errors import PeerError
-from ipsectest.peers.host import Host
+from ipsectest.lab.namespaces import Namespace
 
 _ECHO_REQUEST = 8
 _ECHO_REQUEST_V6 = 128
@@ -12,11 +12,11 @@ _PAYLOAD = b"ipsectest ping from the peer"
 _IDENTIFIER = 0x4970
 
 
-def send_echo_request(host: Host, source: str, destination: str, sequence: int = 1) -> None:
+def send_echo_request(namespace: Namespace, source: str, destination: str, sequence: int = 1) -> None:
     """Send it from one inner address to the other; PeerError if the peer's network has no way there."""
     v6 = ":" in source
     family, protocol = (socket.AF_INET6, socket.IPPROTO_ICMPV6) if v6 else (socket.AF_INET, socket.IPPROTO_ICMP)
-    with host.socket(family, socket.SOCK_RAW, protocol) as sender:
+    with namespace.socket(family, socket.SOCK_RAW, protocol) as sender:
         sender.setblocking(False)
         try:
             sender.bind((source, 0))
