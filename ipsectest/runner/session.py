@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ipsectest.base.clock import Instant
+from ipsectest.net.clock import MonotonicClock
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.peers.builtin import Builtin
@@ -156,7 +157,7 @@ class Session:
 
         traits = _Traits(instance.peer.raw_esp, _RETRANSMIT, instance.peer.without_children)
         begin = partial(self._begin, under_test.name, traits)
-        return Conductor(instance.peer, cases, begin, finished)
+        return Conductor(instance.peer, cases, begin, finished, MonotonicClock().now)
 
     def _groups(self, name: PeerName, cases: Sequence[Case]) -> dict[DaemonOptions, list[Case]]:
         groups: dict[DaemonOptions, list[Case]] = {DaemonOptions(): []}

@@ -51,6 +51,7 @@ class Run:
         self._at = 0
         self._entered: Instant | None = None
         self._timer: Instant | None = now
+        self._now = now
         self._closing: list[Exchange] | None = None
         self._unsupported = ""
         try:
@@ -78,10 +79,12 @@ class Run:
 
     def datagrams_to_send(self, now: Instant) -> list[Datagram]:
         """What goes on the wire now."""
-        del now
         if self._unsupported:
             return []
         outgoing, self._session.outbox = self._session.outbox, []
+        if outgoing and self._entered is not None and self._timer is not None:
+            delay = max(0.0, now - self._now)  # the time of an answer or a silence begins when the message leaves
+            self._entered, self._timer = self._entered + delay, self._timer + delay
         self._session.ways.update((datagram.source, datagram.destination) for datagram in outgoing)
         return outgoing
 
@@ -132,6 +135,7 @@ class Run:
 
     def _advance(self, now: Instant) -> None:
         """Go on until something has to be waited for."""
+        self._now = now
         while self.result is None:
             if self._closing is not None:
                 self._close(now)

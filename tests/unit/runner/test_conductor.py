@@ -205,3 +205,20 @@ def test_a_result_that_cannot_be_filed_ends_the_run(echo: Echo) -> None:
     stage.runs[0].result = CaseResult(Verdict.PASS, started=0.0, finished=1.0)
     with pytest.raises(OSError, match="No space"):
         conductor.datagrams_to_send(1.0)
+
+
+def test_time_that_a_daemon_takes_for_its_configuration_is_not_that_of_the_case(echo: Echo) -> None:
+    stage, times = Stage(echo), iter([0.6, 0.7, 0.8])
+    conductor = stage.conductor([case("a/1")])
+    conductor._clock = lambda: next(times)
+    woken: list[float] = []
+    begin = conductor._begin
+
+    def watched(*arguments: object) -> object:
+        run, hosts = begin(*arguments)  # type: ignore[arg-type]
+        run.handle_timer = woken.append  # type: ignore[method-assign]
+        return run, hosts
+
+    conductor._begin = watched  # type: ignore[assignment]
+    conductor.start(range(1, 2), 0.0)
+    assert woken == [0.6]

@@ -198,3 +198,16 @@ def test_a_copy_of_a_request_needs_no_second_answer_before_the_first_has_left(tm
     assert len(run.datagrams_to_send(0.1)) == 1
     run.receive(first, 0.6)
     assert len(run.datagrams_to_send(0.6)) == 1
+
+
+def test_a_silence_begins_when_the_message_leaves(tmp_path: Path) -> None:
+    case = load(written(tmp_path, "-> IKE_SA_INIT ...\n<- nothing for 400ms [MUST 7296-2.1-02]\n<- keepalive")).cases[0]
+    run = Run(case, slots.environment(1), random.Random(2).randbytes, 0.0)
+    run.handle_timer(0.0)
+    assert run.get_timer() == 0.4
+    assert len(run.datagrams_to_send(0.3)) == 1
+    assert run.get_timer() == 0.7
+    run.handle_timer(0.5)
+    assert run._account.checks == []
+    run.handle_timer(0.7)
+    assert [check.met for check in run._account.checks] == [True]
