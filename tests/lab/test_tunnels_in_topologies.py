@@ -1,7 +1,6 @@
 """Our gateways in the shipped topologies: traffic of hosts behind them, NAT, rekeys under load, lost mappings."""
 
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -15,7 +14,8 @@ from ipsectest.lab.topology import Network, Topology, realise, shipped
 from ipsectest.net.loop import EventLoop
 from ipsectest.runner.endpoints import configurations, running
 from ipsectest.runner.gateway import LINGER, TunnelGateway
-from tests.lab.two_namespaces import ProcessEnd, ping, require_lab
+from tests.lab.background import pinging
+from tests.lab.two_namespaces import ping, require_lab
 
 pytestmark = pytest.mark.lab
 
@@ -109,33 +109,13 @@ def test_traffic_crosses_only_with_a_tunnel(tunnels: Open, case: tuple[str, int,
             assert gateway.plane.counters.dropped_in == 0
 
 
-@contextmanager
-def pinging(tunnels: Tunnels, node: str, address: str, count: int, interval: float) -> Iterator[Callable[[], str]]:
-    """ping in the background; the function waits for its end and returns what it printed."""
-    where = tunnels.network[node].name
-    command = ["ip", "netns", "exec", where, "ping", "-n", "-q", f"-c{count}", f"-i{interval}", "-W2", address]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        end = ProcessEnd(process.pid)
-        tunnels.loop.add(end)
-
-        def wait() -> str:
-            assert tunnels.loop.run_until(lambda: end.ended, count * interval * 3 + 10)
-            tunnels.loop.remove(end)
-            return process.stdout.read()
-
-        try:
-            yield wait
-        finally:
-            process.kill()
-
-
 @pytest.mark.parametrize(("ip", "starter"), [(4, "east"), (4, "west"), (6, "east"), (6, "west")])
 def test_rekeys_under_load_lose_no_packet(tunnels: Open, ip: int, starter: str) -> None:
     """Child SA, IKE SA and Child SA again are rekeyed by either end while the hosts ping through a NAT (IPv4)."""
     with tunnels("site-to-site-nat", ip) as made:
         made.connect()
         gateway, others = made.gateways[starter], list(made.gateways.values())
-        with pinging(made, "host-a", "203.0.113.2", 600, 0.005) as wait:
+        with pinging(made.loop, made.network["host-a"].name, "203.0.113.2", 600, 0.005) as wait:
             for kind, count in ((ChildRemoved, 1), (IkeClosed, 1), (ChildRemoved, 2)):
                 (sa,) = gateway.endpoint.sessions()
                 now = made.loop.clock.now()
