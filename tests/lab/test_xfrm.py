@@ -75,7 +75,11 @@ def ip(namespace: str, arguments: str) -> str:
 
 
 def words(text: str) -> str:
-    return " ".join(text.split())
+    """On one line, with protocols as numbers: their names depend on /etc/protocols."""
+    line = " ".join(text.split())
+    for name, number in (("tcp", 6), ("udp", 17), ("ipv6-icmp", 58)):
+        line = line.replace(f"proto {name} ", f"proto {number} ")
+    return line
 
 
 def send_datagram(namespace: str, source: str, destination: str) -> None:
@@ -103,7 +107,7 @@ def test_ip_shows_the_policy_that_we_add(namespace: str, xfrm: Xfrm) -> None:
     assert xfrm.policy("add", OUT) == ()
     shown = words(ip(namespace, "policy"))
     for text in (
-        "src 198.51.100.0/24 dst 203.0.113.0/24 proto tcp dport 443",
+        "src 198.51.100.0/24 dst 203.0.113.0/24 proto 6 dport 443",
         "dir out action allow index",
         "priority 17 ptype main share any flag localok icmp (0x00000011)",
         "limit: soft 1000(bytes), hard 2000(bytes) limit: soft 10(packets), hard 20(packets)",
@@ -115,23 +119,22 @@ def test_ip_shows_the_policy_that_we_add(namespace: str, xfrm: Xfrm) -> None:
     ):
         assert text in shown
     xfrm.policy("add", FORWARD)
-    assert (
-        "src 2001:db8:1::/48 dst 2001:db8:2::/48 proto ipv6-icmp type 128 code 0 uid 0 dir fwd action block"
-        in words(ip(namespace, "policy"))
+    assert "src 2001:db8:1::/48 dst 2001:db8:2::/48 proto 58 type 128 code 0 uid 0 dir fwd action block" in words(
+        ip(namespace, "policy")
     )
 
 
 def test_we_show_the_policy_that_ip_adds(namespace: str, xfrm: Xfrm) -> None:
     ip(
         namespace,
-        "policy add src 198.51.100.0/24 dst 203.0.113.0/24 proto tcp dport 443 dir out action allow priority 17 mark 1 "
+        "policy add src 198.51.100.0/24 dst 203.0.113.0/24 proto 6 dport 443 dir out action allow priority 17 mark 1 "
         "mask 3 if_id 9 flag localok flag icmp limit byte-soft 1000 limit byte-hard 2000 limit packet-soft 10 "
         "limit packet-hard 20 limit time-soft 300 limit time-hard 400 limit time-use-soft 500 limit time-use-hard 600 "
         "tmpl src 192.0.2.1 dst 192.0.2.2 proto esp reqid 3 mode tunnel tmpl proto ah mode transport level use",
     )
     ip(
         namespace,
-        "policy add src 2001:db8:1::/48 dst 2001:db8:2::/48 proto ipv6-icmp type 128 code 0 dir fwd action block",
+        "policy add src 2001:db8:1::/48 dst 2001:db8:2::/48 proto 58 type 128 code 0 dir fwd action block",
     )
     assert sorted(xfrm.policy("dump"), key=lambda policy: policy.dir, reverse=True) == [OUT, FORWARD]
 
