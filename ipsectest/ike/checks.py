@@ -47,6 +47,7 @@ class Check(Enum):
     SECOND_AUTH = "IKE_AUTH comes once (1.2)"
     STORED_RESPONSE = "a repeated request is answered at all (2.1)"
     NO_ADDITIONAL_SAS = "what may not be rekeyed is replaced by other means (4)"
+    CHILDLESS = "IKE_AUTH lacks a Child SA only where that was announced (RFC 6023)"
     CHILD_LOST = "a Child SA that the peer does not have is removed (2.25)"
     LAST_DELETE = "the Delete of an IKE SA is the last request on it (2.8)"
     OLD_IKE_SA = "a rekeyed IKE SA lives until it is deleted (2.8)"

@@ -127,6 +127,17 @@ class ChildConfig:
     """``ProtocolId.ESP`` or ``ProtocolId.AH``."""
 
 
+class Childless(Enum):
+    """Whether IKE_AUTH may, or has to, come without a Child SA (RFC 6023)."""
+
+    ALLOW = "allow"
+    """The peer may set an IKE SA up without one; we ask for one."""
+    NEVER = "never"
+    """As if RFC 6023 did not exist."""
+    FORCE = "force"
+    """IKE_AUTH brings no Child SA, whoever starts; CREATE_CHILD_SA does."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionConfig:
     """One peer: who it is, who we are to it, what we agree to."""
@@ -142,10 +153,16 @@ class ConnectionConfig:
     local_auth: SharedKey | KeyPair
     remote_auth: SharedKey | TrustAnchors
     children: tuple[ChildConfig, ...] = ()
-    """The first one is created with IKE_AUTH."""
+    """The first one is created with IKE_AUTH; with none at all ``childless`` is as good as FORCE."""
     proposals: tuple[Suite, ...] = DEFAULT_IKE
     initial_contact: bool = True
     """Send INITIAL_CONTACT when this is the only IKE SA with the peer (RFC 7296 section 2.4)."""
+    childless: Childless = Childless.ALLOW
+
+    @property
+    def starts_childless(self) -> bool:
+        """Whether IKE_AUTH brings no Child SA."""
+        return self.childless is Childless.FORCE or not self.children
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """IKE_AUTH (RFC 7296 section 1.2): both ends prove who they are, and the first Child SA comes with it.
 
 Request: IDi [CERT+] [N(INITIAL_CONTACT)] [CERTREQ] [IDr] AUTH [N(USE_TRANSPORT_MODE)] SA TSi TSr.
+SA, TSi and TSr are left out of both where the responder has announced RFC 6023 and the initiator wants no Child SA.
 Response: IDr [CERT+] AUTH [N(USE_TRANSPORT_MODE)] SA TSi TSr, or an error notify: alone when it ends the
 IKE SA, behind AUTH when only the Child SA failed (RFC 7296 section 2.21.2).
 """
@@ -8,11 +9,11 @@ IKE SA, behind AUTH when only the Child SA failed (RFC 7296 section 2.21.2).
 from ipsectest.base.iana import NotifyType
 from ipsectest.ike import auth, child, ike_sa_init, messages
 from ipsectest.ike.checks import Check
-from ipsectest.ike.config import EndpointConfig, Identity
+from ipsectest.ike.config import Childless, EndpointConfig, Identity
 from ipsectest.ike.context import Context, Outcome, Verdict
 from ipsectest.ike.negotiation import ChildNegotiation
 from ipsectest.ike.sa import IkeSa
-from ipsectest.wire import AUTH, CERTREQ, Identification, IDi, IDr, Message, Notify, Payload
+from ipsectest.wire import AUTH, CERTREQ, SA, Identification, IDi, IDr, Message, Notify, Payload, TSi, TSr
 
 FATAL = frozenset({
     NotifyType.AUTHENTICATION_FAILED, NotifyType.INVALID_SYNTAX, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD,
@@ -32,7 +33,7 @@ def compose_request(sa: IkeSa, ctx: Context) -> list[Payload]:
     if peer is not None:
         payloads.append(IDr(peer.type, peer.data))
     payloads.append(auth.compute(sa, identity, ctx))
-    if sa.connection.children:
+    if not sa.connection.starts_childless:
         ctx.pending = child.begin(sa, sa.connection.children[0], ctx)
         offered = child.offer(ctx.pending, ctx, with_ke=False)
         payloads += [*child.mode_notify(ctx.pending), offered, *child.selectors_of(ctx.pending)]
@@ -56,7 +57,16 @@ def read_request(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
         return Verdict(Outcome.FATAL, Notify(NotifyType.AUTHENTICATION_FAILED), reason)
     sa.requested_authorities = b"".join(c.data for c in message.all(CERTREQ))
     read_window(sa, message)
+    return _read_offer(sa, message, ctx)
+
+
+def _read_offer(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
+    """The Child SA that the initiator asks for, if it does."""
+    if _is_childless(message) and (sa.may_be_childless or not ctx.policy.checks(Check.CHILDLESS)):
+        return Verdict(notifies=_others(message))
     offered = child.read_offer(sa, message, ctx, with_ke=False)
+    if isinstance(offered, ChildNegotiation) and sa.connection.childless is Childless.FORCE:
+        offered = Verdict(Outcome.REFUSED, Notify(NotifyType.NO_PROPOSAL_CHOSEN), "no Child SA in IKE_AUTH")
     if isinstance(offered, Verdict):
         if offered.outcome is Outcome.FATAL:
             return offered
@@ -64,6 +74,11 @@ def read_request(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
     offered.nonce_i, offered.nonce_r = sa.nonce_i, sa.nonce_r
     ctx.pending = offered
     return Verdict(notifies=_others(message))
+
+
+def _is_childless(message: Message) -> bool:
+    """Whether an IKE_AUTH request asks for no Child SA (RFC 6023 section 5)."""
+    return not any(isinstance(payload, SA | TSi | TSr) for payload in message.payloads)
 
 
 def _authenticate(sa: IkeSa, message: Message, identification: Identification, claim: AUTH, ctx: Context) -> str:

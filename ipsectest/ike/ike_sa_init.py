@@ -1,7 +1,8 @@
 """IKE_SA_INIT (RFC 7296 section 1.2): suites, key exchange, nonces, NAT detection; nothing here is protected yet.
 
 Request: SA KE Ni N(NAT_DETECTION_*) N(SIGNATURE_HASH_ALGORITHMS), repeated with N(COOKIE) in front or another KE.
-Response: SA KE Nr N(...), or one error notify and a zero SPIr. Message ID 0, repeated requests too.
+Response: SA KE Nr N(...) [N(CHILDLESS_IKEV2_SUPPORTED)], or one error notify and a zero SPIr.
+Message ID 0, repeated requests too.
 """
 
 from dataclasses import replace
@@ -11,7 +12,7 @@ from ipsectest.crypto.certificates import authority_hash, parse_certificate
 from ipsectest.ike import cookies, keys, messages, nat, proposals
 from ipsectest.ike.agreement import finish, respond, share_for
 from ipsectest.ike.checks import Check
-from ipsectest.ike.config import TrustAnchors
+from ipsectest.ike.config import Childless, TrustAnchors
 from ipsectest.ike.context import Context, Outcome, Verdict
 from ipsectest.ike.sa import ZERO_SPI, IkeSa
 from ipsectest.wire import CERTREQ, KE, SA, Message, Nonce, Notify, Payload, Proposal
@@ -89,7 +90,17 @@ def compose_response(sa: IkeSa, message: Message, verdict: Verdict, ctx: Context
     answered = chosen_answer(sa, ctx, b"")
     keys.derive_first(sa)
     group, public = answered_ke(sa.group, sa.public_value, ctx)
-    return [answered, KE(group, public), Nonce(sa.nonce_r), *_extras(sa), *certificate_requests(sa)]
+    extras = [*_extras(sa), *_childless(sa), *certificate_requests(sa)]
+    return [answered, KE(group, public), Nonce(sa.nonce_r), *extras]
+
+
+def _childless(sa: IkeSa) -> list[Payload]:
+    """Whether the initiator may leave the Child SA out of IKE_AUTH (RFC 6023 section 3).
+
+    Its section 4 has Protocol ID 1, RFC 7296 section 3.10 has zero for every notify without SPI; receivers ignore it.
+    """
+    sa.may_be_childless = sa.connection.childless is not Childless.NEVER
+    return [Notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED)] if sa.may_be_childless else []
 
 
 def chosen_answer(sa: IkeSa, ctx: Context, spi: bytes) -> SA:
@@ -134,6 +145,9 @@ def read_response(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
         return Verdict(Outcome.RETRY, cookie, "cookie demanded")
     if error is not None and (message.get(SA) is None or ctx.policy.checks(Check.ERROR_FIRST)):
         return _read_error(sa, error)
+    sa.may_be_childless = message.notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
+    if sa.connection.starts_childless and not sa.may_be_childless and ctx.policy.checks(Check.CHILDLESS):
+        return Verdict(Outcome.DROPPED, None, "the peer does not announce childless IKE SAs")
     if (reason := _take(sa, message, ctx)) != "":
         return Verdict(Outcome.DROPPED, None, reason)
     sa.spi_r = message.responder_spi

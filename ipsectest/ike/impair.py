@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from ipsectest.base.errors import UsageError
 from ipsectest.ike.checks import Check
 from ipsectest.ike.impair_answers import ANSWERS
+from ipsectest.ike.impair_childless import CHILDLESS
 from ipsectest.ike.impair_conduct import CONDUCT
 from ipsectest.ike.impair_messages import MESSAGES
 from ipsectest.ike.impair_refusals import REFUSALS
@@ -15,7 +16,7 @@ from ipsectest.ike.sa import IkeSa
 from ipsectest.wire import Message
 
 IMPAIRMENTS: dict[str, Impairment] = {
-    impairment.name: impairment for impairment in (*VALIDATION, *REFUSALS, *ANSWERS, *MESSAGES, *CONDUCT)
+    impairment.name: impairment for impairment in (*VALIDATION, *REFUSALS, *ANSWERS, *MESSAGES, *CONDUCT, *CHILDLESS)
 }
 """Every named fault."""
 

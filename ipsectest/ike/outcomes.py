@@ -78,8 +78,9 @@ def take_auth(session: Session, incoming: Incoming) -> None:
     host.emit(IkeEstablished(sa))
     if verdict.child is not None:
         session.installed(verdict.child)
+    if verdict.ok:
         host.emit(ExchangeDone(sa, ctx.task))
-    elif verdict.outcome is Outcome.CHILD_FAILED:
+    else:
         host.emit(ExchangeFailed(sa, ctx.task, verdict.reason, verdict.notify))
         if not host.policy.survives_failed_child():
             session.close(verdict.reason, now)

@@ -6,6 +6,7 @@ from ipsectest.base.errors import UnsupportedError
 from ipsectest.base.iana import ExchangeType, NotifyType
 from ipsectest.ike.config import (
     ChildConfig,
+    Childless,
     ConnectionConfig,
     EndpointConfig,
     KeyPair,
@@ -49,6 +50,7 @@ def connection(settings: PeerSettings, certificates: Certificates | None) -> Con
         remote_auth=_testers(settings, certificates),
         children=(child(settings),),
         proposals=settings.ike,
+        childless=Childless(settings.childless),
     )
 
 
@@ -112,7 +114,6 @@ def _refuse(settings: PeerSettings) -> None:
         f"{settings.mode} mode": settings.mode != "tunnel",
         "MOBIKE": settings.mobike,
         "IKE fragmentation": settings.fragmentation,
-        "childless initiation": settings.childless == "force",
         "leaving out certificates": not settings.send_certificate,
         "keeping the old of two IKE SAs": settings.unique == "keep",
         "a choice of signature hashes": bool(settings.hashes),

@@ -187,7 +187,6 @@ def test_one_identity_replaces_its_own_older_sa_if_asked_for() -> None:
         {"mode": "transport"},
         {"mobike": True},
         {"fragmentation": True},
-        {"childless": "force"},
         {"unique": "keep"},
         {"local_auth": Authentication.NULL},
         {"local_auth": Authentication.RSA},
