@@ -1,16 +1,44 @@
-"""Remove what a run that was killed left on this machine: namespaces, processes, directories."""
+"""The lab: its virtual machine, and removing what a run that was killed left on this machine."""
 
+import sys
 from argparse import ArgumentParser, Namespace
+
+from ipsectest.base.errors import UsageError
+
+_COMMAND_CAP = 3600.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the options."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="clean")
+    """Declare the actions."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="clean|vm")
     actions.add_parser("clean", help="remove what dead runs left; running ones are not touched")
+    vm = actions.add_parser("vm", help="a virtual machine whose kernel has ESP, AH, IPComp and netem")
+    verbs = vm.add_subparsers(dest="verb", required=True, metavar="build|start|shell|stop")
+    for verb, summary in (("build", "make the image, unless it is there"), ("start", "start it in the background")):
+        one = verbs.add_parser(verb, help=summary)
+        one.add_argument(
+            "--peer", action="append", default=[], help="put an installed peer into it, such as strongswan"
+        )
+        one.add_argument("--python", action="store_true", help="put an interpreter into it")
+    shell = verbs.add_parser("shell", help="a shell in it (Ctrl-] leaves), or one command")
+    shell.add_argument("command", nargs="*", help="the command; its exit status is ours")
+    verbs.add_parser("stop", help="end it and remove everything")
 
 
-def execute(_arguments: Namespace) -> int:
-    """Clean up and say what was removed."""
+def execute(arguments: Namespace) -> int:
+    """Carry out the action."""
+    if arguments.action == "clean":
+        return _clean()
+    match arguments.verb:
+        case "build" | "start":
+            return _build(arguments)
+        case "shell":
+            return _shell(arguments.command)
+        case _:
+            return _stop()
+
+
+def _clean() -> int:
     from ipsectest.lab import journal  # noqa: PLC0415
 
     removed = journal.clean()
@@ -18,4 +46,52 @@ def execute(_arguments: Namespace) -> int:
         print(f"removed {thing}")  # noqa: T201
     if not removed:
         print("nothing was left behind")  # noqa: T201
+    return 0
+
+
+def _build(arguments: Namespace) -> int:
+    from ipsectest.lab.vm import keeper  # noqa: PLC0415
+    from ipsectest.peers import table  # noqa: PLC0415
+    from ipsectest.runner import guest  # noqa: PLC0415
+
+    def progress(line: str) -> None:
+        print(f"  {line}", file=sys.stderr)  # noqa: T201
+
+    peers = [table.parse(text) for text in arguments.peer]
+    for name in peers:
+        table.install(name, progress)
+    image = guest.build(peers, progress, python=arguments.python)
+    if arguments.verb == "build":
+        print(f"kernel {image.release}, {image.size >> 20} MiB in {image.kernel.parent}")  # noqa: T201
+        return 0
+    kept = keeper.keep(image, guest.cache_directory())
+    print(f"running: kernel {image.release}, 192.0.2.2 at the namespace {kept.namespace} (192.0.2.1)")  # noqa: T201
+    print(f"{kept.share} is /lab inside")  # noqa: T201
+    return 0
+
+
+def _shell(command: list[str]) -> int:
+    import shlex  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    from ipsectest.lab.vm import keeper, terminal  # noqa: PLC0415
+    from ipsectest.lab.vm.channel import Channel, script  # noqa: PLC0415
+
+    kept = keeper.kept()
+    if kept is None:
+        raise UsageError("no virtual machine is running: ipsectest lab vm start")
+    if not command:
+        terminal.attach(Path(kept.terminal))
+        return 0
+    text = command[0] if len(command) == 1 else shlex.join(command)
+    result = Channel(Path(kept.channel), 0).ask(script(text), timeout=_COMMAND_CAP)
+    sys.stdout.buffer.write(result.output)
+    sys.stdout.buffer.flush()
+    return result.status
+
+
+def _stop() -> int:
+    from ipsectest.lab.vm import keeper  # noqa: PLC0415
+
+    print("stopped" if keeper.stop() else "no virtual machine is running")  # noqa: T201
     return 0

@@ -15,7 +15,7 @@ COMMANDS: dict[str, str] = {
     "show": "explain one scenario: why, requirements, ladder",
     "report": "render or compare a report.json again",
     "peers": "install, list and remove peers",
-    "lab": "remove what a killed run left on this machine",
+    "lab": "a virtual machine with kernel ESP; remove what killed runs left",
     "doctor": "say what this machine can do and what is missing",
     "shell": "a Scapy prompt with the IPsec layers",
     "version": "print the version",

@@ -13,9 +13,9 @@ mkdir -p /run/netns /run/lab /lab /root
 modprobe -a virtio_pci virtio_console virtio_net
 ip link set lo up
 
-# Serve a port until the host lets go of it. One request is a line "TOKEN COMMAND"; the answer is what the command
+# Serve a port (argument 1) until the host lets go of it. One request is a line "TOKEN COMMAND"; the answer is what the command
 # writes, then a byte 1, TOKEN, its status and a newline. The port is opened only once, because a second open is refused;
-# before the host is there it gives end-of-file at once, hence the pauses.
+# before the host is there it gives end-of-file at once, hence the pauses (argument 2).
 serve() {
     tries=0
     while [ $tries -lt 100 ]; do
@@ -28,7 +28,7 @@ serve() {
             ) 2>&1
             printf '\001%s %d\n' "$token" $?
         done
-        [ $tries -eq 100 ] || sleep 0.02
+        [ $tries -eq 100 ] || sleep "${2:-0.02}"
         tries=$((tries + 1))
     done <>"$1" >&0
 }

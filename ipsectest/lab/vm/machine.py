@@ -142,6 +142,17 @@ class Machine:
         """Give the guest our time of day: certificates depend on it, and a snapshot's clock stands still."""
         self.run(f"date -s @{time.time():.0f} >/dev/null", check=True)
 
+    def offer(self) -> Path:
+        """A channel that another process may use, as often as it likes: the socket to connect to."""
+        number = self._free.pop()
+        self.run(f"while :; do serve /dev/vport0p{number} 0.5; done >/dev/null 2>&1 &", check=True)
+        return self._own / f"c{number}"
+
+    @property
+    def terminal(self) -> Path:
+        """The socket of the guest's terminal, where a shell waits."""
+        return self._own / "tty"
+
     def let_go(self) -> None:
         """Give up every hold on the guest, before its state is saved; no command can be run after this."""
         self.run("umount /lab", check=True)
