@@ -117,7 +117,6 @@ class Conductor:
     def receive(self, datagram: Datagram, now: Instant) -> None:
         """Take a datagram of the peer; it belongs to the case that owns the destination address."""
         active = self._by_host.get(datagram.destination.host)
-        now = self._time(now)
         if active is not None:
             active.seen.append((now, Direction.RECEIVED, datagram))
             with self._guarded(active, now):
@@ -147,7 +146,6 @@ class Conductor:
     def handle_timer(self, now: Instant) -> None:
         """Wake the cases whose time has come."""
         for active in list(self._active.values()):
-            now = self._time(now)
             timer = active.run.get_timer()
             if timer is not None and timer <= now:
                 with self._guarded(active, now):
@@ -225,7 +223,10 @@ class Conductor:
                 self._settle(active, now)
 
     def _time(self, now: Instant) -> Instant:
-        """What time it is by now: verbs and configuration of a daemon take some that must not shorten a silence."""
+        """What time it is by now: verbs and configuration of a daemon take some that must not shorten a silence.
+
+        Only for what begins or leaves now: lines are judged at the instant up to which the wire has been read.
+        """
         return self._clock() if self._clock else now
 
     @contextmanager

@@ -222,3 +222,16 @@ def test_time_that_a_daemon_takes_for_its_configuration_is_not_that_of_the_case(
     conductor._begin = watched  # type: ignore[assignment]
     conductor.start(range(1, 2), 0.0)
     assert woken == [0.6]
+
+
+def test_lines_are_judged_at_the_instant_up_to_which_the_wire_was_read(echo: Echo) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case("a/1")])
+    conductor.start(range(1, 2), 0.0)
+    conductor._clock = lambda: 100.0
+    woken: list[float] = []
+    stage.runs[0].handle_timer = woken.append  # type: ignore[method-assign]
+    stage.runs[0]._timer = 5.0
+    conductor.handle_timer(4.0)
+    conductor.handle_timer(5.0)
+    assert woken == [5.0]
