@@ -12,7 +12,7 @@ from ipsectest.ike.checks import Check
 from ipsectest.ike.config import Identity, KeyPair, SharedKey, TrustAnchors
 from ipsectest.ike.context import Context
 from ipsectest.ike.sa import IkeSa
-from ipsectest.wire import AUTH, CERT, Identification, Message
+from ipsectest.wire import AUTH, CERT, CERTREQ, Identification, Message
 
 _parse = lru_cache(maxsize=64)(certificates.parse_certificate)
 _PREFERRED_HASHES = (HashAlgorithm.SHA2_256, HashAlgorithm.SHA2_384, HashAlgorithm.SHA2_512)
@@ -36,10 +36,32 @@ def octets_to_sign(sa: IkeSa, identification: bytes, *, of_initiator: bool) -> b
     return signed_octets(prf, sa.init_response, sa.nonce_i, sa.keys.sk_pr, identification)
 
 
+def credential_of(sa: IkeSa) -> SharedKey | KeyPair:
+    """What we prove ourselves with: a CERTREQ decides between certificates (RFC 7296 section 3.7).
+
+    It is a wish: where we have nothing from the authorities it names, the first certificate is sent all the same.
+    """
+    connection = sa.connection
+    if not isinstance(connection.local_auth, KeyPair):
+        return connection.local_auth
+    keys = (connection.local_auth, *connection.other_keys)
+    return next((pair for pair in keys if _is_asked_for(pair, sa.requested_authorities)), connection.local_auth)
+
+
+def _is_asked_for(pair: KeyPair, authorities: bytes) -> bool:
+    issuers = pair.chain[1:] if pair.anchor is None else (*pair.chain[1:], pair.anchor)
+    return bool(certificates.requested(authorities, map(_parse, issuers)))
+
+
+def requested_authorities(message: Message) -> bytes:
+    """Hashes of the authorities whose X.509 certificates the peer asks for (RFC 7296 section 3.7)."""
+    return b"".join(c.data for c in message.all(CERTREQ) if c.encoding == CertificateEncoding.X509_SIGNATURE)
+
+
 def compute(sa: IkeSa, identity: Identity, ctx: Context) -> AUTH:
     """Our AUTH payload. ValueError if an overridden method does not fit the credential."""
     over = ctx.overrides
-    credential = over.credential or sa.connection.local_auth
+    credential = over.credential or credential_of(sa)
     octets = octets_to_sign(sa, bytes([identity.type, 0, 0, 0]) + identity.data, of_initiator=sa.is_initiator)
     if isinstance(credential, SharedKey):
         if sa.chosen is None:
@@ -109,7 +131,7 @@ def _verify_signature(
 
 def certificates_to_send(sa: IkeSa, ctx: Context) -> list[CERT]:
     """Our chain, end entity first (RFC 7296 section 3.6), none with a shared key."""
-    credential = ctx.overrides.credential or sa.connection.local_auth
+    credential = ctx.overrides.credential or credential_of(sa)
     if not isinstance(credential, KeyPair):
         return []
     return [CERT(CertificateEncoding.X509_SIGNATURE, der) for der in credential.chain]

@@ -74,6 +74,9 @@ class KeyPair:
     method: int | None = None
     """Authentication method; None: 14 when the peer announced a common hash (RFC 7427), else the legacy one."""
 
+    anchor: bytes | None = None
+    """The trust anchor of the chain in DER: never sent, but a CERTREQ may name it."""
+
     def __post_init__(self) -> None:
         """A method that does not fit the key is a mistake of the configuration, not of an exchange."""
         if self.method is not None:
@@ -155,6 +158,8 @@ class ConnectionConfig:
     children: tuple[ChildConfig, ...] = ()
     """The first one is created with IKE_AUTH; with none at all ``childless`` is as good as FORCE."""
     proposals: tuple[Suite, ...] = DEFAULT_IKE
+    other_keys: tuple[KeyPair, ...] = ()
+    """Certificates beside ``local_auth``: taken where the peer's CERTREQ names their authority, and not its."""
     initial_contact: bool = True
     """Send INITIAL_CONTACT when this is the only IKE SA with the peer (RFC 7296 section 2.4)."""
     childless: Childless = Childless.ALLOW

@@ -13,7 +13,7 @@ from ipsectest.ike.config import Childless, EndpointConfig, Identity
 from ipsectest.ike.context import Context, Outcome, Verdict
 from ipsectest.ike.negotiation import ChildNegotiation
 from ipsectest.ike.sa import IkeSa
-from ipsectest.wire import AUTH, CERTREQ, SA, Identification, IDi, IDr, Message, Notify, Payload, TSi, TSr
+from ipsectest.wire import AUTH, SA, Identification, IDi, IDr, Message, Notify, Payload, TSi, TSr
 
 FATAL = frozenset({
     NotifyType.AUTHENTICATION_FAILED, NotifyType.INVALID_SYNTAX, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD,
@@ -55,7 +55,7 @@ def read_request(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
     _take_identity(sa, identification)
     if (reason := _authenticate(sa, message, identification, claim, ctx)) != "":
         return Verdict(Outcome.FATAL, Notify(NotifyType.AUTHENTICATION_FAILED), reason)
-    sa.requested_authorities = b"".join(c.data for c in message.all(CERTREQ))
+    sa.requested_authorities = auth.requested_authorities(message)
     read_window(sa, message)
     return _read_offer(sa, message, ctx)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ipsectest.base.iana import CertificateEncoding, HashAlgorithm, NotifyType, ProtocolId
 from ipsectest.crypto.certificates import authority_hash, parse_certificate
-from ipsectest.ike import cookies, keys, messages, nat, proposals
+from ipsectest.ike import auth, cookies, keys, messages, nat, proposals
 from ipsectest.ike.agreement import finish, respond, share_for
 from ipsectest.ike.checks import Check
 from ipsectest.ike.config import Childless, TrustAnchors
@@ -154,7 +154,7 @@ def read_response(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
     sa.next_request_id = 1
     nat.detect(sa, message)
     sa.peer_hashes = announced_hashes(message)
-    sa.requested_authorities = b"".join(c.data for c in message.all(CERTREQ))
+    sa.requested_authorities = auth.requested_authorities(message)
     keys.derive_first(sa)
     return Verdict()
 

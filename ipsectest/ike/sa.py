@@ -112,7 +112,7 @@ class IkeSa:
     peer_hashes: tuple[int, ...] = ()
     """SIGNATURE_HASH_ALGORITHMS of the peer (RFC 7427 section 4); empty: it did not announce any."""
     requested_authorities: bytes = b""
-    """CERTREQ data of the peer: 20-octet hashes of CA keys (RFC 7296 section 3.7)."""
+    """CERTREQ data of the peer for X.509 certificates: 20-octet hashes of CA keys (RFC 7296 section 3.7)."""
     may_be_childless: bool = False
     """The responder has announced that IKE_AUTH may come without a Child SA (RFC 6023 section 3)."""
     local_behind_nat: bool = False

@@ -11,9 +11,12 @@ from ipsectest.base.iana import AuthenticationMethod as Method
 from ipsectest.base.iana import IdentificationType, NotifyType
 from ipsectest.crypto import pki
 from ipsectest.crypto.certificates import subject_der
+from ipsectest.ike.auth import requested_authorities
 from ipsectest.ike.config import Identity, KeyPair, TrustAnchors
 from ipsectest.ike.events import IkeClosed, IkeEstablished
-from tests.pair.world import World, connection
+from ipsectest.ike.states import State
+from ipsectest.wire import CERTREQ, Message
+from tests.pair.world import PSK, World, connection
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RANDOM = random.Random(7).randbytes
@@ -132,3 +135,31 @@ def test_method_that_does_not_fit_the_key_is_an_input_error(tree: pki.TestPki) -
 
     with pytest.raises(InputError):
         pair(tree.credentials["alice.example/ed25519"], Method.RSA_DIGITAL_SIGNATURE)
+
+
+@pytest.mark.parametrize("trusted", ["first", "second", "neither"])
+@pytest.mark.parametrize("chooser", ["alice", "bob"])
+def test_certreq_decides_between_certificates(tree: pki.TestPki, trusted: str, chooser: str) -> None:
+    other, stranger = (pki.generate(["alice.example", "bob.example"], NOW, RANDOM) for _ in range(2))
+    trees = {"first": tree, "second": other, "neither": stranger}
+    roots = {name: TrustAnchors((pki.to_der(one.anchors[0]),), NOW) for name, one in trees.items()}
+    name = f"{chooser}.example/ecdsa256"
+    keys = [replace(pair(one.credentials[name]), anchor=pki.to_der(one.anchors[0])) for one in (tree, other)]
+    choosing = {"local_auth": keys[0], "other_keys": (keys[1],), "remote_auth": PSK}
+    asking = {"local_auth": PSK, "remote_auth": roots[trusted]}
+    is_alice = chooser == "alice"
+    alice, bob = (choosing, asking)[:: 1 if is_alice else -1]
+    world = World(alice=connection(at_alice=True, **alice), bob=connection(at_alice=False, **bob))
+    sa = world.alice.endpoint.initiate(world.alice.connection, world.now)
+    world.settle()
+    if trusted == "neither":
+        assert "ipsectest root" in (world.bob if is_alice else world.alice).seen(IkeClosed)[0].reason
+        assert sa.state is State.CLOSED
+    else:
+        world.agree()
+        assert sa.state is State.ESTABLISHED
+
+
+def test_certreq_for_other_encodings_names_no_authority() -> None:
+    asked = Message(payloads=[CERTREQ(4, b"a" * 20), CERTREQ(1, b"b" * 20), CERTREQ(4, b"c" * 40)])
+    assert requested_authorities(asked) == b"a" * 20 + b"c" * 40
