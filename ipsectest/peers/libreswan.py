@@ -6,6 +6,7 @@ started, not awaited: what comes of them is seen on the wire.
 
 import threading
 import time
+from pathlib import Path
 
 from ipsectest.base.errors import PeerError, UnsupportedError
 from ipsectest.peers.crash import CrashWatch
@@ -75,17 +76,21 @@ class Libreswan:
         words += ["--nssdir", f"{inside}/nss", "--ipsecdir", f"{inside}/ipsec.d", "--logfile", f"{inside}/pluto.log"]
         self._process = self._host.spawn([PROGRAM, *words, "--secretsfile", f"{inside}/ipsec.secrets"], {})
         self._watch = CrashWatch(self._process, self._log)
+        self._await(control)
+        self.version = self._whack("--version")[1].split()[-1]
+        # A connection that was up is brought up again after a Delete; no peer of a test wants that.
+        self._told("--impair", "revival")
+
+    def _await(self, control: Path) -> None:
+        """Until pluto takes commands, or ends; its socket is there a moment before it listens."""
+        self._running = True
         end = time.monotonic() + _START_CAP
-        while not control.exists():
+        while not control.exists() or self._whack("--listen")[0]:
             if self._process.wait(0.005) is not None or time.monotonic() > end:
+                self._running = False
                 output = self._process.output.read_text(errors="replace")[-2000:]
                 self._process.stop()
                 raise PeerError(f"pluto did not start: {output.strip() or 'no output'}")
-        self._running = True
-        self.version = self._whack("--version")[1].split()[-1]
-        self._told("--listen")
-        # A connection that was up is brought up again after a Delete; no peer of a test wants that.
-        self._told("--impair", "revival")
 
     def stop(self) -> int:
         """End pluto; its exit status. It may be started again."""
@@ -111,7 +116,8 @@ class Libreswan:
             status, said = self._run("addconn", *arguments, settings.name)
         conf.unlink()
         if status:
-            raise UnsupportedError("configuration", said.strip()[-_SAID:] or f"addconn ends with status {status}")
+            why = said.strip() or self.log(settings).strip().rpartition("\n")[2]  # 4.x tells its log only
+            raise UnsupportedError("configuration", why[-_SAID:] or f"addconn ends with status {status}")
 
     def perform(self, request: PeerRequest) -> int | None:
         """Start what is asked; the answer is None, or the number for a counter."""
@@ -134,7 +140,8 @@ class Libreswan:
             case Verb.DELETE_CHILD:
                 self._start("--deletestate", str(self._child(request).number))
             case Verb.LIVENESS:
-                self._told("--impair", f"initiate_v2_liveness:{self._ike(request).number}")
+                word = "initiate_v2_liveness" if is_modern(self.version) else "initiate-v2-liveness"
+                self._told("--impair", f"{word}:{self._ike(request).number}")
             case Verb.PING:
                 self._host.ping(settings.inner_local, settings.inner_remote)
             case Verb.COUNTER:

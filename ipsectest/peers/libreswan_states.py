@@ -54,7 +54,7 @@ def read_states(text: str) -> list[State]:
 
 def lines_of_case(text: str, name: str, tester: str) -> str:
     """The lines of pluto's log that name the connection or the tester's address, in order."""
-    named = re.compile(rf'"{re.escape(name)}"|(?<![\w.:]){re.escape(tester)}(?![\w:]|\.\d)')
+    named = re.compile(rf'"{re.escape(name)}"|(?<![\w.:]){re.escape(tester)}(?!\w|\.\d)')
     other = re.compile(r': "(?P<name>[^"]+)"')
     kept = []
     for line in text.splitlines(keepends=True):

@@ -85,3 +85,11 @@ def test_an_exit_or_a_signal_is_a_reason(daemon: Daemon) -> None:
 def test_what_an_earlier_daemon_said_does_not_count(daemon: Daemon) -> None:
     append(daemon.output, "killing ourself\n")
     assert CrashWatch(daemon).reason() is None
+
+
+def test_a_complaint_of_pluto_is_no_crash(daemon: Daemon) -> None:
+    watch = CrashWatch(daemon)
+    append(daemon.output, "EXPECTATION FAILED: old.responder.sent+1 == msgid\n")
+    assert watch.reason() is None
+    append(daemon.output, "ABORT: ASSERTION FAILED: st != NULL\n")
+    assert "ASSERTION FAILED" in (watch.reason() or "")

@@ -13,6 +13,7 @@ from ipsectest.peers.names import PeerName
         ("strongswan", PeerName("strongswan", "trixie")),
         ("strongswan@bookworm", PeerName("strongswan", "bookworm")),
         ("strongswan@host", PeerName("strongswan", "host")),
+        ("libreswan", PeerName("libreswan", "trixie")),
         ("builtin", PeerName("builtin")),
     ],
 )
