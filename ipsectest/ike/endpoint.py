@@ -30,6 +30,7 @@ from ipsectest.ike.tasks import (
     RekeyIke,
     Task,
 )
+from ipsectest.ike.timers import Timers
 from ipsectest.ike.window import Place, Request
 from ipsectest.wire import SK, Message, Notify, Payload, build_message, parse_message
 
@@ -60,8 +61,7 @@ class Endpoint:
         self._events: deque[Event] = deque()
         self._unprotected = RateLimit()
         self._probes = RateLimit(per_second=0.1, burst=3.0)
-        self._deadline: Instant | None = None
-        self._deadline_is_known = True
+        self._timers: Timers[Session] = Timers(self._deadline_of)
 
     # In and out
 
@@ -80,19 +80,17 @@ class Endpoint:
 
     def get_timer(self) -> Instant | None:
         """When ``handle_timer`` wants to be called; None: not before something arrives."""
-        if not self._deadline_is_known:
-            times = (session.deadline() for session in self._sessions.values())
-            self._deadline = min((time for time in times if time is not None), default=None)
-            self._deadline_is_known = True
-        return self._deadline
+        return self._timers.earliest()
 
     def handle_timer(self, now: Instant) -> None:
         """Do what is due: retransmissions, time-outs, liveness checks."""
-        for session in tuple(self._sessions.values()):
-            deadline = session.deadline()
+        for session in self._timers.take_due(now):
+            deadline = self._deadline_of(session)
             if deadline is not None and deadline <= now:
                 session.handle_timer(now)
-                self._deadline_is_known = False
+
+    def _deadline_of(self, session: Session) -> Instant | None:
+        return session.deadline() if self._sessions.get(session.sa.spi_local) is session else None
 
     def next_event(self) -> Event | None:
         """The oldest event not yet taken."""
@@ -142,7 +140,6 @@ class Endpoint:
 
     def _submit(self, session: Session, task: Task, now: Instant) -> None:
         session.submit(task, now)
-        self._deadline_is_known = False
 
     def _session(self, sa: IkeSa) -> Session:
         while sa.successor is not None:
@@ -170,7 +167,7 @@ class Endpoint:
         session = self._sessions.get(message.responder_spi if message.from_initiator else message.initiator_spi)
         if session is None or session.sa.is_initiator == message.from_initiator:
             return self._refuse_spi(incoming)
-        self._deadline_is_known = False
+        self.touch(session)
         return self._receive_known(session, incoming)
 
     def _is_stray(self, message: Message) -> bool:
@@ -199,7 +196,6 @@ class Endpoint:
         if message is None:
             return Drop(DropReason.POLICY)
         incoming.message = message
-        self._deadline_is_known = False
         return responder.receive(self, incoming)
 
     def _receive_known(self, session: Session, incoming: Incoming) -> Drop | None:
@@ -352,7 +348,11 @@ class Endpoint:
     def register(self, session: Session) -> None:
         """Find the session by our SPI from now on."""
         self._sessions[session.sa.spi_local] = session
-        self._deadline_is_known = False
+        self.touch(session)
+
+    def touch(self, session: Session) -> None:
+        """The next deadline of the session may have changed."""
+        self._timers.touch(session)
 
     def has_authenticated(self, session: Session) -> None:
         """The session is no longer half open."""
@@ -386,7 +386,7 @@ class Endpoint:
         self._closed.pop(session, None)
         if self._sessions.get(session.sa.spi_local) is session:
             del self._sessions[session.sa.spi_local]
-        self._deadline_is_known = False
+        self.touch(session)
 
 
 def _is_of_strangers(event: Event) -> bool:

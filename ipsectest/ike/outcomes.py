@@ -146,7 +146,7 @@ def _take_ike(session: Session, verdict: Verdict, ctx: Context, incoming: Incomi
         if rival is not None:
             # The peer deletes what it made, unless our Delete reaches it before our response (RFC 7296 section 2.25.2).
             rival.closing_reason = "lost the rekey collision"
-            rival.expires = now + session.host.config.half_open_timeout
+            rival.expire(now + session.host.config.half_open_timeout)
     else:
         session.adopt(rival, now)
         ours.submit(DeleteIke("lost the rekey collision"), now)

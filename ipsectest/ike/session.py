@@ -64,6 +64,10 @@ class Host(Protocol):
         """Find the session by our SPI from now on."""
         ...
 
+    def touch(self, session: "Session") -> None:
+        """Ask the session for its next deadline again; not needed while it takes a message or a timer."""
+        ...
+
     def is_only(self, session: "Session") -> bool:
         """Whether no other IKE SA with the same peer is up."""
         ...
@@ -222,6 +226,7 @@ class Session:
     def pump(self, now: Instant) -> None:
         """Start what may be started: window, conflicts and waiting times permitting."""
         self.last_pump = now
+        self.host.touch(self)
         while self.send.has_room(self.sa.next_request_id, self.host.policy.window(self.sa)):
             if self.sa.next_request_id >= RENEW_FROM and self.sa.state is State.ESTABLISHED:
                 self._renew(now)
@@ -346,11 +351,16 @@ class Session:
         self.send.requests.clear()
         self.sa.outstanding.clear()
         self.queue.clear()
-        self.expires = now + LINGER
+        self.expire(now + LINGER)
         if self.owns_children:
             self.remove_children(tuple(self.sa.children.values()), reason)
         self.host.emit(IkeClosed(self.sa, self.closing_reason or reason))
         self.host.retire(self)
+
+    def expire(self, at: Instant) -> None:
+        """Close the session then, if it is not, and forget it."""
+        self.expires = at
+        self.host.touch(self)
 
     def remove_children(self, children: Iterable[ChildSa], reason: str) -> None:
         """Child SAs are gone; tasks about them are pointless."""

@@ -51,6 +51,13 @@ class End:
         """Child SAs of the newest IKE SA."""
         return list(self.ike().children.values())
 
+    def timer(self) -> float | None:
+        """When the endpoint wants to be called: the earliest that any of its sessions wants."""
+        timer = self.endpoint.get_timer()
+        deadlines = [session.deadline() for session in self.endpoint._sessions.values()]
+        assert timer == min((time for time in deadlines if time is not None), default=None)
+        return timer
+
     def seen(self, kind: type[Event]) -> list[Event]:
         """Events of one kind."""
         return [event for event in self.events if isinstance(event, kind)]
@@ -128,7 +135,7 @@ class World:
     def step(self, until: float) -> bool:
         """Go to the next thing that happens; False if nothing does before ``until``."""
         self.collect()
-        times = [t for end in self.ends.values() if (t := end.endpoint.get_timer()) is not None]
+        times = [t for end in self.ends.values() if (t := end.timer()) is not None]
         times += [self._flying[0][0]] if self._flying else []
         if not times or min(times) > until:
             self.now = max(self.now, until)
