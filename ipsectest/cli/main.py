@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 COMMANDS: dict[str, str] = {
     "run": "run scenarios against peers and write a report",
+    "interop": "set up tunnels between every pair of peers, in a matrix",
     "proof": "show that every scenario can fail: healthy and impaired built-in peer",
     "lint": "check scenario files without running them",
     "list": "list scenarios, by family, peer role or requirement",
@@ -16,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "report": "render or compare a report.json again",
     "peers": "install, list and remove peers",
     "lab": "a virtual machine with kernel ESP; remove what killed runs left",
+    "measure": "measure what IPsec costs, with and without it in one run",
     "doctor": "say what this machine can do and what is missing",
     "shell": "a Scapy prompt with the IPsec layers",
     "version": "print the version",

@@ -1,0 +1,84 @@
+"""Measure what IPsec costs: round trips, throughput, handshakes, SA set-up, with and without IPsec in one run."""
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ipsectest.lab.topology import Topology
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--topology", default="host-to-host", metavar="NAME|FILE", help="default: host-to-host")
+    parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="IP version (default: 4)")
+    parser.add_argument("--ike", default="aes128gcm16-prfsha256-x25519", metavar="SUITE", help="IKE proposal")
+    parser.add_argument("--esp", default="aes128gcm16-noesn", metavar="SUITE", help="ESP proposal")
+    parser.add_argument("--pings", type=_count, default=100, help="round trips (default: 100)")
+    parser.add_argument("--seconds", type=_count, default=3, help="of each throughput measurement (default: 3)")
+    parser.add_argument("--handshakes", type=_count, default=20, help="one after the other (default: 20)")
+    parser.add_argument("--setups", type=_count, default=100, help="SAs of each set-up rate (default: 100)")
+    parser.add_argument("--sas", type=_counts, default=(1, 100, 10_000), help="numbers of SAs (default: 1,100,10000)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    form.add_argument("--prometheus", action="store_true", help="print Prometheus text instead of a table")
+
+
+def execute(arguments: Namespace) -> int:
+    """Measure and print."""
+    from ipsectest.base.suites import parse_suite  # noqa: PLC0415
+    from ipsectest.lab import privileges  # noqa: PLC0415
+    from ipsectest.report import measurements  # noqa: PLC0415
+    from ipsectest.runner.measure import Plan, measure  # noqa: PLC0415
+    from ipsectest.runner.measure.traffic import has_iperf3  # noqa: PLC0415
+
+    plan = Plan(
+        _topology(arguments.topology),
+        arguments.ip,
+        parse_suite(arguments.ike),
+        parse_suite(arguments.esp),
+        arguments.pings,
+        arguments.seconds,
+        arguments.handshakes,
+        arguments.setups,
+        arguments.sas,
+    )
+    privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
+    if not has_iperf3():
+        _say("throughput is left out: apt-get install iperf3")
+    samples = measure(plan, _say)
+    run = {"plane": "user", "topology": plan.topology.name, "ip": str(plan.ip), "esp": arguments.esp}
+    if arguments.json:
+        print(measurements.to_json(samples, {**run, "ike": arguments.ike}))  # noqa: T201
+    elif arguments.prometheus:
+        print(measurements.to_prometheus(samples, run), end="")  # noqa: T201
+    else:
+        from rich.console import Console  # noqa: PLC0415
+
+        Console().print(measurements.table(samples))
+    return 0
+
+
+def _topology(name: str) -> "Topology":
+    from ipsectest.base.errors import UsageError  # noqa: PLC0415
+    from ipsectest.lab.topology import Topology, shipped  # noqa: PLC0415
+
+    known = shipped()
+    if name not in known and not name.endswith(".toml"):
+        raise UsageError(f"there is no topology {name!r}: {', '.join(known)}, or a .toml file")
+    return Topology.load(known.get(name, Path(name)))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= 100_000:
+        raise ArgumentTypeError("a number from 1 to 100000")
+    return int(text)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_count(part) for part in text.split(","))

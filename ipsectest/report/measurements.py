@@ -1,0 +1,71 @@
+"""Measurements as a table, as JSON and as Prometheus text."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from ipsectest.runner.measure.samples import METRICS, Sample
+
+_PREFIX = "ipsectest_"
+_SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
+
+Labels = Mapping[str, str]
+
+
+def table(samples: Sequence[Sample]) -> Table:
+    """One row for what was measured with IPsec, without, or both ways."""
+    made = Table(box=None, pad_edge=False)
+    for heading in ("measured", "with IPsec", "without", "ratio"):
+        made.add_column(heading, justify="left" if heading == "measured" else "right")
+    rows: dict[tuple[str, str], dict[bool, float]] = {}
+    for sample in samples:
+        which = " ".join(f"{name} {value}" for name, value in sample.labels.items())
+        rows.setdefault((sample.metric, which), {})[sample.ipsec] = sample.value
+    for (metric, which), values in rows.items():
+        unit = METRICS[metric].unit
+        shown = [_scaled(values[ipsec], unit) if ipsec in values else "" for ipsec in (True, False)]
+        ratio = f"{values[True] / values[False]:.3g}" if len(values) == 2 and values[False] else ""
+        name = metric.removesuffix("_seconds").removesuffix("_bits_per_second").removesuffix("_per_second")
+        made.add_row(f"{name.replace('_', ' ')} {which}".strip(), *shown, ratio)
+    return made
+
+
+def to_json(samples: Sequence[Sample], run: Labels) -> str:
+    """``{"run": {...}, "samples": [{"metric", "unit", "ipsec", "labels", "value"}, ...]}``."""
+    rows = [
+        {
+            "metric": sample.metric,
+            "unit": METRICS[sample.metric].unit,
+            "ipsec": sample.ipsec,
+            "labels": sample.labels,
+            "value": sample.value,
+        }
+        for sample in samples
+    ]
+    return json.dumps({"run": dict(run), "samples": rows}, indent=2)
+
+
+def to_prometheus(samples: Sequence[Sample], run: Labels) -> str:
+    """The text exposition format 0.0.4: gauges, each with the labels of the run."""
+    lines = []
+    for metric, meaning in METRICS.items():
+        found = [sample for sample in samples if sample.metric == metric]
+        if found:
+            lines += [f"# HELP {_PREFIX}{metric} {meaning.help}", f"# TYPE {_PREFIX}{metric} gauge"]
+        for sample in found:
+            labels = {**run, "ipsec": "yes" if sample.ipsec else "no", **sample.labels}
+            text = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+            lines.append(f"{_PREFIX}{metric}{{{text}}} {sample.value!r}")
+    return "\n".join([*lines, ""])
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _scaled(value: float, unit: str) -> str:
+    if unit == "1/s":
+        return f"{value:.1f} /s"
+    scale, prefix = next(((s, p) for s, p in _SCALES if abs(value) >= s), _SCALES[-1])
+    return f"{value / scale:.3g} {prefix}{unit}"
