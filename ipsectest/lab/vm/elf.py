@@ -38,7 +38,7 @@ def demands(data: bytes) -> Demands | None:
         return None
     try:
         return _demands(data)
-    except (struct.error, IndexError, StopIteration):
+    except (struct.error, IndexError, StopIteration, OverflowError):
         return None
 
 
@@ -56,7 +56,7 @@ def section(data: bytes, name: str) -> bytes:
         for label, _kind, _flags, _address, offset, length in headers:
             if _text(data, strings + label) == name:
                 return data[offset : offset + length]
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         pass
     return b""
 
@@ -99,7 +99,7 @@ def _offset(segments: list[_Segment], address: int) -> int:
 
 
 def _text(data: bytes, offset: int) -> str:
-    end = data.find(b"\0", offset)
-    if end < 0 or not 0 <= offset < len(data):
+    end = data.find(b"\0", offset) if offset < len(data) else -1
+    if end < 0:
         raise IndexError(offset)
     return data[offset:end].decode(errors="replace")

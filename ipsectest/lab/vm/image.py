@@ -5,6 +5,7 @@ A base archive (kernel modules, tools, our init) and one archive for each peer t
 made from; they appear there whole or not at all.
 """
 
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -62,6 +63,14 @@ def build(cache_directory: Path, tree: Path, peers: dict[str, Path], *, python: 
     ``python`` is a tree with python3, put into the guest as ``/peers/python`` for tests that run there.
     """
     cache_directory.mkdir(parents=True, exist_ok=True)
+    with (cache_directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in cache_directory.glob(f"{_BUILDING}*"):  # by a build that was killed
+            left.unlink()
+        return _build(cache_directory, tree, peers, python)
+
+
+def _build(cache_directory: Path, tree: Path, peers: dict[str, Path], python: Path | None) -> Image:
     release = kernel.release(tree)
     base_key = _digest(release, (tree / "packages").read_bytes())
 

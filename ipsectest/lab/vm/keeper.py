@@ -24,6 +24,7 @@ from ipsectest.lab.vm.qemu import Tap
 from ipsectest.lab.vm.start import start
 
 _TAP = "vm0"
+_NOTE = "vm.json"
 _HERE, _THERE = ("192.0.2.1/24", "2001:db8:0:2::1/64"), ("192.0.2.2/24", "2001:db8:0:2::2/64")
 _START_CAP = 120.0
 _STOP_CAP = 20.0
@@ -72,11 +73,14 @@ def keep(image: Image, cache_directory: Path) -> Kept:
 
 def kept() -> Kept | None:
     """The guest that is kept, if there is one."""
-    try:
-        found = Kept(**json.loads(_note().read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-    return found if start_time(found.pid) == found.start else None
+    for note in runtime_directory().glob(f"*/{_NOTE}"):
+        try:
+            found = Kept(**json.loads(note.read_text()))
+        except (OSError, ValueError, TypeError):
+            continue
+        if start_time(found.pid) == found.start:
+            return found
+    return None
 
 
 def stop() -> bool:
@@ -128,17 +132,10 @@ def _serve(image: Image, cache_directory: Path) -> None:
             channel=str(machine.offer()),
             share=str(machine.directory),
         )
-        _note().write_text(json.dumps(asdict(told)))
-        try:
-            print(json.dumps(asdict(told)), flush=True)  # noqa: T201
-            while not machine.ended(3600):
-                pass
-        finally:
-            _note().unlink(missing_ok=True)
-
-
-def _note() -> Path:
-    return runtime_directory() / "vm.json"
+        (lab.directory_root / _NOTE).write_text(json.dumps(asdict(told)))
+        print(json.dumps(asdict(told)), flush=True)  # noqa: T201
+        while not machine.ended(3600):
+            pass
 
 
 def _interrupt(_number: int, _frame: object) -> None:

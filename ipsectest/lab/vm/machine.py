@@ -53,6 +53,8 @@ class Machine:
         self.directory = lab.directory(f"{name}-share")
         self.process: Process | None = None
         self._lock = Lock()
+        self._open: list[Channel] = []
+        lab.owns(self)
         self._free = deque(range(_PERMANENT[-1] + 1, CHANNELS + 1))
 
     def start(self, incoming: str = "") -> None:
@@ -77,7 +79,9 @@ class Machine:
         path = str(self._namespace.path) if self._namespace else ""
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         self.process = self._lab.process(Launch(line, environment, namespace=path), self._own / "qemu.out")
-        self._commands, self._watch = (self._attach(number) for number in _PERMANENT)
+        for number in _PERMANENT:
+            self._open.append(self._attach(number))
+        self._commands, self._watch = self._open
         self._answers()
         initrd.unlink()
         self.set_clock()
@@ -105,12 +109,14 @@ class Machine:
             raise LabError(f"all {CHANNELS} channels of the guest are in use")
         number = self._free.popleft()  # the one that was given back longest ago
         channel = Channel(self._own / f"c{number}", number)
+        self._open.append(channel)
         self.run(f"serve /dev/vport0p{number} >/dev/null 2>&1 &", check=True)
         return channel
 
     def release(self, channel: Channel) -> None:
         """Close a channel; the guest stops serving it."""
         channel.close()
+        self._open.remove(channel)
         self._free.append(channel.number)
 
     def put(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
@@ -148,6 +154,11 @@ class Machine:
         self.run(f"while :; do serve /dev/vport0p{number} 0.5; done >/dev/null 2>&1 &", check=True)
         return self._own / f"c{number}"
 
+    def close(self) -> None:
+        """Let go of the channels; the lab ends QEMU itself."""
+        for channel in self._open:
+            channel.close()
+
     @property
     def terminal(self) -> Path:
         """The socket of the guest's terminal, where a shell waits."""
@@ -156,8 +167,7 @@ class Machine:
     def let_go(self) -> None:
         """Give up every hold on the guest, before its state is saved; no command can be run after this."""
         self.run("umount /lab", check=True)
-        self._commands.close()
-        self._watch.close()
+        self.close()
 
     def console(self) -> str:
         """What the kernel and init have printed."""

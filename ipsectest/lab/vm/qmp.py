@@ -43,13 +43,20 @@ class Qmp:
         self._lines = Lines()
         self._received: list[dict[str, Any]] = []
         self._timeout = timeout
-        self._await("QMP")
-        self.execute("qmp_capabilities")
+        try:
+            self._await("QMP")
+            self.execute("qmp_capabilities")
+        except LabError:
+            self.close()
+            raise
 
     def execute(self, command: str, **arguments: object) -> Any:
         """The return value of a command; LabError with QEMU's words if it refuses."""
         line = json.dumps({"execute": command, "arguments": arguments}) + "\n"
-        self._socket.sendall(line.encode())
+        try:
+            self._socket.sendall(line.encode())
+        except OSError as error:
+            raise LabError(f"QEMU does not take {command}: {error}") from None
         answer = self._await("return", "error")
         if "error" in answer:
             raise LabError(f"QEMU refuses {command}: {answer['error'].get('desc', 'no reason given')}")

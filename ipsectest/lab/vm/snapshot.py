@@ -1,9 +1,7 @@
 """Saving the state of a booted guest to a file, and starting from it: modules and algorithms are in memory already."""
 
 import hashlib
-import os
 import shlex
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +14,7 @@ _SAVE_CAP_POLLS = 3000
 _POLL = 0.02
 _BANDWIDTH = 10 << 30
 _WARM = """
-modprobe -a esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm_user xfrm_interface af_key veth nf_tables nft_masq nft_chain_nat
+modprobe -a vmgenid esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm_user xfrm_interface af_key veth nf_tables nft_masq nft_chain_nat
 ip netns add warm
 ip -n warm xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode tunnel \
     aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128
@@ -34,15 +32,17 @@ def path_of(cache_directory: Path, image: Image, hardware: Hardware, qemu_versio
 
 
 def save(machine: Machine, path: Path) -> None:
-    """Load what labs need, write the state to ``path`` (whole or not at all) and end the guest."""
+    """Load what labs need, write the state to ``path`` (whole or not at all) and end the guest.
+
+    One process at a time may do so for one path.
+    """
     machine.run(_WARM, timeout=60, check=True)
     machine.let_go()
-    handle, temporary = tempfile.mkstemp(prefix=".building-", dir=path.parent)
-    os.close(handle)
+    temporary = path.with_name(f".saving-{path.name}")
     try:
         qmp = machine.qmp()
         qmp.execute("migrate-set-parameters", **{"max-bandwidth": _BANDWIDTH})
-        qmp.execute("migrate", uri=f"exec:cat >{shlex.quote(temporary)}")
+        qmp.execute("migrate", uri=f"exec:cat >{shlex.quote(str(temporary))}")
         for _ in range(_SAVE_CAP_POLLS):
             state = qmp.execute("query-migrate")
             if state.get("status") in {"completed", "failed", "cancelled"} or machine.ended(_POLL):
@@ -51,10 +51,10 @@ def save(machine: Machine, path: Path) -> None:
             raise LabError(f"the guest's state could not be saved: {state.get('error-desc', state.get('status'))}")
         qmp.close()
         machine.stop()
-        Path(temporary).replace(path)
+        temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):
-            Path(temporary).unlink()
+            temporary.unlink()
 
 
 def incoming(path: Path) -> str:
