@@ -1,13 +1,15 @@
 """The shipped topologies in namespaces: who reaches whom, what NATs do, what bad links lose."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pyroute2 import netns
 
-from ipsectest.lab import Lab
+from ipsectest.lab import Lab, clean
 from ipsectest.lab.namespaces import Namespace
 from ipsectest.lab.topology import Network, Topology, realise, shipped
 from ipsectest.net.impairment import Fate
@@ -42,6 +44,23 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop: EventLoop) -> I
         loop.close()
     assert not [name for name in netns.listnetns() if lab.run in name]
     assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_killed_run_leaves_nothing_after_cleaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_lab("nft")
+    monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
+    program = (
+        "import signal; from ipsectest.lab import Lab; from ipsectest.lab.topology import *\n"
+        "lab = Lab()\n"
+        "for name in ('bad-link', 'forgetful-nat'): realise(lab, Topology.load(shipped()[name]))\n"
+        "print(lab.run, flush=True); signal.pause()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        run = process.stdout.readline().strip()
+        process.kill()
+    assert len([name for name in netns.listnetns() if run in name]) == 6
+    assert len(clean()) == 7
+    assert not [name for name in netns.listnetns() if run in name]
 
 
 REACHED = [
