@@ -5,7 +5,7 @@ import sys
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from ipsectest.lab.vm.cpio import CpioWriter
 from ipsectest.lab.vm.machine import Machine
@@ -13,7 +13,16 @@ from ipsectest.lab.vm.selection import Selection
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py", "pyroute2")
-LEFT_OUT = ("__pycache__", "test", "idlelib", "ensurepip", "tkinter", "site-packages", "lib2to3", f"config-{sys.version_info[0]}.{sys.version_info[1]}-x86_64-linux-gnu")
+LEFT_OUT = (
+    "__pycache__",
+    "test",
+    "idlelib",
+    "ensurepip",
+    "tkinter",
+    "site-packages",
+    "lib2to3",
+    f"config-{sys.version_info[0]}.{sys.version_info[1]}-x86_64-linux-gnu",
+)
 MODULES = "tun veth dummy xfrm_user esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm_interface"
 
 
@@ -36,7 +45,7 @@ def bring_python(machine: Machine, *tests: Path) -> str:
         selection.add(str(place))
         selection.add_tree(str(place), without=("__pycache__",))
     selection.add(*(str(path) for path in ROOT.glob("ipsectest/*.py")))
-    for room in ("base", "net"):
+    for room in ("base", "wire", "net"):
         selection.add_tree(str(ROOT / "ipsectest" / room), without=LEFT_OUT)
     selection.add(*(str(path) for path in (*tests, Path(__file__).with_name("two_namespaces.py"))))
     selection.add("/var/run", *(f"/{name}" for name in ("proc", "sys", "dev", "run", "tmp")))
@@ -67,7 +76,9 @@ def run_tests(machine: Machine, directory: str, *tests: Path, timeout: float) ->
     report = machine.directory / "junit.xml"
     assert report.exists(), result.text
     outcomes = {}
-    for case in ElementTree.parse(report).iter("testcase"):
+    for case in ET.parse(report).iter("testcase"):
         trouble = [child for child in case if child.tag in {"failure", "error", "skipped"}]
-        outcomes[case.attrib["name"]] = "\n".join(f"{child.tag}: {child.text or child.get('message')}" for child in trouble)
+        outcomes[case.attrib["name"]] = "\n".join(
+            f"{child.tag}: {child.text or child.get('message')}" for child in trouble
+        )
     return outcomes

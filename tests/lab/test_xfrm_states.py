@@ -406,20 +406,15 @@ def test_counters_are_told_while_traffic_flows(ends: Ends) -> None:
 
 
 def test_an_acquire_is_answered_with_an_sa(ends: Ends) -> None:
-    ends.left.policy("add", selector=SITES, dir="out", templates=(TUNNEL,))
-    mirrored = Selector(SITES.dst, SITES.src)
-    ends.left.policy("add", selector=mirrored, dir="in", templates=(replace(TUNNEL, src=RIGHT, dst=LEFT),))
-    ends.right.policy("add", selector=mirrored, dir="out", templates=(replace(TUNNEL, src=RIGHT, dst=LEFT),))
-    for state in (TUNNEL_OUT, TUNNEL_IN):
-        ends.right.state("add", state)
+    ends.add(TUNNEL_OUT, TUNNEL_IN, SITES, template=TUNNEL)
+    ends.left.state("flush")
     with ends.left.events("acquire") as events:
         assert ends.ping(INNER_LEFT, INNER_RIGHT, 1) == 0
         acquire = next(event for event in events.wait(CAP) if isinstance(event, Acquire))
     assert (acquire.src, acquire.dst, acquire.policy.selector) == (LEFT, RIGHT, SITES)
     ends.left.state("add", TUNNEL_IN)
     ends.left.state("add", replace(TUNNEL_OUT, seq=acquire.seq))
-    n = ends.ping(INNER_LEFT, INNER_RIGHT)
-    assert n == 3, (n, acquire, *[(ip(nm,"state"), {k:v for k,v in statistics(nm).items() if v}) for nm in (ends.pair.left,ends.pair.right)])
+    assert ends.ping(INNER_LEFT, INNER_RIGHT) == 3
     assert [state.spi for state in ends.left.state("dump") if state.dst == RIGHT] == [TUNNEL_OUT.spi]
 
 

@@ -1,0 +1,352 @@
+"""The kernel's data plane: Child SAs as XFRM states and policies, its ACQUIREs and EXPIREs as calls."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, summarize_address_range
+from itertools import count
+from typing import Any, Protocol
+
+from ipsectest.base.addresses import Address
+from ipsectest.base.clock import Instant
+from ipsectest.base.iana import ProtocolId, TransformType
+from ipsectest.net.xfrm import (
+    Acquire,
+    Aead,
+    Expire,
+    Lifetimes,
+    Mapping,
+    Policy,
+    Selector,
+    State,
+    Template,
+    Xfrm,
+    XfrmError,
+    encryption,
+    integrity,
+)
+from ipsectest.wire.ip import ICMP, ICMPV6
+
+_ENCR_NULL = 11
+_BUSIEST = 1 << 16
+"""Priority of a policy for everything; each bit of a prefix, a protocol and a port make it come earlier."""
+
+
+class Range(Protocol):
+    """A traffic selector: ``wire.TrafficSelector`` is one."""
+
+    @property
+    def protocol(self) -> int: ...  # noqa: D102  # the names are those of RFC 7296 section 3.13.1
+    @property
+    def start_port(self) -> int: ...  # noqa: D102
+    @property
+    def end_port(self) -> int: ...  # noqa: D102
+    @property
+    def start(self) -> bytes: ...  # noqa: D102
+    @property
+    def end(self) -> bytes: ...  # noqa: D102
+
+
+class Child(Protocol):
+    """A pair of SAs: ``ike.sa.ChildSa`` is one. ``chosen`` has ``of(transform type)`` and ``esn``, ``keys`` KEYMAT."""
+
+    @property
+    def protocol(self) -> int: ...  # noqa: D102
+    @property
+    def spi_in(self) -> bytes: ...  # noqa: D102
+    @property
+    def spi_out(self) -> bytes: ...  # noqa: D102
+    @property
+    def chosen(self) -> Any: ...  # noqa: D102
+    @property
+    def keys(self) -> Any: ...  # noqa: D102
+    @property
+    def mode(self) -> Any: ...  # noqa: D102
+    @property
+    def local_ts(self) -> Sequence[Range]: ...  # noqa: D102
+    @property
+    def remote_ts(self) -> Sequence[Range]: ...  # noqa: D102
+    @property
+    def replaces(self) -> "Child | None": ...  # noqa: D102
+
+
+@dataclass(slots=True)
+class _Installed:
+    reqid: int
+    inbound: State
+    outbound: State
+    sends: bool = False
+    """Whether the outbound SA is in the kernel."""
+    policies: list[Policy] = field(default_factory=list)
+
+
+class XfrmPlane:
+    """A machine for ``EventLoop``; one for each namespace.
+
+    Child SAs that replace one another share a reqid and their policies, so that traffic always finds an SA: the new
+    inbound SA comes first, the outbound one when the endpoint says that the peer has it, and the old pair goes only
+    when it is removed. Linux sends on the younger of two. Raises XfrmError for what the kernel refuses.
+    """
+
+    def __init__(
+        self,
+        namespace: str | None,
+        *,
+        on_acquire: Callable[[Acquire, Instant], None] = lambda _acquire, _now: None,
+        on_expire: Callable[[bytes, bool, Instant], None] = lambda _spi, _hard, _now: None,
+        on_mapping: Callable[[Mapping, Instant], None] = lambda _mapping, _now: None,
+        limits: Lifetimes | None = None,
+        replay_window: int = 64,
+        if_id: int = 0,
+    ) -> None:
+        """``on_expire`` gets the SPI of the inbound SA of the pair, whichever of the two has reached its limit."""
+        self.xfrm = Xfrm(netns=namespace)
+        try:
+            self._events = self.xfrm.events("acquire", "expire", "mapping")
+        except XfrmError:
+            self.xfrm.close()
+            raise
+        self._on_acquire, self._on_expire, self._on_mapping = on_acquire, on_expire, on_mapping
+        self._limits = limits or Lifetimes()
+        self._window = replay_window
+        self._if_id = if_id
+        self._installed: dict[bytes, _Installed] = {}
+        self._users: dict[Policy, set[bytes]] = {}
+        self._reqids = count(1)
+
+    def install(self, child: Child, local: Address, remote: Address, *, sends: bool = True) -> None:
+        """Take a Child SA into use; without ``sends`` for inbound traffic only, until ``switch``.
+
+        Ports of the addresses mean UDP encapsulation.
+        """
+        replaced = self._installed.get(child.replaces.spi_in) if child.replaces else None
+        reqid = replaced.reqid if replaced else next(self._reqids)
+        inbound = self._state(child, remote, local, reqid, outbound=False)
+        pair = _Installed(reqid, inbound, self._state(child, local, remote, reqid, outbound=True))
+        self.xfrm.state("add", inbound)
+        self._installed[child.spi_in] = pair
+        if sends:
+            self.switch(child)
+        pair.policies = list(_policies(child, pair.outbound, self._if_id))
+        for policy in pair.policies:
+            self.xfrm.policy("update", policy)
+            self._users.setdefault(_key(policy), set()).add(child.spi_in)
+
+    def switch(self, child: Child) -> None:
+        """Send on this Child SA from now on."""
+        pair = self._installed[child.spi_in]
+        if not pair.sends:
+            self.xfrm.state("add", pair.outbound)
+            pair.sends = True
+
+    def remove(self, child: Child) -> None:
+        """Remove both SAs, and the policies that no other Child SA needs. An SA that expired is gone already."""
+        pair = self._installed.pop(child.spi_in, None)
+        if pair is None:
+            return
+        for policy in pair.policies:
+            users = self._users.get(_key(policy), set())
+            users.discard(child.spi_in)
+            if not users and self._users.pop(_key(policy), None) is not None:
+                self._forget(policy)
+        for state in (pair.outbound, pair.inbound) if pair.sends else (pair.inbound,):
+            self._forget(state)
+
+    def move(self, child: Child, local: Address, remote: Address) -> None:
+        """Other outer addresses or ports for a Child SA; keys, sequence numbers and limits stay (RFC 4555, MOBIKE).
+
+        A packet that leaves between the old outbound SA and the new one, some 100 microseconds, is lost.
+        """
+        pair = self._installed[child.spi_in]
+        pair.inbound = self._moved(pair.inbound, remote, local)
+        pair.outbound = self._moved(pair.outbound, local, remote, present=pair.sends)
+        pair.policies = list(_policies(child, pair.outbound, self._if_id))
+        for policy in pair.policies:
+            self.xfrm.policy("update", policy)
+
+    def counters(self, child: Child) -> tuple[State, State]:
+        """The inbound and the outbound SA as the kernel has them now."""
+        pair = self._installed[child.spi_in]
+        return self.xfrm.state("get", pair.inbound)[0], self.xfrm.state("get", pair.outbound)[0]
+
+    def trap(self, selector: Selector, local: str, remote: str, *, mode: str = "tunnel") -> Policy:
+        """A policy without an SA, whose first packet brings an ACQUIRE; ``xfrm.policy("del", ...)`` removes it."""
+        addresses = (local, remote) if mode == "tunnel" else ("", "")
+        template = Template(*addresses, mode=mode, reqid=next(self._reqids))
+        policy = Policy(selector=selector, dir="out", priority=_BUSIEST * 2, templates=(template,), if_id=self._if_id)
+        self.xfrm.policy("add", policy)
+        return policy
+
+    def handles(self) -> Sequence[int]:
+        """The subscription's descriptor."""
+        return (self._events.fileno(),)
+
+    def readable(self, handle: int, now: Instant) -> None:
+        """Pass on what the kernel tells."""
+        del handle
+        for event in self._events.read():
+            match event:
+                case Acquire():
+                    self._on_acquire(event, now)
+                case Expire(state=state, hard=hard):
+                    spi = self._pair_of(state)
+                    if spi is not None:
+                        self._on_expire(spi, hard, now)
+                case Mapping():
+                    self._on_mapping(event, now)
+                case _:
+                    pass
+
+    def get_timer(self) -> Instant | None:
+        """None: limits of time are the kernel's."""
+        return None
+
+    def handle_timer(self, now: Instant) -> None:
+        """Not called."""
+
+    def close(self) -> None:
+        """Remove what was installed, and end the subscription."""
+        for pair in self._installed.values():
+            for state in (pair.inbound, pair.outbound):
+                self._forget(state)
+            for policy in pair.policies:
+                self._forget(policy)
+        self._installed.clear()
+        self._events.close()
+        self.xfrm.close()
+
+    def _state(self, child: Child, source: Address, destination: Address, reqid: int, *, outbound: bool) -> State:
+        state = State(
+            src=source.host,
+            dst=destination.host,
+            spi=int.from_bytes(child.spi_out if outbound else child.spi_in, "big"),
+            proto="esp" if child.protocol == ProtocolId.ESP else "ah",
+            mode=child.mode.value,
+            reqid=reqid,
+            encap=("espinudp", source.port, destination.port) if source.port else None,
+            esn=child.chosen.esn,
+            replay_window=self._window,
+            limits=self._limits,
+            if_id=self._if_id,
+        )
+        keys = child.keys
+        cipher, authenticator = child.chosen.of(TransformType.ENCR), child.chosen.of(TransformType.INTEG)
+        if authenticator:
+            key = keys.integrity_out if outbound else keys.integrity_in
+            state = replace(state, auth=integrity(authenticator.id, key))
+        if state.proto == "esp":
+            key = keys.encryption_out if outbound else keys.encryption_in
+            algorithm = encryption(cipher.id if cipher else _ENCR_NULL, key)
+            state = replace(state, aead=algorithm) if isinstance(algorithm, Aead) else replace(state, crypt=algorithm)
+        return state
+
+    def _moved(self, state: State, source: Address, destination: Address, *, present: bool = True) -> State:
+        encap = ("espinudp", source.port, destination.port) if source.port else None
+        addresses = {"src": source.host, "dst": destination.host, "encap": encap}
+        if present:
+            (now,) = self.xfrm.state("get", state)
+            self.xfrm.state("del", state)
+            self.xfrm.state("add", replace(now, **addresses))  # type: ignore[arg-type]  # of three kinds
+        return replace(state, **addresses)  # type: ignore[arg-type]
+
+    def _pair_of(self, state: State) -> bytes | None:
+        for spi, pair in self._installed.items():
+            if (state.dst, state.spi) in {(sa.dst, sa.spi) for sa in (pair.inbound, pair.outbound)}:
+                return spi
+        return None
+
+    def _forget(self, record: State | Policy) -> None:
+        with suppress(XfrmError):  # it may be gone: expired, or flushed by someone else
+            if isinstance(record, State):
+                self.xfrm.state("del", record)
+            else:
+                self.xfrm.policy("del", record)
+
+
+def _key(policy: Policy) -> Policy:
+    """A policy by what the kernel tells policies apart by."""
+    return Policy(selector=policy.selector, dir=policy.dir, if_id=policy.if_id)
+
+
+def _policies(child: Child, outbound: State, if_id: int) -> Iterator[Policy]:
+    """What leaves for the other side, comes from there, and is passed on from there (tunnels only)."""
+    tunnel = outbound.mode == "tunnel"
+    addresses = (outbound.src, outbound.dst) if tunnel else ("", "")
+    template = Template(*addresses, proto=outbound.proto, mode=outbound.mode, reqid=outbound.reqid)
+    back = replace(template, src=template.dst, dst=template.src)
+    for selector in selectors(child.local_ts, child.remote_ts):
+        priority = _priority(selector)
+        mirrored = replace(
+            selector,
+            src=selector.dst,
+            dst=selector.src,
+            **({} if selector.proto in {ICMP, ICMPV6} else _ports_swapped(selector)),
+        )
+        yield Policy(selector=selector, dir="out", priority=priority, templates=(template,), if_id=if_id)
+        for direction in ("in", "fwd") if tunnel else ("in",):
+            yield Policy(selector=mirrored, dir=direction, priority=priority, templates=(back,), if_id=if_id)
+
+
+def _ports_swapped(selector: Selector) -> dict[str, Any]:
+    return {
+        "sport": selector.dport,
+        "sport_mask": selector.dport_mask,
+        "dport": selector.sport,
+        "dport_mask": selector.sport_mask,
+    }
+
+
+def _priority(selector: Selector) -> int:
+    bits = sum(int(prefix.partition("/")[2]) for prefix in (selector.src, selector.dst))
+    ports = (selector.sport is not None) + (selector.dport is not None)
+    return _BUSIEST - 8 * bits - 4 * (selector.proto != 0) - 2 * ports
+
+
+def selectors(local: Sequence[Range], remote: Sequence[Range]) -> Iterator[Selector]:
+    """The kernel's selectors for traffic from local to remote ranges: prefixes, and ports as numbers with masks.
+
+    Ranges of addresses and ports fall apart into the fewest prefixes; OPAQUE ports cannot be told and stand for any.
+    """
+    for here in local:
+        for there in remote:
+            protocols = {here.protocol, there.protocol} - {0}
+            if len(here.start) != len(there.start) or len(protocols) > 1:
+                continue
+            protocol = protocols.pop() if protocols else 0
+            for source in _prefixes(here):
+                for destination in _prefixes(there):
+                    for sport, sport_mask, dport, dport_mask in _ports(here, there, protocol):
+                        yield Selector(source, destination, protocol, sport, dport, sport_mask, dport_mask)
+
+
+def _prefixes(one: Range) -> list[str]:
+    return [str(net) for net in summarize_address_range(ip_address(one.start), ip_address(one.end))]
+
+
+def _ports(here: Range, there: Range, protocol: int) -> Iterator[tuple[int | None, int, int | None, int]]:
+    if protocol in {ICMP, ICMPV6}:
+        # Type and code stand in the high and low octet of a port (RFC 7296 section 3.13.1); for the kernel they are
+        # source and destination port.
+        first, last = max(here.start_port, there.start_port), min(here.end_port, there.end_port)
+        if first >> 8 != last >> 8:
+            yield None, 0xFFFF, None, 0xFFFF
+        else:
+            yield first >> 8, 0xFFFF, first & 0xFF if first == last else None, 0xFFFF
+        return
+    for sport, sport_mask in port_blocks(here.start_port, here.end_port):
+        for dport, dport_mask in port_blocks(there.start_port, there.end_port):
+            yield sport, sport_mask, dport, dport_mask
+
+
+def port_blocks(first: int, last: int) -> list[tuple[int | None, int]]:
+    """A range of ports as (port, mask) pairs, as prefixes are made of addresses; at most 30 of them."""
+    if first > last or (first, last) == (0, 0xFFFF):
+        return [(None, 0xFFFF)]
+    blocks: list[tuple[int | None, int]] = []
+    while first <= last:
+        size = first & -first or 1 << 16
+        while first + size - 1 > last:
+            size >>= 1
+        blocks.append((first, 0xFFFF & -size))
+        first += size
+    return blocks
