@@ -10,7 +10,7 @@ from ipsectest.ike import answers, create_child_sa, outcomes, protect, responder
 from ipsectest.ike.checks import Check
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig
 from ipsectest.ike.cookies import CookieJar
-from ipsectest.ike.events import Drop, Dropped, DropReason, Event, IkeClosed
+from ipsectest.ike.events import Drop, Dropped, DropReason, Event, IkeClosed, PeerMoved
 from ipsectest.ike.half_open import HalfOpen
 from ipsectest.ike.impair import impaired
 from ipsectest.ike.messages import first_error
@@ -99,6 +99,13 @@ class Endpoint:
     def sessions(self) -> list[IkeSa]:
         """The IKE SAs that are not closed."""
         return [s.sa for s in self._sessions.values() if s.sa.state is not State.CLOSED]
+
+    def follow(self, old: Address, new: Address) -> None:
+        """Genuine ESP of a peer behind a NAT came from elsewhere: send IKE there too (RFC 7296 section 2.23)."""
+        for sa in self.sessions():
+            if sa.remote == old and sa.remote_behind_nat and not sa.local_behind_nat:
+                sa.remote = new
+                self.emit(PeerMoved(sa, old, new))
 
     # Verbs
 

@@ -1,7 +1,7 @@
 """The IPsec boundary of a host or gateway: SPD and SADs around the packet functions (RFC 4301 section 5)."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import RandomBytes
@@ -53,10 +53,14 @@ class Gateway:
     """Tunnel-mode SAs and the policy that leads packets into them; sans-IO.
 
     Without policy entries the selectors of the SAs are the policy: what fits none of them is discarded.
+    ``on_move`` is told the old and the new address of a peer whose ESP shows that its NAT has changed its mapping.
     """
 
-    def __init__(self, policies: Iterable[PolicyEntry] = ()) -> None:
+    def __init__(
+        self, policies: Iterable[PolicyEntry] = (), on_move: Callable[[Address, Address], None] | None = None
+    ) -> None:
         self.policies = list(policies)
+        self._on_move = on_move
         self.drops: Counter[DropReason] = Counter()
         """Drops that concern no SA; those of an SA are counted there."""
         self._outbound: dict[tuple[str, bytes], SecurityAssociation] = {}  # two peers may choose one SPI
@@ -159,6 +163,8 @@ class Gateway:
         known = Address(sa.source, sa.udp_ports[0]) if sa.udp_ports else source
         if source != known and opened.sequence == sa.replay.highest:
             self.move(known, source)
+            if self._on_move:
+                self._on_move(known, source)
 
     def _action(self, flow: Flow) -> Action:
         if not self.policies:

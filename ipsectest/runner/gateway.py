@@ -8,6 +8,7 @@ from ipsectest.base.iana import TransformType
 from ipsectest.ike.config import ConnectionConfig, EndpointConfig
 from ipsectest.ike.endpoint import Endpoint
 from ipsectest.ike.events import ChildInstalled, ChildRekeyed, ChildRemoved, Event, PeerMoved
+from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import ChildSa, IkeSa
 from ipsectest.ipsec.gateway import Gateway
 from ipsectest.ipsec.sa import SecurityAssociation
@@ -119,10 +120,11 @@ class TunnelGateway:
         routes: Iterable[str] = (),
         mtu: int = 1400,
         random: RandomBytes = secrets.token_bytes,
+        policy: Policy | None = None,
     ) -> None:
         self.loop = loop
-        self.endpoint = Endpoint(config, random)
-        self.gateway = Gateway()
+        self.endpoint = Endpoint(config, random, policy)
+        self.gateway = Gateway(on_move=self.endpoint.follow)
         self.children = ChildSas(self.gateway)
         self.events: list[Event] = []
         self._tun = TunDevice("esp0", namespace, addresses=addresses, routes=routes, mtu=mtu)

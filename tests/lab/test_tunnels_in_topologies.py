@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ipsectest.ike.config import suites
-from ipsectest.ike.events import ChildInstalled, ChildRemoved, IkeClosed, IkeEstablished
+from ipsectest.ike.events import ChildInstalled, ChildRemoved, ExchangeDone, IkeClosed, IkeEstablished
 from ipsectest.lab import Lab
 from ipsectest.lab.topology import Network, Topology, realise, shipped
 from ipsectest.net.loop import EventLoop
@@ -147,6 +147,10 @@ def test_the_gateway_follows_a_client_whose_nat_forgets(tunnels: Open) -> None:
         assert outbound.udp_ports[1] in range(30000, 30500)
         assert before in range(20000, 20500)
         assert made.ping("host", "198.51.100.1") == 0
+        (sa,) = made.responder.endpoint.sessions()
+        made.responder.endpoint.liveness(sa, made.loop.clock.now())
+        made.responder.flush()
+        assert made.loop.run_until(lambda: made.responder.has(ExchangeDone), 2), "IKE does not follow ESP"
 
 
 def test_the_tunnel_survives_the_loss_of_a_path(tunnels: Open) -> None:

@@ -25,8 +25,8 @@ def association(*, spi: bytes = SPI, to_client: bool = False, **changes: object)
     return SecurityAssociation(**values | changes)
 
 
-def server(*, may_move: bool) -> Gateway:
-    made = Gateway()
+def server(*, may_move: bool, told: list | None = None) -> Gateway:
+    made = Gateway(on_move=lambda old, new: told is not None and told.append((old, new)))
     made.add(outbound=association(spi=BACK, to_client=True), inbound=association(may_move=may_move))
     return made
 
@@ -42,12 +42,14 @@ def target(gateway: Gateway) -> Address:
 
 
 def test_the_newest_genuine_packet_shows_where_the_peer_is() -> None:
-    gateway, client = server(may_move=True), association()
+    told: list[tuple[Address, Address]] = []
+    gateway, client = server(may_move=True, told=told), association()
     late = sent(client, OLD)
     assert isinstance(gateway.inbound(sent(client, NEW)), Unprotected)
     assert target(gateway) == NEW
     assert isinstance(gateway.inbound(late), Unprotected)
     assert target(gateway) == NEW, "a late packet leads back to the old mapping"
+    assert told == [(OLD, NEW)]
     gateway.remove(outbound=gateway.tunnels()[0])
     assert not gateway.tunnels()
 
