@@ -12,6 +12,8 @@ from ipsectest.base.iana import IKE_PORT, NAT_T_PORT
 from ipsectest.net.inside import inside
 from ipsectest.net.packet_wire import host_octets, host_text
 from ipsectest.net.wire import IcmpError
+from ipsectest.net.xfrm.errors import XfrmError
+from ipsectest.net.xfrm.sockets import bypass, decapsulate
 from ipsectest.wire.ip import ESP, UDP, parse_ip
 
 _IP_PKTINFO = 8
@@ -49,6 +51,20 @@ class SocketWire:
         except OSError as error:
             self.close()
             raise LabError(f"cannot open IKE and ESP sockets: {error.strerror}") from error
+
+    def leave_esp_to_kernel(self) -> None:
+        """Make room for ``xfrm_plane``: IKE passes all policies, and ESP on port 4500 goes to the kernel's SAs.
+
+        For a wire without raw ``protocols``. Raises LabError where the kernel cannot.
+        """
+        try:
+            for endpoint, protocol, port in self._sockets.values():
+                if protocol == UDP:
+                    bypass(endpoint)
+                    if port == NAT_T_PORT:
+                        decapsulate(endpoint)
+        except XfrmError as error:
+            raise LabError(str(error)) from error
 
     def handles(self) -> Sequence[int]:
         """The descriptors of all sockets."""

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 from pyroute2 import IPRoute
 
+from ipsectest.base.addresses import Address, Datagram
 from ipsectest.net.inside import inside
+from ipsectest.net.socket_wire import SocketWire
 from ipsectest.net.xfrm import (
     Acquire,
     AsyncXfrm,
@@ -315,6 +317,23 @@ def test_an_interface_is_made_or_refused_with_a_reason(namespace: str) -> None:
             assert route.get_links(index)[0].get_nested("linkinfo", "data").get_attr("IFLA_XFRM_IF_ID") == 42
         return
     assert re.fullmatch(r"adding xfrm interface ipsec0: .+ \(E[A-Z]+\)", str(error))
+
+
+def test_ike_passes_policies_that_block_all_else(xfrm: Xfrm, namespace: str) -> None:
+    give_addresses(namespace, "198.51.100.1")
+    for direction in ("in", "out"):
+        xfrm.policy("add", selector=Selector("0.0.0.0/0", "0.0.0.0/0"), dir=direction, action="block")
+    wire = SocketWire(namespace, protocols=())
+    try:
+        before = statistics(namespace)["XfrmOutPolBlock"]
+        question = Datagram(bytes(28), Address("198.51.100.1", 500), Address("203.0.113.1", 500))
+        assert not wire.send(question, 0.0)
+        assert statistics(namespace)["XfrmOutPolBlock"] == before + 1
+        wire.leave_esp_to_kernel()
+        assert wire.send(question, 0.0)
+        assert statistics(namespace)["XfrmOutPolBlock"] == before + 1
+    finally:
+        wire.close()
 
 
 def test_waiting_ends_at_its_cap(xfrm: Xfrm) -> None:
