@@ -6,6 +6,7 @@ Message ID 0, repeated requests too.
 """
 
 from dataclasses import replace
+from struct import unpack_from
 
 from ipsectest.base.iana import CertificateEncoding, HashAlgorithm, NotifyType, ProtocolId
 from ipsectest.crypto.certificates import authority_hash, parse_certificate
@@ -196,4 +197,4 @@ def announced_hashes(message: Message) -> tuple[int, ...]:
     """The peer's SIGNATURE_HASH_ALGORITHMS (RFC 7427 section 4)."""
     notify = message.notify(NotifyType.SIGNATURE_HASH_ALGORITHMS)
     data = notify.data if notify else b""
-    return tuple(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data) - 1, 2))
+    return unpack_from(f"!{len(data) // 2}H", data)

@@ -44,11 +44,11 @@ class _Impaired(Policy):
 
 def impaired(policy: Policy, names: Iterable[str]) -> Policy:
     """A policy like this one with the named faults added; itself without names. UsageError for an unknown name."""
-    unknown = sorted(set(names := tuple(names)) - set(IMPAIRMENTS))
+    if not (names := tuple(names)):
+        return policy
+    unknown = sorted(set(names) - set(IMPAIRMENTS))
     if unknown:
         raise UsageError(f"there is no impairment {unknown[0]!r}")
-    if not names:
-        return policy
     faults = tuple(IMPAIRMENTS[name] for name in dict.fromkeys(names))
     mixins = tuple(fault.mixin for fault in faults if fault.mixin is not None)
     combined = type("ImpairedPolicy", (*mixins, _Impaired, type(policy)), {})

@@ -28,6 +28,8 @@ SPI_SIZES = {ProtocolId.IKE: 8, ProtocolId.AH: 4, ProtocolId.ESP: 4}
 """Octets of the SPI in a proposal, 0 instead of 8 in IKE_SA_INIT (RFC 7296 section 3.3.1)."""
 _NONE_IDS: dict[int, int] = {TransformType.INTEG: IntegrityAlgorithm.NONE, TransformType.KE: KeyExchangeMethod.NONE}
 _IKE_NEEDS = frozenset({TransformType.PRF, TransformType.KE})
+_SOUNDNESS = (Check.REKEY_KE, Check.AEAD_INTEGRITY)
+"""Checks that decide whether a choice is sound."""
 MAX_COMBINATIONS = 4096
 """Upper bound of the work that one offered proposal can cause."""
 
@@ -172,11 +174,20 @@ def choose(
 
 def _match(proposal: Proposal, suite: Suite, checks: Checks) -> Suite | None:
     """One transform of each type that the proposal offers, all allowed by suite; None if there is no such choice."""
-    ours = _by_type(suite)
-    theirs = _by_type(tuple(_acceptable(proposal.transforms, checks)))
-    offered_types = dict.fromkeys(t.type for t in proposal.transforms)
+    acceptable = tuple(_acceptable(proposal.transforms, checks))
+    offered_types = tuple(dict.fromkeys([t.type for t in proposal.transforms]))
     if not checks(Check.TRANSFORM_TYPE):
-        offered_types = {kind: None for kind in offered_types if kind in set(TransformType)}
+        offered_types = tuple(kind for kind in offered_types if kind in set(TransformType))
+    skipped = tuple(check for check in _SOUNDNESS if not checks(check))
+    return _combine(acceptable, offered_types, suite, proposal.protocol, skipped)
+
+
+@lru_cache(maxsize=64)
+def _combine(
+    acceptable: Suite, offered_types: tuple[int, ...], suite: Suite, protocol: int, skipped: tuple[Check, ...]
+) -> Suite | None:
+    """The choice, remembered: peers offer the same again and again."""
+    ours, theirs = _by_type(suite), _by_type(acceptable)
     candidates: list[list[TransformSpec]] = []
     for kind in dict.fromkeys((*offered_types, *ours)):
         both = _common(kind, theirs.get(kind, []), ours.get(kind, []), offered=kind in offered_types)
@@ -184,7 +195,7 @@ def _match(proposal: Proposal, suite: Suite, checks: Checks) -> Suite | None:
             return None
         candidates.append(both)
     for transforms in islice(product(*candidates), MAX_COMBINATIONS):
-        if is_sound(transforms, proposal.protocol, checks):
+        if is_sound(transforms, protocol, skipped):
             return tuple(s for s in transforms if s.type in offered_types)
     return None
 
@@ -211,7 +222,6 @@ def _acceptable(transforms: Iterable[Transform], checks: Checks) -> Iterator[Tra
             yield spec
 
 
-@lru_cache(maxsize=256)
 def _by_type(specs: Suite) -> dict[int, list[TransformSpec]]:
     result: dict[int, list[TransformSpec]] = {}
     for spec in specs:
@@ -219,17 +229,17 @@ def _by_type(specs: Suite) -> dict[int, list[TransformSpec]]:
     return result
 
 
-def is_sound(transforms: Suite, protocol: int, checks: Checks = _all) -> bool:
+def is_sound(transforms: Suite, protocol: int, skipped: Sequence[Check] = ()) -> bool:
     """Whether a choice has what its protocol needs (RFC 7296 section 3.3.3): an AEAD or integrity, never both."""
     there = {spec.type: spec for spec in transforms if _NONE_IDS.get(spec.type) != spec.id}
     if protocol == ProtocolId.AH:
         return TransformType.INTEG in there and TransformType.ENCR not in there
-    needed = _IKE_NEEDS if checks(Check.REKEY_KE) else _IKE_NEEDS - {TransformType.KE}
+    needed = _IKE_NEEDS - {TransformType.KE} if Check.REKEY_KE in skipped else _IKE_NEEDS
     encryption = there.get(TransformType.ENCR)
     if encryption is None or (protocol == ProtocolId.IKE and not needed <= there.keys()):
         return False
     is_aead = cipher(encryption.id, encryption.key_length).is_aead
-    if is_aead and not checks(Check.AEAD_INTEGRITY):
+    if is_aead and Check.AEAD_INTEGRITY in skipped:
         return True
     return is_aead != (TransformType.INTEG in there)
 
@@ -242,14 +252,18 @@ def accept(offered: Sequence[Proposal], answered: SA, spi_size: int) -> Chosen |
     ours = next((p for p in offered if p.number == got.number and p.protocol == got.protocol), None)
     if ours is None or len(got.spi) != spi_size:
         return None
-    specs, allowed = got.specs, ours.specs
+    specs = got.specs
+    return Chosen(got.number, got.protocol, bytes(got.spi), specs) if _fits(specs, ours.specs, got.protocol) else None
+
+
+@lru_cache(maxsize=64)
+def _fits(specs: Suite, allowed: Suite, protocol: int) -> bool:
+    """Whether a choice has one transform of each type that was offered, and code for all of them."""
     types = {spec.type for spec in specs}
     required = {s.type for s in allowed} - {s.type for s in allowed if _NONE_IDS.get(s.type) == s.id}
     if len(types) != len(specs) or not required <= types or not set(specs) <= set(allowed):
-        return None
-    if not all(map(supported, specs)) or not is_sound(specs, got.protocol):
-        return None
-    return Chosen(got.number, got.protocol, bytes(got.spi), specs)
+        return False
+    return all(map(supported, specs)) and is_sound(specs, protocol)
 
 
 def overridden(chosen: Chosen | None, answered: SA) -> Chosen | None:

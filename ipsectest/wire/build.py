@@ -80,26 +80,27 @@ def build_payloads(items: Iterable[Payload]) -> tuple[int, bytes]:
     """Encode a payload chain: the type of its first payload (0: none) and the octets. Raises BuildError."""
     payloads = items if isinstance(items, Sequence) else list(items)
     parts: list[bytes] = []
-    for place, payload in enumerate(payloads):
+    # From the end, where each payload knows the type of the one that follows it.
+    following = 0
+    for payload in reversed(payloads):
         try:
             body = _WRITERS[type(payload)](payload) + payload.trailing
-            following = payload.next_payload
-            if following is None:
-                if isinstance(payload, _ENCRYPTED):
-                    following = payload.first
-                else:
-                    following = payloads[place + 1].type if place + 1 < len(payloads) else 0
+            named = payload.next_payload
+            if named is None:
+                named = payload.first if isinstance(payload, _ENCRYPTED) else following
+            parts.append(body)
             parts.append(
                 _GENERIC(
-                    following,
+                    named,
                     (0x80 if payload.critical else 0) | payload.reserved,
                     len(body) + 4 if payload.length is None else payload.length,
                 )
             )
         except error as problem:
+            place = len(payloads) - 1 - len(parts) // 2
             raise BuildError(f"payload {place} ({type(payload).__name__}): {problem}") from None
-        parts.append(body)
-    return (payloads[0].type if payloads else 0), b"".join(parts)
+        following = payload.type
+    return following, b"".join(reversed(parts))
 
 
 def build_transform(transform: Transform, last: int) -> bytes:

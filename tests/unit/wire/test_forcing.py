@@ -91,3 +91,9 @@ def test_proposals_and_selectors_speak_suites_and_addresses() -> None:
     one = wire.TrafficSelector.of("2001:db8::1", 6, (443, 443))
     assert (one.ts_type, one.start, one.end) == (8, one.end, one.start)
     assert str(wire.TrafficSelector.of("192.0.2.1-192.0.2.9")) == "192.0.2.1-192.0.2.9 protocol 0 ports 0-65535"
+
+
+def test_build_error_names_the_place_of_the_payload() -> None:
+    chain = [wire.Nonce(b""), wire.Nonce(b""), wire.KE(1 << 16, b""), wire.Nonce(b"")]
+    with pytest.raises(wire.BuildError, match=r"payload 2 \(KE\)"):
+        wire.build_payloads(chain)
