@@ -25,11 +25,14 @@ class RunProgress:
 
     def __call__(self, peer: str, finished: Finished) -> None:
         """One more case has ended."""
+        self.step(f"{peer} {finished.case.id}: {finished.result.verdict}")
+
+    def step(self, text: str) -> None:
+        """One more, of whatever kind: ``text`` is shown beside the bar."""
         self._done += 1
         if self._progress is None and time.monotonic() - self._started > PATIENCE and sys.stderr.isatty():
             self._progress = self._draw()
         if self._progress:
-            text = f"{peer} {finished.case.id}: {finished.result.verdict}"
             self._progress.update(self._progress.task_ids[0], completed=self._done, description=text)
 
     def _draw(self) -> "Progress":

@@ -253,7 +253,7 @@ class _Node:
 
     def _take_events(self, now: Instant) -> None:
         while (event := self._endpoint.next_event()) is not None:
-            self.lines.append(f"{now:.3f} {_line(event)}")
+            self.lines.append(f"{now:.3f} {event_line(event)}")
             self._follow(event, now)
 
     def _follow(self, event: Event, now: Instant) -> None:
@@ -300,7 +300,8 @@ def _of_ike(impairments: frozenset[str]) -> list[str]:
     return sorted(impairments - ESP_IMPAIRMENTS.keys())
 
 
-def _line(event: Event) -> str:
+def event_line(event: Event) -> str:
+    """What a log says of an event."""
     match event:
         case Dropped(drop=drop, source=source, data=data):
             return f"dropped {len(data)} octets from {source}: {drop.reason}" + (f" ({drop.text})" if drop.text else "")

@@ -19,9 +19,11 @@ from ipsectest.peers.crash import CrashWatch
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.host import Host
 from ipsectest.peers.options import DaemonOptions
+from ipsectest.peers.reports import IkeReport
 from ipsectest.peers.rootfs import Recipe
 from ipsectest.peers.strongswan_cookies import CONNECTION, open_half
 from ipsectest.peers.strongswan_log import count_replays, lines_of_case
+from ipsectest.peers.strongswan_reports import ike_report, key_exchanges
 from ipsectest.peers.strongswan_settings import (
     child_names,
     connection,
@@ -207,6 +209,16 @@ class StrongSwan:
         """The IKE SAs with this tester address as vici lists them (octet strings), half-open ones too."""
         with self._lock:
             return list(self._sas(settings))
+
+    def report(self, settings: PeerSettings) -> list[IkeReport]:
+        """The established IKE SAs with this tester address, and their installed Child SAs."""
+        reports = map(ike_report, self.sas(settings))
+        return [report for report in reports if report]
+
+    def key_exchanges(self) -> frozenset[int]:
+        """IANA numbers of the key exchange methods it has."""
+        with self._vici() as session:
+            return key_exchanges(session.get_algorithms())
 
     def log(self, settings: PeerSettings) -> str:
         """The lines of charon's log that belong to this case, or since it began where lines name no case."""

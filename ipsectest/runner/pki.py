@@ -29,16 +29,30 @@ def needs_certificates(cases: Iterable[Case]) -> bool:
     return any(facts.get("auth") in _KEY_TYPES for case in cases for facts in (case.peer, case.tester))
 
 
+@dataclass(frozen=True, slots=True)
+class PkiSide:
+    """One of two hosts: for an endpoint of ours there, and for a daemon."""
+
+    certificates: Certificates
+    credentials: Credentials
+
+
 def make(at: datetime, random: RandomBytes) -> RunPki:
     """A root and one certificate for each side and kind of key, valid around ``at`` (aware)."""
+    tester, peer = make_sides(TESTER, PEER, at, random)
+    return RunPki(tester.certificates, peer.certificates, peer.credentials)
+
+
+def make_sides(first: str, second: str, at: datetime, random: RandomBytes) -> tuple[PkiSide, PkiSide]:
+    """The same for two hosts of any names."""
     from ipsectest.crypto import pki  # noqa: PLC0415 - X.509 costs start-up time that most runs do not need
 
-    made = pki.generate((TESTER, PEER), at, random, key_types=tuple(_KEY_TYPES.values()))
+    made = pki.generate((first, second), at, random, key_types=tuple(_KEY_TYPES.values()))
     anchors = (made.root.credential.certificate_der,)
 
-    def side(host: str, other: str) -> Certificates:
+    def side(host: str, other: str) -> PkiSide:
         issued = {kind: made.credentials[f"{host}/{word}"] for kind, word in _KEY_TYPES.items()}
         pairs = {kind: KeyPair((one.certificate_der,), one.key) for kind, one in issued.items()}
-        return Certificates(host, other, pairs, anchors, at)
+        return PkiSide(Certificates(host, other, pairs, anchors, at), Credentials.of(made, host))
 
-    return RunPki(side(TESTER, PEER), side(PEER, TESTER), Credentials.of(made, PEER))
+    return side(first, second), side(second, first)

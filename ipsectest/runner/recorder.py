@@ -106,11 +106,9 @@ class Recorder:
 
     def record(self, run_id: str, started: str, duration: float, command: str = "") -> RunRecord:
         """The whole run."""
-        uname = platform.uname()
-        host = HostRecord(uname.system, uname.release, platform.python_version())
         ran = {case.scenario for case in self.results}
         return RunRecord(
-            run=RunInfo(run_id, started, round(duration, 3), self.seed, command, host),
+            run=RunInfo(run_id, started, round(duration, 3), self.seed, command, host_record()),
             peers={
                 name: PeerRecord(name, peer.version, artifacts.digest("".join(sorted(peer.configurations))))
                 for name, peer in self.peers.items()
@@ -121,6 +119,12 @@ class Recorder:
             coverage=_coverage(self.results, self.catalogue),
             tool=ToolRecord(version=__version__, git=git_revision()),
         )
+
+
+def host_record() -> HostRecord:
+    """This machine."""
+    uname = platform.uname()
+    return HostRecord(uname.system, uname.release, platform.python_version())
 
 
 def git_revision() -> str:

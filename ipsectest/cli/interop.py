@@ -1,0 +1,108 @@
+"""Set up tunnels between every ordered pair of peers, with suites, authentication and forms that cover each other."""
+
+import secrets
+import shlex
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from ipsectest.base.errors import UsageError
+from ipsectest.cli import publish, selection
+from ipsectest.cli.progress import RunProgress
+from ipsectest.lab import privileges
+from ipsectest.net.loop import EventLoop
+from ipsectest.peers import table
+from ipsectest.peers.names import PeerName
+from ipsectest.runner import expectations
+from ipsectest.runner.interop import cells
+from ipsectest.runner.interop.bench import Bench
+from ipsectest.runner.interop.cells import Cell, Plan
+from ipsectest.runner.interop.play import Player
+from ipsectest.runner.interop.record import Records
+from ipsectest.runner.interop.session import Session, spread
+from ipsectest.runner.interop.settings import INITIATOR, RESPONDER
+from ipsectest.runner.pki import make_sides
+from ipsectest.runner.records import exit_code
+from ipsectest.runner.seed import stream
+
+_PEERS = "builtin,strongswan"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--peers", default=_PEERS, metavar="NAME,...", help=f"both ends come from these ({_PEERS})")
+    which.add_argument("--cell", action="append", metavar="WORDS", help="this cell alone, as a report names it")
+    parser.add_argument("--full", action="store_true", help="all combinations, not just each pair of words once")
+    parser.add_argument("--cells", type=int, metavar="N", help="no more than N cells, spread over all")
+    parser.add_argument("--list", action="store_true", help="print the cells and what is unsupported; play nothing")
+    parser.add_argument("--seed", type=int, help="of the secrets and keys that ipsectest draws")
+    parser.add_argument("--slow", type=float, default=1.0, metavar="FACTOR", help="scale the patience with the peers")
+    selection.add_folder(parser)
+    publish.add_arguments(parser)
+
+
+def execute(arguments: Namespace) -> int:
+    """Run; the exit code is that of design section 7."""
+    asked = [cells.parse(text) for text in arguments.cell or ()]
+    peers = _peers(arguments, asked)
+    asked = [_canonical(cell) for cell in asked]
+    if arguments.cells is not None and arguments.cells < 1:
+        raise UsageError("--cells takes a number above 0")
+    older = publish.baseline(arguments)
+    privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
+    started, begun = datetime.now(UTC), time.monotonic()
+    seed = secrets.randbelow(1 << 32) if arguments.seed is None else arguments.seed
+    sides = make_sides(INITIATOR, RESPONDER, started, stream(seed, "pki"))
+    known = expectations.load(selection.folder(arguments), "interop")
+    with EventLoop() as loop, Bench(peers, sides, stream(seed, "interop"), loop) as bench:
+        plan = _plan(arguments, [str(peer) for peer in peers], asked, bench)
+        if arguments.list:
+            _print(plan)
+            return 0
+        folder = publish.report_folder(arguments, started)
+        records = Records(bench.abilities, known, folder)
+        with RunProgress(len(plan.cells) + len(plan.unsupported)) as progress:
+            player = Player(loop, stream(seed, "secrets"), arguments.slow)
+            show = Session(bench, player, records, lambda r: progress.step(f"{r.peer} {r.variant}: {r.verdict}"))
+            show.play(plan)
+    command = shlex.join(["ipsectest", "interop", *_words(arguments), f"--seed={seed}"])
+    run_id = started.strftime("%Y%m%d-%H%M%S")
+    record = records.record(run_id, publish.iso(started), time.monotonic() - begun, seed, command)
+    publish.publish(arguments, record, folder, older)
+    return exit_code(record.results)
+
+
+def _peers(arguments: Namespace, asked: list[Cell]) -> list[PeerName]:
+    texts = [name for cell in asked for name in (cell.initiator, cell.responder)] or arguments.peers.split(",")
+    return list(dict.fromkeys(table.parse(text.strip()) for text in texts))
+
+
+def _canonical(cell: Cell) -> Cell:
+    """The peers by their full names."""
+    names = str(table.parse(cell.initiator)), str(table.parse(cell.responder))
+    return replace(cell, initiator=names[0], responder=names[1])
+
+
+def _plan(arguments: Namespace, peers: list[str], asked: list[Cell], bench: Bench) -> Plan:
+    if asked:
+        return cells.chosen(asked, bench.lacks)
+    plan = (cells.all_combinations if arguments.full else cells.covering)(peers, bench.lacks)
+    if arguments.cells is None:
+        return plan
+    return Plan(spread(plan.cells, arguments.cells), {})
+
+
+def _print(plan: Plan) -> None:
+    for cell in plan.cells:
+        print(cell)  # noqa: T201
+    for cell, why in plan.unsupported.items():
+        print(f"{cell}: unsupported, {why}")  # noqa: T201
+
+
+def _words(arguments: Namespace) -> list[str]:
+    words = [f"--cell={text}" for text in arguments.cell or ()] or [f"--peers={arguments.peers}"]
+    words += ["--full"] if arguments.full else []
+    return words + ([f"--cells={arguments.cells}"] if arguments.cells is not None else [])

@@ -1,0 +1,40 @@
+"""What a peer reports of its SAs, in our words: so that the two ends of a tunnel can be compared."""
+
+from dataclasses import dataclass
+
+from ipsectest.base.suites import TransformSpec, format_suite
+
+
+@dataclass(frozen=True, slots=True)
+class ChildReport:
+    """An installed pair of ESP SAs."""
+
+    spi_in: bytes
+    """4 octets, chosen by the peer that reports."""
+    spi_out: bytes
+    suite: tuple[TransformSpec, ...]
+    """Cipher, integrity and, once it was rekeyed with PFS, the key exchange method; in that order."""
+    mode: str
+    encapsulated: bool
+    """Whether its ESP goes through UDP."""
+
+    def __str__(self) -> str:
+        """SPIs, suite and form."""
+        form = f"{self.mode}{', in UDP' if self.encapsulated else ''}"
+        return f"ESP {self.spi_in.hex()} in, {self.spi_out.hex()} out, {format_suite(self.suite)}, {form}"
+
+
+@dataclass(frozen=True, slots=True)
+class IkeReport:
+    """An established IKE SA and its Child SAs."""
+
+    spi_i: bytes
+    """8 octets, of the original initiator of this IKE SA."""
+    spi_r: bytes
+    suite: tuple[TransformSpec, ...]
+    """Cipher, integrity, PRF and key exchange method, in that order."""
+    children: tuple[ChildReport, ...] = ()
+
+    def __str__(self) -> str:
+        """SPIs and suite."""
+        return f"IKE {self.spi_i.hex()} {self.spi_r.hex()}, {format_suite(self.suite)}"

@@ -1,0 +1,154 @@
+"""The peers of an interop run in their namespaces: each twice, as initiator and as responder, each pair linked."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from itertools import product
+from types import TracebackType
+from typing import Self
+
+from ipsectest import __version__
+from ipsectest.base.clock import RandomBytes
+from ipsectest.base.errors import UsageError
+from ipsectest.lab.hosts import NamespaceHost
+from ipsectest.lab.lab import Lab
+from ipsectest.lab.namespaces import Namespace, add_veth
+from ipsectest.lab.topology.commands import set_sysctl
+from ipsectest.net.loop import EventLoop
+from ipsectest.peers import rootfs, table
+from ipsectest.peers.daemon import Daemon
+from ipsectest.peers.names import PeerName
+from ipsectest.peers.options import DaemonOptions
+from ipsectest.peers.strongswan import StrongSwan
+from ipsectest.runner.interop.abilities import Abilities
+from ipsectest.runner.interop.cells import Cell
+from ipsectest.runner.interop.ends import BuiltinEnd, DaemonEnd, End
+from ipsectest.runner.interop.play import Place
+from ipsectest.runner.interop.settings import Ends
+from ipsectest.runner.pki import PkiSide
+
+MOST_PEERS = 8
+"""Each pair of them has a /30 of 192.0.2.0/24 for itself."""
+_OUTER = IPv4Address("192.0.2.0"), IPv6Address("2001:db8:1::")
+_INNER = ("198.51.100.{}", "2001:db8:0:100::{:x}"), ("203.0.113.{}", "2001:db8:0:113::{:x}")
+"""Behind initiators, behind responders; IPv4, IPv6; with the number of the peer, from 1."""
+_QUIET = {"ipv6/conf/default/accept_dad": "0", "ipv6/conf/default/accept_ra": "0"}
+"""A link-local address that is still tentative asks for no neighbours, for one or two seconds."""
+_INITIATOR, _RESPONDER = 0, 1
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A peer in one of its two roles."""
+
+    namespace: Namespace
+    end: End | None = None
+    daemon: Daemon | None = None
+
+
+@dataclass(slots=True)
+class Bench:
+    """A context manager that starts every peer and ends them all; ``sides``: the PKI of initiators and responders."""
+
+    peers: Sequence[PeerName]
+    sides: tuple[PkiSide, PkiSide]
+    random: RandomBytes
+    loop: EventLoop
+    abilities: dict[str, Abilities] = field(default_factory=dict)
+    """By the name of the peer; filled on entry."""
+    _seats: dict[tuple[str, int], _Seat] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        """LabError or PeerError say what is missing."""
+        if len(self.peers) > MOST_PEERS:
+            raise UsageError(f"{len(self.peers)} peers are too many at once (at most {MOST_PEERS})")
+        with ExitStack() as stack:
+            lab = stack.enter_context(Lab())
+            for role, (number, peer) in product((_INITIATOR, _RESPONDER), enumerate(self.peers, 1)):
+                self._seats[str(peer), role] = _Seat(self._namespace(lab, number, role))
+            for first, second in product(range(len(self.peers)), repeat=2):
+                self._join(first, second)
+            for role, (number, peer) in product((_INITIATOR, _RESPONDER), enumerate(self.peers, 1)):
+                self._occupy(lab, stack, peer, f"{'ir'[role]}{number}", role)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.close()
+
+    def lacks(self, peer: str, dimension: str, word: str) -> str:
+        """What a peer lacks for a word (``cells.Lacks``)."""
+        return self.abilities[peer].lacks(dimension, word)
+
+    def place(self, cell: Cell) -> Place:
+        """Where a cell is played."""
+        names = [str(peer) for peer in self.peers]
+        first, second = names.index(cell.initiator), names.index(cell.responder)
+        outer = self._outer(first, second)[cell.outer == 6]
+        inner = [_INNER[role][cell.inner == 6].format(1 + number) for role, number in enumerate((first, second))]
+        seats = self._seats[cell.initiator, _INITIATOR], self._seats[cell.responder, _RESPONDER]
+        return Place(seats[0].namespace, seats[1].namespace, f"to{second + 1}", Ends(*outer, *inner))
+
+    def ends(self, cell: Cell) -> tuple[End, End]:
+        """Initiator and responder; a daemon that died before is started again."""
+        ends = []
+        for key in ((cell.initiator, _INITIATOR), (cell.responder, _RESPONDER)):
+            seat = self._seats[key]
+            if seat.end is None:
+                raise UsageError(f"{key[0]} was not started")
+            if seat.daemon and seat.daemon.crash():
+                seat.daemon.stop()
+                seat.daemon.start()
+            ends.append(seat.end)
+        return ends[0], ends[1]
+
+    def _namespace(self, lab: Lab, number: int, role: int) -> Namespace:
+        namespace = lab.namespace(f"{'ir'[role]}{number}")
+        for key, value in _QUIET.items():
+            set_sysctl(namespace, key, value)
+        v4, v6 = (form.format(number) for form in _INNER[role])
+        namespace.add_addresses("lo", f"{v4}/32", f"{v6}/128")
+        return namespace
+
+    def _join(self, first: int, second: int) -> None:
+        names = [str(peer) for peer in self.peers]
+        left, right = self._seats[names[first], _INITIATOR], self._seats[names[second], _RESPONDER]
+        here, there = f"to{second + 1}", f"from{first + 1}"
+        add_veth(left.namespace, here, right.namespace, there)
+        (left_v4, right_v4), (left_v6, right_v6) = self._outer(first, second)
+        left.namespace.add_addresses(here, f"{left_v4}/30", f"{left_v6}/64")
+        right.namespace.add_addresses(there, f"{right_v4}/30", f"{right_v6}/64")
+
+    def _outer(self, first: int, second: int) -> tuple[tuple[str, str], tuple[str, str]]:
+        """The addresses of a link: IPv4 and IPv6, of initiator and responder each."""
+        number = first * len(self.peers) + second
+        v4, v6 = _OUTER[0] + 4 * number, _OUTER[1] + (number << 64)
+        return (str(v4 + 1), str(v4 + 2)), (str(v6 + 1), str(v6 + 2))
+
+    def _occupy(self, lab: Lab, stack: ExitStack, peer: PeerName, label: str, role: int) -> None:
+        seat, side = self._seats[str(peer), role], self.sides[role]
+        if peer.driver == table.BUILTIN:
+            seat.end = BuiltinEnd(self.loop, seat.namespace.name, side.certificates, self.random)
+            self.abilities[str(peer)] = Abilities(peer.driver, __version__)
+            return
+        host = NamespaceHost(lab, label, seat.namespace, table.root_of(peer))
+        daemon = table.PEERS[peer.driver].driver(host, side.credentials, DaemonOptions())
+        why = daemon.without_children
+        if not why:
+            daemon.start()
+            stack.callback(daemon.stop)
+            seat.daemon = daemon
+        self.abilities[str(peer)] = _abilities(peer, daemon, why)
+        if isinstance(daemon, StrongSwan) and not why:
+            seat.end = DaemonEnd(daemon)
+
+
+def _abilities(peer: PeerName, daemon: Daemon, without_children: str) -> Abilities:
+    if without_children:
+        tree = rootfs.find(peer)
+        return Abilities(peer.driver, tree.version if tree else "", without_children=without_children)
+    if isinstance(daemon, StrongSwan):
+        return Abilities(peer.driver, daemon.version, daemon.raw_esp, key_exchanges=daemon.key_exchanges())
+    return Abilities(peer.driver, daemon.version, without_children="its driver tells nothing of its SAs yet")

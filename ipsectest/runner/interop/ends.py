@@ -1,0 +1,194 @@
+"""The two ends of a cell: our own gateway, or a daemon's, each told the same and asked the same."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ipsectest.base.clock import RandomBytes
+from ipsectest.base.errors import PeerError, UnsupportedError
+from ipsectest.base.iana import TransformType
+from ipsectest.ike.endpoint import Endpoint
+from ipsectest.ike.keylog import KeyLog
+from ipsectest.ike.sa import ChildSa, ChildState, IkeSa
+from ipsectest.ike.states import State
+from ipsectest.net.loop import EventLoop
+from ipsectest.peers.builtin import event_line
+from ipsectest.peers.builtin_settings import Encapsulating, endpoint_config
+from ipsectest.peers.reports import ChildReport, IkeReport
+from ipsectest.runner.gateway import TunnelGateway
+from ipsectest.scenario.ports import Certificates, Peer, PeerRequest, PeerSettings, Verb
+
+_UP = (State.ESTABLISHED, State.REKEYING)
+
+
+class End(Protocol):
+    """One gateway of a cell. Verbs start something; what comes of them is seen in the reports."""
+
+    def prepare(self, settings: PeerSettings) -> None:
+        """Be ready to answer. UnsupportedError names what is lacking."""
+        ...
+
+    def perform(self, verb: Verb) -> None:
+        """Initiate, rekey or delete the one IKE SA or Child SA of the cell; PeerError if there is none."""
+        ...
+
+    def report(self) -> list[IkeReport]:
+        """The established IKE SAs of the cell with their installed Child SAs."""
+        ...
+
+    def finish(self) -> tuple[str, dict[str, str]]:
+        """Forget the cell: the log of it, and files with its keys by name."""
+        ...
+
+    def crash(self) -> str | None:
+        """Why it is dead, or None."""
+        ...
+
+
+class ReportingPeer(Peer, Protocol):
+    """A daemon's driver that tells of the daemon's SAs."""
+
+    def report(self, settings: PeerSettings) -> list[IkeReport]:
+        """The established IKE SAs of a case with their installed Child SAs."""
+        ...
+
+
+class DaemonEnd:
+    """A daemon that runs for many cells."""
+
+    def __init__(self, peer: ReportingPeer) -> None:
+        self._peer = peer
+        self._settings: PeerSettings | None = None
+
+    def prepare(self, settings: PeerSettings) -> None:
+        """Load the connection."""
+        self._settings = settings
+        self._peer.configure(settings)
+
+    def perform(self, verb: Verb) -> None:
+        """Tell the daemon."""
+        self._peer.perform(PeerRequest(0, verb, self._loaded))
+
+    def report(self) -> list[IkeReport]:
+        """Ask the daemon."""
+        return self._peer.report(self._loaded)
+
+    def finish(self) -> tuple[str, dict[str, str]]:
+        """Unload the connection."""
+        if self._settings is None:
+            return "", {}
+        settings, self._settings = self._settings, None
+        log = self._peer.log(settings)
+        self._peer.forget(settings)
+        return log, {}
+
+    def crash(self) -> str | None:
+        """What the driver saw."""
+        return self._peer.crash()
+
+    @property
+    def _loaded(self) -> PeerSettings:
+        if self._settings is None:
+            raise PeerError("no cell is prepared")
+        return self._settings
+
+
+class BuiltinEnd:
+    """Our own gateway, made anew for each cell in the same namespace."""
+
+    def __init__(self, loop: EventLoop, namespace: str, certificates: Certificates | None, random: RandomBytes) -> None:
+        self._loop = loop
+        self._namespace = namespace
+        self._certificates = certificates
+        self._random = random
+        self._gateway: TunnelGateway | None = None
+
+    def prepare(self, settings: PeerSettings) -> None:
+        """Open the sockets and the TUN device."""
+        self._gateway = TunnelGateway(
+            self._loop,
+            self._namespace,
+            endpoint_config(settings, self._certificates),
+            routes=[settings.inner_remote],
+            random=self._random,
+            policy=Encapsulating() if settings.force_encapsulation else None,
+        )
+
+    def perform(self, verb: Verb) -> None:
+        """Call the endpoint, and send what it says."""
+        gateway = self._running
+        if verb is Verb.INITIATE:
+            gateway.initiate(gateway.endpoint.config.connections[0])
+            return
+        start = _STARTERS.get(verb)
+        if start is None:
+            raise UnsupportedError(f"{verb} in a cell")
+        sas = _established(gateway.endpoint)
+        if not sas:
+            raise PeerError("there is no IKE SA")
+        start(gateway.endpoint, sas[-1], self._loop.clock.now())
+        gateway.flush()
+
+    def report(self) -> list[IkeReport]:
+        """Look at the endpoint and its data plane."""
+        gateway = self._running
+        return [_report(sa, gateway) for sa in _established(gateway.endpoint)]
+
+    def finish(self) -> tuple[str, dict[str, str]]:
+        """Close the gateway."""
+        if self._gateway is None:
+            return "", {}
+        gateway, self._gateway = self._gateway, None
+        gateway.close()
+        keys = KeyLog()
+        for event in gateway.events:
+            keys.take(event)
+        plane = gateway.plane.counters
+        lines = [event_line(event) for event in gateway.events]
+        lines += [f"data plane: {plane}", *(f"dropped, {why}: {n}" for why, n in gateway.gateway.drops.items())]
+        return "".join(f"{line}\n" for line in lines), keys.files()
+
+    def crash(self) -> None:
+        """It cannot die alone."""
+
+    @property
+    def _running(self) -> TunnelGateway:
+        if self._gateway is None:
+            raise PeerError("no cell is prepared")
+        return self._gateway
+
+
+def _rekey_child(endpoint: Endpoint, sa: IkeSa, now: float) -> None:
+    child = next(iter(_installed(sa)), None)
+    if child is None:
+        raise PeerError("there is no Child SA")
+    endpoint.rekey_child(child, now)
+
+
+_STARTERS: dict[Verb, Callable[[Endpoint, IkeSa, float], object]] = {
+    Verb.REKEY_IKE: Endpoint.rekey_ike,
+    Verb.REKEY_CHILD: _rekey_child,
+    Verb.DELETE_IKE: Endpoint.delete_ike,
+}
+
+
+def _established(endpoint: Endpoint) -> list[IkeSa]:
+    return [sa for sa in endpoint.sessions() if sa.state in _UP and sa.successor is None]
+
+
+def _installed(sa: IkeSa) -> list[ChildSa]:
+    return [child for child in sa.children.values() if child.state in {ChildState.INSTALLED, ChildState.REKEYING}]
+
+
+def _report(sa: IkeSa, gateway: TunnelGateway) -> IkeReport:
+    kinds = TransformType.ENCR, TransformType.INTEG, TransformType.PRF, TransformType.KE
+    chosen = sa.chosen
+    suite = tuple(spec for kind in kinds if chosen and (spec := chosen.of(kind)))
+    return IkeReport(sa.spi_i, sa.spi_r, suite, tuple(_child_report(child, gateway) for child in _installed(sa)))
+
+
+def _child_report(child: ChildSa, gateway: TunnelGateway) -> ChildReport:
+    kinds = TransformType.ENCR, TransformType.INTEG, TransformType.KE
+    suite = tuple(spec for kind in kinds if (spec := child.chosen.of(kind)))
+    pair = gateway.children.pairs.get(child.spi_in)
+    encapsulated = pair is not None and pair[0].udp_ports is not None
+    return ChildReport(child.spi_in, child.spi_out, suite, child.mode.value, encapsulated)

@@ -1,0 +1,266 @@
+"""One cell from the first message to the last: a tunnel comes up, carries pings, is rekeyed, and leaks nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from ipsectest.base.clock import Instant, RandomBytes
+from ipsectest.base.errors import LabError, PeerError, UnsupportedError
+from ipsectest.base.iana import TransformType
+from ipsectest.base.suites import TransformSpec, format_suite
+from ipsectest.lab.namespaces import Namespace
+from ipsectest.net.loop import EventLoop
+from ipsectest.peers.reports import ChildReport, IkeReport
+from ipsectest.runner.artifacts import settings_text
+from ipsectest.runner.interop.cells import Cell
+from ipsectest.runner.interop.echoes import Echoes, ping
+from ipsectest.runner.interop.ends import End
+from ipsectest.runner.interop.settings import Ends, settings_of
+from ipsectest.runner.interop.watch import Seen, Watch
+from ipsectest.scenario.ports import Verb
+from ipsectest.scenario.results import Verdict
+
+PINGS = 3
+"""Echo requests answered in each direction, each time."""
+PATIENCE = 8.0
+"""Seconds for an exchange or for the pings of one direction."""
+_POLL = 0.01
+_SECRET_OCTETS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a cell is played."""
+
+    initiator: Namespace
+    responder: Namespace
+    link: str
+    """Name of the link to the responder, at the initiator."""
+    ends: Ends
+
+
+@dataclass(slots=True)
+class Played:
+    """What came of a cell."""
+
+    cell: Cell
+    verdict: Verdict = Verdict.PASS
+    problem: str = ""
+    expected: str = ""
+    actual: str = ""
+    notes: list[str] = field(default_factory=list)
+    duration: float = 0.0
+    seen: Seen = field(default_factory=Seen)
+    log: str = ""
+    keys: dict[str, str] = field(default_factory=dict)
+    configuration: str = ""
+
+
+class Disagreement(Exception):  # noqa: N818 - a verdict, no mistake of ours
+    """The two ends do not do what they were told, or not the same."""
+
+    def __init__(self, problem: str, expected: str, actual: str) -> None:
+        super().__init__(problem)
+        self.problem, self.expected, self.actual = problem, expected, actual
+
+
+@dataclass(frozen=True, slots=True)
+class _Tunnel:
+    """What both ends agree on: as the initiator reports it."""
+
+    ike: IkeReport
+    child: ChildReport
+
+
+class _Poll:
+    """Lets the loop come round while nothing of ours has a deadline: daemons do not tell when they are done."""
+
+    def __init__(self, now: Instant) -> None:
+        self._due = now
+
+    def handles(self) -> tuple[int, ...]:
+        return ()
+
+    def readable(self, handle: int, now: Instant) -> None:
+        """Not called."""
+
+    def get_timer(self) -> Instant:
+        return self._due
+
+    def handle_timer(self, now: Instant) -> None:
+        self._due = now + _POLL
+
+
+class Player:
+    """Plays cells in one event loop, one after another."""
+
+    def __init__(self, loop: EventLoop, random: RandomBytes, slow: float = 1.0) -> None:
+        self._loop = loop
+        self._random = random
+        self._patience = PATIENCE * slow
+
+    def play(self, cell: Cell, place: Place, initiator: End, responder: End) -> Played:
+        """The result; daemons are left as they were before."""
+        played = Played(cell)
+        begun = self._loop.clock.now()
+        with self._watching(place, played), self._judged(played, initiator, responder):
+            self._converse(cell, place, initiator, responder, played)
+        played.duration = self._loop.clock.now() - begun
+        if played.verdict is Verdict.PASS:
+            self._look_at_wire(played, place.ends)
+        return played
+
+    def _converse(self, cell: Cell, place: Place, initiator: End, responder: End, played: Played) -> None:
+        secret = self._random(_SECRET_OCTETS)
+        for end, is_initiator in ((responder, False), (initiator, True)):
+            settings = settings_of(cell, place.ends, secret, initiator=is_initiator)
+            played.configuration += settings_text(settings)
+            end.prepare(settings)
+        both = initiator, responder
+        initiator.perform(Verb.INITIATE)
+        first = self._agreed(both, "no tunnel came up", lambda _tunnel: True)
+        _compare(cell, first, rekeyed=False)
+        self._cross(place, "", played)
+        initiator.perform(Verb.REKEY_CHILD)
+        second = self._agreed(
+            both, "the Child SA was not rekeyed by the initiator", lambda new: new.child.spi_in != first.child.spi_in
+        )
+        _compare(cell, second, rekeyed=True)
+        self._cross(place, " after the rekey of the Child SA", played)
+        responder.perform(Verb.REKEY_IKE)
+        third = self._agreed(
+            both, "the IKE SA was not rekeyed by the responder", lambda new: new.ike.spi_i != second.ike.spi_i
+        )
+        _compare(cell, third, rekeyed=True)
+        if third.child.spi_in != second.child.spi_in:
+            raise Disagreement("the Child SA changed with the IKE SA", str(second.child), str(third.child))
+        self._cross(place, " after the rekey of the IKE SA", played)
+        initiator.perform(Verb.DELETE_IKE)
+        if not self._wait(lambda: not initiator.report() and not responder.report()):
+            raise Disagreement("the IKE SA was not deleted", "no SA", _told(both))
+
+    def _agreed(self, both: tuple[End, End], problem: str, suits: Callable[[_Tunnel], bool]) -> _Tunnel:
+        """Wait until both ends report the same tunnel and it is the one that is waited for."""
+        found: list[_Tunnel] = []
+
+        def look() -> bool:
+            tunnel = _tunnel(both[0].report(), both[1].report())
+            if tunnel and suits(tunnel):
+                found.append(tunnel)
+            return bool(found)
+
+        if not self._wait(look):
+            raise Disagreement(problem, "one IKE SA and one Child SA, the same at both ends", _told(both))
+        return found[0]
+
+    def _wait(self, condition: Callable[[], bool]) -> bool:
+        poll = _Poll(self._loop.clock.now())
+        self._loop.add(poll)
+        try:
+            return self._loop.run_until(condition, self._patience)
+        finally:
+            self._loop.remove(poll)
+
+    def _cross(self, place: Place, when: str, played: Played) -> None:
+        ends = place.ends
+        ways = (
+            (place.initiator, ends.inner_initiator, ends.inner_responder, "initiator to responder"),
+            (place.responder, ends.inner_responder, ends.inner_initiator, "responder to initiator"),
+        )
+        for namespace, source, destination, way in ways:
+            echoes = Echoes(namespace, source, destination, PINGS)
+            if not ping(self._loop, echoes, self._patience):
+                actual = f"{echoes.received} replies to {echoes.sent} echo requests"
+                raise Disagreement(f"no way from {way}{when}", f"{PINGS} replies", actual)
+            if echoes.sent > echoes.received:
+                played.notes.append(f"{echoes.sent - echoes.received} of {echoes.sent} pings lost from {way}{when}")
+
+    @contextmanager
+    def _watching(self, place: Place, played: Played) -> Iterator[None]:
+        watch = Watch(place.initiator, place.link)
+        self._loop.add(watch)
+        try:
+            yield
+        finally:
+            self._loop.remove(watch)
+            played.seen = watch.close()
+
+    @contextmanager
+    def _judged(self, played: Played, initiator: End, responder: End) -> Iterator[None]:
+        """Exceptions as verdicts; both ends forget the cell."""
+        try:
+            yield
+        except Disagreement as error:
+            played.verdict, played.problem = Verdict.FAIL, error.problem
+            played.expected, played.actual = error.expected, error.actual
+        except UnsupportedError as error:
+            played.verdict, played.problem = Verdict.UNSUPPORTED, str(error)
+        except (PeerError, LabError) as error:
+            played.verdict, played.problem = Verdict.INCONCLUSIVE, str(error)
+        finally:
+            for role, end in (("initiator", initiator), ("responder", responder)):
+                if why := end.crash():
+                    played.verdict, played.problem = Verdict.FAIL, f"the {role} crashed: {why}"
+                try:
+                    log, keys = end.finish()
+                except PeerError as error:
+                    log, keys = f"{error}\n", {}
+                played.log += f"== {role}\n{log}"
+                played.keys = played.keys or keys
+
+    def _look_at_wire(self, played: Played, ends: Ends) -> None:
+        seen, form = played.seen, played.cell.encapsulation
+        clear, counts = seen.in_clear(ends), seen.esp()
+        problem = ("", "", "")
+        if clear:
+            problem = ("packets went over the wire in clear", "IKE and ESP only", "; ".join(clear[:3]))
+        elif set(counts) != {form}:
+            problem = ("ESP had another form on the wire", f"{form} ESP only", str(dict(counts)))
+        if problem[0]:
+            played.verdict = Verdict.FAIL
+            played.problem, played.expected, played.actual = problem
+
+
+def _tunnel(here: list[IkeReport], there: list[IkeReport]) -> _Tunnel | None:
+    """The one tunnel that both ends report; None while they differ."""
+    if len(here) != 1 or len(there) != 1 or (here[0].spi_i, here[0].spi_r) != (there[0].spi_i, there[0].spi_r):
+        return None
+    mine, theirs = here[0].children, there[0].children
+    if len(mine) != 1 or len(theirs) != 1:
+        return None
+    if (mine[0].spi_in, mine[0].spi_out) != (theirs[0].spi_out, theirs[0].spi_in):
+        return None
+    alike = here[0].suite == there[0].suite and (mine[0].suite, mine[0].mode, mine[0].encapsulated) == (
+        theirs[0].suite,
+        theirs[0].mode,
+        theirs[0].encapsulated,
+    )
+    return _Tunnel(here[0], mine[0]) if alike else None
+
+
+def _compare(cell: Cell, tunnel: _Tunnel, *, rekeyed: bool) -> None:
+    """What was agreed on against what the cell asks for."""
+    kinds = {TransformType.ENCR, TransformType.INTEG} | ({TransformType.KE} if rekeyed else set())
+    esp = tuple(spec for spec in _sorted(cell.esp_suite) if spec.type in kinds)
+    for what, expected, actual in (
+        ("suite of the IKE SA", format_suite(_sorted(cell.ike_suite)), format_suite(_sorted(tunnel.ike.suite))),
+        ("suite of the Child SA", format_suite(esp), format_suite(_sorted(tunnel.child.suite))),
+        ("mode", cell.mode, tunnel.child.mode),
+        ("encapsulation", cell.encapsulation, "udp" if tunnel.child.encapsulated else "plain"),
+    ):
+        if expected != actual:
+            raise Disagreement(f"another {what} than was asked for", expected, actual)
+
+
+def _sorted(suite: tuple[TransformSpec, ...]) -> tuple[TransformSpec, ...]:
+    return tuple(sorted(suite))
+
+
+def _told(both: tuple[End, End]) -> str:
+    """What both ends report."""
+    lines = []
+    for role, end in zip(("initiator", "responder"), both, strict=True):
+        reports = end.report()
+        sas = [f"{ike}" + "".join(f"; {child}" for child in ike.children) for ike in reports]
+        lines.append(f"{role}: {' + '.join(sas) or 'no IKE SA'}")
+    return " | ".join(lines)

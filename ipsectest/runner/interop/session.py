@@ -1,0 +1,45 @@
+"""An interop run: every cell of a plan, played and recorded."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ipsectest.base.errors import PeerError
+from ipsectest.runner.interop.bench import Bench
+from ipsectest.runner.interop.cells import Cell, Plan
+from ipsectest.runner.interop.play import Played, Player
+from ipsectest.runner.interop.record import Records
+from ipsectest.runner.records import CaseRecord
+from ipsectest.scenario.results import Verdict
+
+Progress = Callable[[CaseRecord], None]
+"""Is told each cell as it ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Plays a plan on a bench."""
+
+    bench: Bench
+    player: Player
+    records: Records
+    progress: Progress = lambda _record: None
+
+    def play(self, plan: Plan) -> None:
+        """All cells, those that are unsupported at the end."""
+        for cell in plan.cells:
+            self.progress(self.records.add(self._play(cell)))
+        for cell, why in plan.unsupported.items():
+            self.progress(self.records.add(Played(cell, Verdict.UNSUPPORTED, why)))
+
+    def _play(self, cell: Cell) -> Played:
+        try:
+            initiator, responder = self.bench.ends(cell)
+        except PeerError as error:  # it died, and does not come up again
+            return Played(cell, Verdict.INCONCLUSIVE, str(error))
+        return self.player.play(cell, self.bench.place(cell), initiator, responder)
+
+
+def spread(cells: Sequence[Cell], count: int) -> list[Cell]:
+    """So many of the cells, evenly taken from the whole list."""
+    count = min(count, len(cells))
+    return [cells[number * len(cells) // count] for number in range(count)]

@@ -1,0 +1,173 @@
+"""What went over the link of a cell: recorded, and looked through for anything that should have been protected."""
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from ipsectest.base.clock import Instant
+from ipsectest.base.iana import IKE_PORT, NAT_T_PORT
+from ipsectest.lab.capture import LinkCapture
+from ipsectest.lab.namespaces import Namespace
+from ipsectest.lab.pcapng import PcapngWriter
+from ipsectest.net.wire import Direction
+from ipsectest.runner.interop.settings import Ends
+from ipsectest.runner.records import RungRecord
+from ipsectest.wire import parse_message, summary
+from ipsectest.wire.ip import ESP, ICMPV6, UDP, IpPacket, parse_ip
+
+PATTERN = b"ipsectest inside the tunnel "
+"""Payload of the pings: must never be seen on the wire."""
+
+_ETHERNET_HEADER = 14
+_IP_TYPES = (b"\x08\x00", b"\x86\xdd")
+_UDP_HEADER = 8
+_NEIGHBOUR_DISCOVERY = range(130, 144)
+"""ICMPv6 types of multicast listeners and neighbours (RFC 2710, RFC 4861, RFC 3810)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame seen by the initiator; ``at`` is in nanoseconds since 1970."""
+
+    at: int
+    sent: bool
+    data: bytes
+
+
+class _Recorder(PcapngWriter):
+    """Writes a capture and keeps its frames."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.frames: list[Frame] = []
+
+    def packet(
+        self,
+        nanoseconds: int,
+        data: bytes,
+        *,
+        interface: int = 0,
+        direction: Direction | None = None,
+        comment: str = "",
+    ) -> None:
+        self.frames.append(Frame(nanoseconds, direction is Direction.SENT, data))
+        super().packet(nanoseconds, data, interface=interface, direction=direction, comment=comment)
+
+
+class Watch:
+    """Records one link; a machine for ``net.loop.EventLoop``."""
+
+    def __init__(self, namespace: Namespace, link: str) -> None:
+        self._file = io.BytesIO()
+        self._recorder = _Recorder(self._file)
+        self._capture = LinkCapture(namespace, link, self._recorder)
+
+    def handles(self) -> Sequence[int]:
+        """The packet socket."""
+        return (self._capture.fileno(),)
+
+    def readable(self, handle: int, now: Instant) -> None:
+        """Record what waits."""
+        del handle, now
+        self._capture.drain()
+
+    def get_timer(self) -> None:
+        """None."""
+
+    def handle_timer(self, now: Instant) -> None:
+        """Not called."""
+
+    def close(self) -> "Seen":
+        """Record what still waits, and stop."""
+        self._capture.close()
+        return Seen(self._recorder.frames, self._file.getvalue())
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All frames of a cell, and the same as a pcapng file."""
+
+    frames: Sequence[Frame] = ()
+    pcapng: bytes = field(default=b"", repr=False)
+
+    def esp(self) -> Counter[str]:
+        """How many ESP packets went ``plain``, how many by ``udp``."""
+        kinds = Counter(kind for frame in self.frames if (kind := _kind(frame)) in {"plain", "udp"})
+        return Counter(kinds)
+
+    def in_clear(self, ends: Ends) -> list[str]:
+        """A line for each packet that should have been inside the tunnel, or is nothing that gateways say."""
+        inner = {ip_address(ends.inner_initiator).packed, ip_address(ends.inner_responder).packed}
+        lines = []
+        for frame in self.frames:
+            ip = _ip(frame)
+            if ip is None and PATTERN not in frame.data:
+                continue
+            told = ip is None or {ip.source, ip.destination} & inner or PATTERN in frame.data
+            if ip is None or told or _kind(frame) == "other":
+                lines.append(_described(frame, ip))
+        return lines
+
+    def ladder(self) -> list[RungRecord]:
+        """IKE messages one by one, ESP packets counted between them."""
+        rungs: list[RungRecord] = []
+        begun = self.frames[0].at if self.frames else 0
+        esp = 0
+        for frame in self.frames:
+            at = round((frame.at - begun) / 1e9, 6)
+            esp += _kind(frame) in {"plain", "udp"}
+            message = _ike(frame)
+            if message is None:
+                continue
+            if esp:
+                rungs.append(RungRecord(at, "--", f"{esp} ESP packets"))
+                esp = 0
+            text = summary(parse_message(message))
+            rungs.append(RungRecord(at, "->" if frame.sent else "<-", text, octets=len(message)))
+        return rungs
+
+
+def _ip(frame: Frame) -> IpPacket | None:
+    is_ip = frame.data[12:14] in _IP_TYPES
+    return parse_ip(frame.data[_ETHERNET_HEADER:]) if is_ip else None
+
+
+def _kind(frame: Frame) -> str:
+    """``plain`` or ``udp`` ESP, ``ike``, ``link`` for what keeps a link alive, ``other``; not of its content."""
+    ip = _ip(frame)
+    if ip is None:
+        return "link"
+    if ip.protocol == ESP:
+        return "plain"
+    if ip.protocol == ICMPV6 and ip.payload and ip.payload[0] in _NEIGHBOUR_DISCOVERY:
+        return "link"
+    return _kind_of_udp(ip) if ip.protocol == UDP else "other"
+
+
+def _kind_of_udp(ip: IpPacket) -> str:
+    if ip.fragment_offset:
+        return "ike"  # nothing but certificates makes datagrams of that size here
+    ports = {int.from_bytes(ip.payload[0:2], "big"), int.from_bytes(ip.payload[2:4], "big")}
+    if NAT_T_PORT in ports:
+        marked = ip.payload[_UDP_HEADER : _UDP_HEADER + 4] == bytes(4)
+        return "ike" if marked or len(ip.payload) < _UDP_HEADER + 4 else "udp"
+    return "ike" if IKE_PORT in ports else "other"
+
+
+def _ike(frame: Frame) -> bytes | None:
+    """The IKE message in a frame that begins one."""
+    ip = _ip(frame)
+    if ip is None or _kind(frame) != "ike" or ip.fragment_offset:
+        return None
+    ports = ip.payload[0:4]
+    data = ip.payload[_UDP_HEADER:]
+    is_marked = NAT_T_PORT.to_bytes(2, "big") in (ports[0:2], ports[2:4])
+    return data[4:] if is_marked else data
+
+
+def _described(frame: Frame, ip: IpPacket | None) -> str:
+    if ip is None:
+        return f"a frame of {len(frame.data)} octets with the payload of a ping"
+    return f"protocol {ip.protocol} from {ip_address(ip.source)} to {ip_address(ip.destination)}"
