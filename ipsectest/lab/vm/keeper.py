@@ -121,8 +121,8 @@ def _serve(image: Image, cache_directory: Path) -> None:
         machine = start(lab, cache_directory, image, (Tap(_TAP),), namespace=namespace)
         namespace.add_addresses(_TAP, *_HERE)
         namespace.up(_TAP)
-        network.batch(machine, "\n".join(f"addr add {one} dev eth0" for one in _THERE), "")
-        network.batch(machine, "link set eth0 up", "")
+        network.add_addresses(machine, "", "eth0", _THERE)
+        network.batch(machine, "", ["link set eth0 up"])
         me = os.getpid()
         told = Kept(
             pid=me,

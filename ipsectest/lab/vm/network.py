@@ -10,27 +10,29 @@ WIRE = "wire"
 
 def namespace(machine: Machine, name: str, card: int | None = None, addresses: Iterable[str] = ()) -> None:
     """Make a namespace of the guest; a card moves into it as ``wire``, with addresses such as ``192.0.2.2/24``."""
-    lines = [f"netns add {name}", f"-n {name} link set lo up"]
-    machine.run("\n".join(f"ip {line} || exit 1" for line in lines), check=True)
+    batch(machine, "", [f"netns add {name}"])
+    lines = ["link set lo up"]
     if card is not None:
-        batch(machine, f"link set eth{card} netns {name} name {WIRE}", "")
-        batch(machine, f"link set {WIRE} up", name)
-    add_addresses(machine, name, WIRE, addresses)
+        batch(machine, "", [f"link set eth{card} netns {name} name {WIRE}"])
+        lines += [f"link set {WIRE} up", *_addresses(WIRE, addresses)]
+    batch(machine, name, lines)
 
 
 def add_addresses(machine: Machine, name: str, link: str, addresses: Iterable[str]) -> None:
     """Give a link of a namespace addresses; IPv6 ones are usable at once (no DAD)."""
-    lines = (f"addr add {one} dev {link}{' nodad' if ':' in one else ''}" for one in addresses)
-    batch(machine, "\n".join(lines), name)
+    batch(machine, name, _addresses(link, addresses))
 
 
-def batch(machine: Machine, lines: str, name: str) -> None:
+def batch(machine: Machine, name: str, lines: Iterable[str]) -> None:
     """Run the lines as commands of ip(8) in a namespace of the guest (empty: its first one), all by one process."""
-    if lines:
-        machine.put("/run/lab-batch", f"{lines}\n".encode())
-        machine.run(f"ip {f'-n {name}' if name else ''} -batch /run/lab-batch", check=True)
+    text = "\n".join(lines)
+    machine.run(f"ip {f'-n {name}' if name else ''} -batch - <<'END'\n{text}\nEND", check=True)
+
+
+def _addresses(link: str, addresses: Iterable[str]) -> list[str]:
+    return [f"addr add {one} dev {link}{' nodad' if ':' in one else ''}" for one in addresses]
 
 
 def without_neighbours(machine: Machine, name: str, link: str = WIRE) -> None:
     """Let a card send without ARP and neighbour discovery, for a wire of frames that has no kernel at our end."""
-    batch(machine, f"link set {link} arp off", name)
+    batch(machine, name, [f"link set {link} arp off"])

@@ -14,7 +14,8 @@ _SAVE_CAP_POLLS = 3000
 _POLL = 0.02
 _BANDWIDTH = 10 << 30
 _WARM = """
-modprobe -a vmgenid esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm_user xfrm_interface af_key veth nf_tables nft_masq nft_chain_nat
+modprobe -a vmgenid esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm_user xfrm_interface
+modprobe -a af_key veth nf_tables nft_masq nft_chain_nat
 ip netns add warm
 ip -n warm xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode tunnel \
     aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128
