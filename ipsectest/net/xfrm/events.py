@@ -13,6 +13,7 @@ from typing import Any, Self
 from pyroute2.netlink import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK
 from pyroute2.netns import create_socket
 
+from ipsectest.net.xfrm.addresses import unpack_address
 from ipsectest.net.xfrm.constants import (
     NETLINK_XFRM,
     POLICY_DIRECTIONS,
@@ -26,7 +27,7 @@ from ipsectest.net.xfrm.constants import (
 from ipsectest.net.xfrm.errors import XfrmError
 from ipsectest.net.xfrm.messages import MarshalXfrm, UserPolicyInfo, UserSaInfo, XfrmMessage
 from ipsectest.net.xfrm.policies import Policy, policy_fields, policy_of, policy_type
-from ipsectest.net.xfrm.records import KmAddress, Migration, Replay, Selector, Template, Usage, unpack_address
+from ipsectest.net.xfrm.records import KmAddress, Migration, Replay, Selector, Template, Usage
 from ipsectest.net.xfrm.states import State, state_of
 
 _BUFFER = 1 << 20

@@ -6,10 +6,11 @@ Classes with ``decode_from`` and ``encode_into`` are field types of pyroute2 mes
 
 import struct
 from dataclasses import dataclass, field, fields
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_network
 from socket import AF_INET, AF_INET6
 from typing import ClassVar, NamedTuple, Self
 
+from ipsectest.net.xfrm.addresses import family_of, pack_address, pack_spi, unpack_address
 from ipsectest.net.xfrm.constants import (
     ENCAPSULATIONS,
     MODES,
@@ -20,36 +21,6 @@ from ipsectest.net.xfrm.constants import (
     number_of,
     word_of,
 )
-
-
-def family_of(address: str) -> int:
-    """AF_INET or AF_INET6; 0 for no address. Raises ValueError for what is no address."""
-    if not address:
-        return 0
-    return AF_INET if ip_interface(address).version == 4 else AF_INET6
-
-
-def pack_address(address: str) -> bytes:
-    """xfrm_address_t: 16 octets, an IPv4 address in the first 4; no address is all zero."""
-    return ip_address(address).packed.ljust(16, b"\0") if address else bytes(16)
-
-
-def unpack_address(octets: bytes, family: int) -> str:
-    """The address as text, none for the family 0."""
-    if family == AF_INET:
-        return str(ip_address(octets[:4]))
-    return str(ip_address(octets[:16])) if family == AF_INET6 else ""
-
-
-def _checked(name: str, value: int, bits: int) -> int:
-    if not 0 <= value < 1 << bits:
-        raise ValueError(f"{name} is a number of {bits} bits, not {value}")
-    return value
-
-
-def pack_spi(spi: int) -> bytes:
-    """4 octets in network order. Raises ValueError for numbers of more than 32 bits."""
-    return _checked("an SPI", spi, 32).to_bytes(4, "big")
 
 
 class Algorithm(NamedTuple):

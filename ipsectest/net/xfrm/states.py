@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ipsectest.net.xfrm.addresses import family_of, pack_address, pack_spi, unpack_address
 from ipsectest.net.xfrm.constants import (
     MODES,
     PROTOCOLS,
@@ -28,10 +29,6 @@ from ipsectest.net.xfrm.records import (
     Selector,
     Statistics,
     Usage,
-    family_of,
-    pack_address,
-    pack_spi,
-    unpack_address,
 )
 
 _LEGACY_WINDOW = 32
