@@ -41,6 +41,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--slow", type=_positive, default=1.0, metavar="FACTOR", help="scale the patience with the peer"
     )
     parser.add_argument("--jobs", type=int, default=24, help="cases at once against one peer (default: 24)")
+    parser.add_argument(
+        "--lab", choices=("host", "vm"), default="host", help="where daemons run: vm has a kernel with ESP"
+    )
     parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="IP version of the wire (default: 4)")
     parser.add_argument("--strict", action="store_true", help="a SHOULD that is not kept is a regression")
     parser.add_argument("-v", "--verbose", action="store_true", help="name passed cases too")
@@ -64,7 +67,7 @@ def execute(arguments: Namespace) -> int:
     with RunProgress(len(cases) * len(peers)) as progress:
         pki = make(started, stream(seed, "pki")) if needs_certificates(cases) else None
         root, ip, slow, jobs = selection.folder(arguments), arguments.ip, arguments.slow, arguments.jobs
-        session = Session(recorder, root, seed, ip, slow, jobs, progress, pki)
+        session = Session(recorder, root, seed, ip, slow, jobs, progress, pki, vm=arguments.lab == "vm")
         for peer in peers:
             _play(session, peer, cases)
     command = shlex.join(["ipsectest", "run", *arguments.scenario, *(f"--peer={p}" for p in peers), f"--seed={seed}"])

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import Instant
+from ipsectest.net.frame_device import FrameDevice
 from ipsectest.net.reassembly import Reassembler
 from ipsectest.net.tun import TunDevice
 from ipsectest.net.wire import Direction, IcmpError, Tap
@@ -34,7 +35,8 @@ class PacketWire:
     than the device's MTU are sent in fragments, fragments that arrive are put together. Raises LabError.
 
     What is sent is built as a packet of ``ipsectest.layers``; ``scapy=False`` builds the same octets without,
-    a hundred times as fast, for data planes.
+    a hundred times as fast, for data planes. With a ``device`` that one is used; addresses and routes are then set
+    where it leads to.
     """
 
     def __init__(
@@ -47,8 +49,9 @@ class PacketWire:
         mtu: int = 1500,
         tap: Tap | None = None,
         scapy: bool = True,
+        device: FrameDevice | None = None,
     ) -> None:
-        self.tun = TunDevice(name, namespace, addresses=addresses, routes=routes, mtu=mtu)
+        self.tun = device or TunDevice(name, namespace, addresses=addresses, routes=routes, mtu=mtu)
         self.tap = tap
         self.icmp_errors: deque[IcmpError] = deque(maxlen=256)
         """Newest last; older ones fall off."""

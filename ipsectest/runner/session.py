@@ -88,6 +88,8 @@ class Session:
     progress: Progress = lambda _peer, _finished: None
     pki: RunPki | None = None
     """Needed only for cases that authenticate with certificates."""
+    vm: bool = False
+    """Whether daemons run in the lab's virtual machine."""
 
     def memory(self, cases: Iterable[Case]) -> None:
         """Play cases against the built-in endpoint, one after another in virtual time."""
@@ -108,7 +110,7 @@ class Session:
 
     def daemons(self, name: PeerName, cases: Sequence[Case]) -> None:
         """Play cases against real daemons: one instance for each set of daemon options, all at once."""
-        with Daemons(self.pki.daemon if self.pki else None) as daemons, EventLoop() as loop:
+        with Daemons(self.pki.daemon if self.pki else None, vm=self.vm) as daemons, EventLoop() as loop:
             groups = self._groups(name, cases)
             stages = [_Stage(daemons.start(name, options), group) for options, group in groups.items()]
             under_test = self.peer_under_test(name, stages[0].instance.peer.version)
