@@ -130,12 +130,24 @@ def _read_keyed_run(data: bytes, position: int, end: int, transforms: list[Trans
     """Append transforms with one attribute in TV format until another shape comes, and say where that is."""
     before = len(transforms)
     append = transforms.append
+    new = object.__new__
     for head, kind, reserved2, number, attribute, value in _KEYED_RUN(
         memoryview(data)[position : end - (end - position) % 12]
     ):
         if head != _KEYED or reserved2 or attribute < 0x8000:
             break
-        append(Transform(kind, number, [Attribute(attribute & 0x7FFF, value)]))
+        key_length = new(Attribute)
+        key_length.type = attribute & 0x7FFF
+        key_length.value = value
+        key_length.length = None
+        transform = new(Transform)
+        transform.type = kind
+        transform.id = number
+        transform.attributes = [key_length]
+        transform.last_substructure = transform.length = None
+        transform.reserved = transform.reserved2 = 0
+        transform.trailing = b""
+        append(transform)
     return position + 12 * (len(transforms) - before)
 
 
