@@ -25,7 +25,7 @@ ECHO, REPLY = 8, 0
     ids=lambda plan: plan.name,
 )
 def test_tshark_decrypts_a_tunnel_of_this_moment(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The conversation itself checks that all pings are answered through the tunnel, three each way, three times, and more."""
+    """The conversation itself checks that all pings are answered through the tunnel, at least nine each way."""
     require_lab("ip", "ping")
     require_tshark()
     if not is_installed():
