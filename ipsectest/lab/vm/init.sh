@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck shell=dash
 # First process of the guest: mounts, modules, and one server for each command channel.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root TERM=linux
 umask 022
@@ -22,6 +23,7 @@ serve() {
         while IFS=' ' read -r token command; do
             tries=100
             (
+                # shellcheck disable=SC2034 # for the commands that are evaluated
                 read -r process _ _ server _ </proc/self/stat # $$ is the first process'
                 echo "$token $process" >"/run/lab/${1##*/}"
                 eval "$command"

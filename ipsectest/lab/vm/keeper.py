@@ -122,7 +122,7 @@ def _serve(image: Image, cache_directory: Path) -> None:
         namespace.add_addresses(_TAP, *_HERE)
         namespace.up(_TAP)
         network.add_addresses(machine, "", "eth0", _THERE)
-        network.batch(machine, "", ["link set eth0 up"])
+        network.batch(machine, "link set eth0 up")
         me = os.getpid()
         told = Kept(
             pid=me,

@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # launch NAMESPACE ROOT DIRECTORY PROGRAM [ARGUMENT...]: become a program in a network namespace (a file), with a peer's
 # tree as its root, where DIRECTORY is seen as /run/peer. Mounts are private and end with the program.
 # Static programs only: under emulation the dynamic loader costs ten times as much as the work.

@@ -10,23 +10,22 @@ WIRE = "wire"
 
 def namespace(machine: Machine, name: str, card: int | None = None, addresses: Iterable[str] = ()) -> None:
     """Make a namespace of the guest; a card moves into it as ``wire``, with addresses such as ``192.0.2.2/24``."""
-    batch(machine, "", [f"netns add {name}"])
+    batch(machine, f"netns add {name}")
     lines = ["link set lo up"]
     if card is not None:
-        batch(machine, "", [f"link set eth{card} netns {name} name {WIRE}"])
+        batch(machine, f"link set eth{card} netns {name} name {WIRE}")
         lines += [f"link set {WIRE} up", *_addresses(WIRE, addresses)]
-    batch(machine, name, lines)
+    batch(machine, "\n".join(lines), name)
 
 
 def add_addresses(machine: Machine, name: str, link: str, addresses: Iterable[str]) -> None:
     """Give a link of a namespace addresses; IPv6 ones are usable at once (no DAD)."""
-    batch(machine, name, _addresses(link, addresses))
+    batch(machine, "\n".join(_addresses(link, addresses)), name)
 
 
-def batch(machine: Machine, name: str, lines: Iterable[str]) -> None:
+def batch(machine: Machine, lines: str, name: str = "") -> None:
     """Run the lines as commands of ip(8) in a namespace of the guest (empty: its first one), all by one process."""
-    text = "\n".join(lines)
-    machine.run(f"ip {f'-n {name}' if name else ''} -batch - <<'END'\n{text}\nEND", check=True)
+    machine.run(f"ip {f'-n {name}' if name else ''} -batch - <<'END'\n{lines}\nEND", check=True)
 
 
 def _addresses(link: str, addresses: Iterable[str]) -> list[str]:
@@ -35,4 +34,4 @@ def _addresses(link: str, addresses: Iterable[str]) -> list[str]:
 
 def without_neighbours(machine: Machine, name: str, link: str = WIRE) -> None:
     """Let a card send without ARP and neighbour discovery, for a wire of frames that has no kernel at our end."""
-    batch(machine, name, [f"link set {link} arp off"])
+    batch(machine, f"link set {link} arp off", name)
