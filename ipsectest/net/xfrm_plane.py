@@ -111,7 +111,7 @@ class XfrmPlane:
         self._window = replay_window
         self._if_id = if_id
         self._installed: dict[bytes, _Installed] = {}
-        self._users: dict[Policy, set[bytes]] = {}
+        self._users: dict[Policy, dict[bytes, Policy]] = {}  # by inbound SPI, the one that is in the kernel last
         self._reqids = count(1)
 
     def install(self, child: Child, local: Address, remote: Address, *, sends: bool = True) -> None:
@@ -125,12 +125,16 @@ class XfrmPlane:
         pair = _Installed(reqid, inbound, self._state(child, local, remote, reqid, outbound=True))
         self.xfrm.state("add", inbound)
         self._installed[child.spi_in] = pair
-        if sends:
-            self.switch(child)
-        pair.policies = list(_policies(child, pair.outbound, self._if_id))
-        for policy in pair.policies:
-            self.xfrm.policy("update", policy)
-            self._users.setdefault(_key(policy), set()).add(child.spi_in)
+        try:
+            if sends:
+                self.switch(child)
+            pair.policies = list(_policies(child, pair.outbound, self._if_id))
+            for policy in pair.policies:
+                self.xfrm.policy("update", policy)
+                self._users.setdefault(_key(policy), {})[child.spi_in] = policy
+        except XfrmError:
+            self.remove(child)
+            raise
 
     def switch(self, child: Child) -> None:
         """Send on this Child SA from now on."""
@@ -145,10 +149,14 @@ class XfrmPlane:
         if pair is None:
             return
         for policy in pair.policies:
-            users = self._users.get(_key(policy), set())
-            users.discard(child.spi_in)
-            if not users and self._users.pop(_key(policy), None) is not None:
+            users = self._users.get(_key(policy), {})
+            if users.pop(child.spi_in, None) is None:
+                continue
+            if not users:
+                del self._users[_key(policy)]
                 self._forget(policy)
+            elif (other := next(reversed(users.values()))) != policy:
+                self.xfrm.policy("update", other)
         for state in (pair.outbound, pair.inbound) if pair.sends else (pair.inbound,):
             self._forget(state)
 
@@ -163,6 +171,7 @@ class XfrmPlane:
         pair.policies = list(_policies(child, pair.outbound, self._if_id))
         for policy in pair.policies:
             self.xfrm.policy("update", policy)
+            self._users[_key(policy)][child.spi_in] = policy
 
     def counters(self, child: Child) -> tuple[State, State]:
         """The inbound and the outbound SA as the kernel has them now."""

@@ -181,6 +181,28 @@ def test_a_rekey_loses_no_packet(world: World) -> None:
     assert len(world.left.xfrm.policy("dump")) == 3
 
 
+def test_a_second_child_sa_for_the_same_traffic_leaves_the_first_in_use(world: World) -> None:
+    first, second = Child(1), Child(2)
+    world.install(first)
+    world.install(second)
+    assert world.ping() == 3
+    world.left.remove(second)
+    world.right.remove(second.mirrored())
+    assert world.ping() == 3
+    assert world.left.counters(first)[1].current.packets == 3
+
+
+def test_what_the_kernel_refuses_leaves_nothing(world: World) -> None:
+    taken, child = Child(1), Child(1)
+    world.left.install(taken, LEFT, RIGHT)
+    before = world.left.xfrm.state("dump")
+    other = XfrmPlane(world.pair.left)
+    with pytest.raises(XfrmError, match="EEXIST"):
+        other.install(child, LEFT, RIGHT)
+    other.close()
+    assert world.left.xfrm.state("dump") == before
+
+
 def test_a_child_sa_moves_to_udp_and_other_ports(world: World) -> None:
     child = Child(1)
     world.install(child)
