@@ -100,7 +100,7 @@ def _views(record: RunRecord, baseline: RunRecord | None) -> list[CaseView]:
     views = []
     for case in sorted(record.results, key=lambda c: (c.family, c.case_id, c.peer)):
         scenario = record.scenarios.get(case.scenario)
-        title = scenario.title if scenario else case.scenario
+        title = scenario.title if scenario else _title(case)
         requirements = " ".join(check.requirement for check in case.checks)
         was = old.get((case.peer, case.case_id), "new") if baseline else ""
         was = "" if was == case.verdict else str(was)
@@ -110,24 +110,40 @@ def _views(record: RunRecord, baseline: RunRecord | None) -> list[CaseView]:
     return views
 
 
+def _title(case: CaseRecord) -> str:
+    if case.ends is None:
+        return case.scenario
+    return "{initiator} to {responder}: {ike}, {esp}, {auth}, {ip}".format(**case.dimensions)
+
+
 def _index_context(record: RunRecord, views: list[CaseView]) -> dict[str, Any]:
     names = sorted({view.case.peer for view in views})
+    is_interop = bool(views) and all(view.case.ends for view in views)
     peers = []
-    for name in names:
-        totals = count(v.case for v in views if v.case.peer == name)
+    for name in sorted({end for view in views for end in view.case.ends or (view.case.peer,)}):
+        totals = count(v.case for v in views if name in (v.case.ends or (v.case.peer,)))
         version = record.peers[name].version if name in record.peers else ""
         entry: dict[str, Any] = {"name": name, "version": version, "counts": totals}
         entry |= {"passed": totals[Verdict.PASS], "total": sum(totals.values())}
         peers.append(entry)
+    row, column = (0, 1) if is_interop else (2, 3)
+
+    def place(view: CaseView) -> tuple[str, ...]:
+        return *(view.case.ends or ("", "")), view.case.family, view.case.peer
+
+    columns = sorted({place(view)[column] for view in views})
     matrix = {
-        family: {name: [v for v in members if v.case.peer == name] for name in names}
-        for family, members in _grouped(views, lambda v: v.case.family)
+        name: {other: [v for v in members if place(v)[column] == other] for other in columns}
+        for name, members in _grouped(views, lambda v: place(v)[row])
     }
     regressions, fixed, inconclusive = surprises(record.results)
     order = sorted(record.coverage, key=lambda s: (s.rfc.zfill(6), [n.zfill(4) for n in s.section.split(".")]))
     return {
         "up": "",
         "peers": peers,
+        "names": names,
+        "columns": columns,
+        "is_interop": is_interop,
         "matrix": matrix,
         "views": sorted(views, key=lambda v: v.case.verdict is Verdict.PASS and not v.changed),
         "verdicts": list(Verdict),
@@ -152,17 +168,31 @@ def _case_context(record: RunRecord, views: list[CaseView], position: int) -> di
         "case": case,
         "scenario": scenario,
         "title": view.title,
-        "why": [" ".join(part.split()) for part in scenario.why.split("\n\n")] if scenario else [],
+        "why": [" ".join(part.split()) for part in (scenario.why if scenario else _why(case)).split("\n\n")],
         "was": view.was,
         "up": "../" * (case.folder.count("/") + 1),
         "state": _state,
-        "ladder": ladder.svg(case.ladder, "ipsectest", case.peer),
+        "ladder": ladder.svg(case.ladder, *(case.ends or ("ipsectest", case.peer))),
         "lines": _script(scenario.script, scenario.script_line, case.ladder, case.checks) if scenario else [],
         "messages": messages,
-        "others": [v for v in views if v.case.scenario == case.scenario and v is not view],
+        "others": [v for v in views if v is not view and _is_same_case(v.case, case)],
         "previous": views[position - 1].href if position else "",
         "following": views[position + 1].href if position + 1 < len(views) else "",
     }
+
+
+def _why(case: CaseRecord) -> str:
+    if case.ends is None:
+        return ""
+    return (
+        "The initiator sets up a tunnel and rekeys the Child SA, the responder rekeys the IKE SA, the initiator "
+        "deletes it. After each step pings must cross in both directions, and both ends must report the same SAs, "
+        "of the suites that were asked for. Nothing but IKE and ESP may be on the wire."
+    )
+
+
+def _is_same_case(one: CaseRecord, other: CaseRecord) -> bool:
+    return one.scenario == other.scenario and (other.ends is None or one.variant == other.variant)
 
 
 def _state(check: CheckRecord) -> Verdict:

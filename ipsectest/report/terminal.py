@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from ipsectest.report import interop
 from ipsectest.report.marks import MARKS
 from ipsectest.runner.records import CaseRecord, Outcome, RunRecord, count, surprises
 from ipsectest.scenario.results import Verdict
@@ -18,9 +19,12 @@ _WORTH_A_BLOCK = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NONSTRICT, Verdict
 def render(record: RunRecord, console: Console, *, folder: Path = Path(), verbose: bool = False) -> None:
     """Print the whole report; `folder` is the one of the artifacts, `verbose` names passed cases too."""
     plain = not (console.encoding or "").lower().startswith("utf")
-    for peer, cases in _grouped(record.results, lambda c: c.peer):
+    cells = [c for c in record.results if c.ends]
+    if cells:
+        interop.render(cells, console, plain=plain)
+    for peer, cases in _grouped([c for c in record.results if not c.ends], lambda c: c.peer):
         console.print(_tree(peer, cases, plain=plain, verbose=verbose))
-    troubled = [c for c in record.results if c.verdict in _WORTH_A_BLOCK or c.outcome is not Outcome.AS_EXPECTED]
+    troubled = [c for c in record.results if _is_worth_a_block(c)]
     for case in troubled:
         console.print()
         _print_block(record, case, folder, console, plain=plain)
@@ -58,6 +62,13 @@ def summary(record: RunRecord) -> list[Text]:
     if inconclusive:
         last.append(f", {inconclusive} unexpectedly inconclusive", "magenta")
     return [counts, last]
+
+
+def _is_worth_a_block(case: CaseRecord) -> bool:
+    """What an interop cell is unsupported for stands below the matrix."""
+    if case.ends and case.verdict is Verdict.UNSUPPORTED:
+        return False
+    return case.verdict in _WORTH_A_BLOCK or case.outcome is not Outcome.AS_EXPECTED
 
 
 def _tree(peer: str, cases: list[CaseRecord], *, plain: bool, verbose: bool) -> Tree:

@@ -176,6 +176,12 @@ class CaseRecord:
         return self.scenario.rpartition("/")[0] or self.scenario
 
     @property
+    def ends(self) -> tuple[str, str] | None:
+        """Initiator and responder of a cell of the interop mode; None for a case of a scenario."""
+        found = self.dimensions.get("initiator"), self.dimensions.get("responder")
+        return (found[0], found[1]) if found[0] and found[1] else None
+
+    @property
     def folder(self) -> str:
         """Where the artifacts of this case lie inside the report folder."""
         return f"cases/{self.peer}/{self.scenario}/{self.variant or 'default'}"

@@ -63,7 +63,7 @@ class Records:
         """The whole run."""
         return RunRecord(
             run=RunInfo(run_id, started, round(duration, 3), seed, command, host_record()),
-            peers={case.peer: PeerRecord(case.peer, self._versions(case)) for case in self.results},
+            peers=self._peers(),
             scenarios={},
             results=sorted(self.results, key=lambda r: (r.peer, r.case_id)),
             tool=ToolRecord(version=__version__, git=git_revision()),
@@ -73,9 +73,13 @@ class Records:
         versions = f"{self.abilities[cell.initiator].version} to {self.abilities[cell.responder].version}"
         return self.expectations.judge(scenario, cell.variant, versions, cell.pair, verdict)
 
-    def _versions(self, case: CaseRecord) -> str:
-        names = case.dimensions["initiator"], case.dimensions["responder"]
-        return " to ".join(self.abilities[name].version for name in names)
+    def _peers(self) -> dict[str, PeerRecord]:
+        """The peers, and the pairs of them that the results name."""
+        peers = {name: PeerRecord(name, able.version) for name, able in self.abilities.items()}
+        for case in self.results:
+            versions = [peers[name].version for name in case.ends or ()]
+            peers[case.peer] = PeerRecord(case.peer, " to ".join(versions))
+        return peers
 
 
 def _reason(played: Played) -> ReasonRecord | None:
