@@ -269,8 +269,8 @@ def _of(suite: tuple[TransformSpec, ...], kind: int) -> list[TransformSpec]:
 def _refuse(settings: PeerSettings) -> None:
     if settings.window != 1:
         raise UnsupportedError("window", "Libreswan's window size is always 1")
-    if settings.childless == "force":
-        raise UnsupportedError("childless IKE SAs", "Libreswan has no option that demands them")
+    if settings.childless != "allow":
+        raise UnsupportedError(f"childless = {settings.childless}", "Libreswan always announces RFC 6023")
     if settings.unique == "keep":
         raise UnsupportedError("unique = keep", "Libreswan replaces the older IKE SA or keeps both")
     kinds = {spec.type for suite in (*settings.ike, *settings.esp) for spec in suite}

@@ -78,6 +78,7 @@ def test_one_setting(changes: dict[str, Any], expected: dict[str, str]) -> None:
     [
         {"window": 4},
         {"childless": "force"},
+        {"childless": "never"},
         {"unique": "keep"},
         {"local_auth": Authentication.ED25519},
         {"local_auth": Authentication.RSA, "remote_auth": Authentication.RSA, "hashes": ("identity",)},
