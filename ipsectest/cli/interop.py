@@ -39,7 +39,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--cells", type=int, metavar="N", help="no more than N cells, spread over all")
     parser.add_argument("--list", action="store_true", help="print the cells and what is unsupported; play nothing")
     parser.add_argument("--seed", type=int, help="of the secrets and keys that ipsectest draws")
-    parser.add_argument("--slow", type=float, default=1.0, metavar="FACTOR", help="scale the patience with the peers")
+    parser.add_argument(
+        "--slow", type=publish.factor, default=1.0, metavar="FACTOR", help="scale the patience with the peers"
+    )
     selection.add_folder(parser)
     publish.add_arguments(parser)
 

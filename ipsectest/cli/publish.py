@@ -1,6 +1,6 @@
 """Where a report goes, and everything that is made of it: files, summary, the console's text."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import datetime
 from pathlib import Path
 
@@ -70,3 +70,14 @@ def publish(arguments: Namespace, record: RunRecord, folder: Path | None, older:
 def iso(moment: datetime) -> str:
     """A UTC instant in ISO 8601."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def factor(text: str) -> float:
+    """The value of ``--slow``."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1000:
+        raise ArgumentTypeError(f"{text!r} is no factor above 0")
+    return value
