@@ -207,7 +207,7 @@ class StrongSwan:
 
     def sas(self, settings: PeerSettings) -> list[dict[str, Any]]:
         """The IKE SAs with this tester address as vici lists them (octet strings), half-open ones too."""
-        with self._lock:
+        with self._vici():
             return list(self._sas(settings))
 
     def report(self, settings: PeerSettings) -> list[IkeReport]:

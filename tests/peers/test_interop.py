@@ -1,6 +1,8 @@
 """Cells of the interop mode in real namespaces: our gateway with itself and with strongSwan, and what must not pass."""
 
+import os
 import secrets
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -178,3 +180,38 @@ def test_a_peer_that_cannot_be_asked_is_inconclusive() -> None:
         end = spoiled(bench, Mute)
         played = Player(bench.loop, secrets.token_bytes).play(PSK, bench.place(PSK), end, bench.ends(PSK)[1])
     assert (played.verdict, played.problem) == (Verdict.INCONCLUSIVE, "does not answer to initiate")
+
+
+@pytest.mark.peer
+def test_a_daemon_that_died_fails_its_cell_and_is_there_for_the_next() -> None:
+    if not installed():
+        pytest.skip("ipsectest peers install strongswan")
+    name = installed()[0]
+    cell = replace(PSK, responder=name, encapsulation="udp")
+    with bench_of("builtin", name) as bench:
+        place = bench.place(cell)
+        player = Player(bench.loop, secrets.token_bytes, HASTE)
+
+        class Killer(BuiltinEnd):
+            def perform(self, verb: Verb) -> None:
+                if verb is Verb.REKEY_CHILD:
+                    kill_daemons(place.responder)
+                super().perform(verb)
+
+        end = Killer(bench.loop, place.initiator.name, bench.sides[0].certificates, secrets.token_bytes)
+        played = player.play(cell, place, end, bench.ends(cell)[1])
+        assert played.verdict is Verdict.FAIL
+        assert "the responder crashed" in played.problem
+        again = Player(bench.loop, secrets.token_bytes).play(cell, place, *bench.ends(cell))
+        assert again.verdict is Verdict.PASS, again
+
+
+def kill_daemons(namespace: Namespace) -> None:
+    """SIGKILL for every process of the namespace: only daemons live there."""
+    inode = namespace.path.stat().st_ino
+    for entry in Path("/proc").glob("[0-9]*/ns/net"):
+        try:
+            if entry.stat().st_ino == inode:
+                os.kill(int(entry.parts[2]), signal.SIGKILL)
+        except OSError:
+            continue

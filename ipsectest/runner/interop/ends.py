@@ -1,6 +1,7 @@
 """The two ends of a cell: our own gateway, or a daemon's, each told the same and asked the same."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from ipsectest.base.clock import RandomBytes
@@ -78,7 +79,8 @@ class DaemonEnd:
             return "", {}
         settings, self._settings = self._settings, None
         log = self._peer.log(settings)
-        self._peer.forget(settings)
+        with suppress(PeerError):  # it is dead: what it logged says more
+            self._peer.forget(settings)
         return log, {}
 
     def crash(self) -> str | None:
