@@ -15,6 +15,8 @@ IKE = (
     "aes128-sha256-prfsha256-modp2048",
     "aes256-sha512-prfsha512-modp3072",
     "chacha20poly1305-prfsha256-ecp256",
+    "aes192-sha384-prfsha384-ecp521",
+    "aes256ccm16-prfsha512-x448",
     "aes256gcm16-prfsha512-mlkem768",
 )
 ESP = (
@@ -23,6 +25,8 @@ ESP = (
     "aes128-sha256-noesn",
     "aes256-sha512-noesn-modp2048",
     "chacha20poly1305-noesn-ecp256",
+    "aes192ccm16-noesn-ecp521",
+    "aes256ctr-sha384-noesn-x448",
 )
 AUTHENTICATIONS = (Authentication.PSK, Authentication.RSA, Authentication.ECDSA, Authentication.ED25519)
 MODES = ("tunnel", "transport")

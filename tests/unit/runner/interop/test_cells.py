@@ -9,7 +9,7 @@ from ipsectest.runner.interop.abilities import Abilities
 from ipsectest.runner.interop.cells import DIMENSIONS, Cell
 from ipsectest.runner.interop.session import spread
 
-METHODS = frozenset({14, 15, 16, 19, 20, 31})
+METHODS = frozenset({14, 15, 16, 19, 20, 21, 31, 32})
 PEERS = {
     "builtin": Abilities("builtin", "1.0"),
     "strongswan@bookworm": Abilities("strongswan", "5.9.8", raw_esp=False, key_exchanges=METHODS),
