@@ -25,6 +25,7 @@ PINGS = 3
 PATIENCE = 8.0
 """Seconds for an exchange or for the pings of one direction."""
 _POLL = 0.01
+_LAST_BREATH = 0.5
 _SECRET_OCTETS = 32
 
 
@@ -153,11 +154,11 @@ class Player:
             raise Disagreement(problem, "one IKE SA and one Child SA, the same at both ends", _told(both))
         return found[0]
 
-    def _wait(self, condition: Callable[[], bool]) -> bool:
+    def _wait(self, condition: Callable[[], bool], patience: float | None = None) -> bool:
         poll = _Poll(self._loop.clock.now())
         self._loop.add(poll)
         try:
-            return self._loop.run_until(condition, self._patience)
+            return self._loop.run_until(condition, self._patience if patience is None else patience)
         finally:
             self._loop.remove(poll)
 
@@ -197,6 +198,8 @@ class Player:
             played.verdict, played.problem = Verdict.UNSUPPORTED, str(error)
         except (PeerError, LabError) as error:
             played.verdict, played.problem = Verdict.INCONCLUSIVE, str(error)
+            # A dying daemon closes its sockets a moment before it has an exit status.
+            self._wait(lambda: bool(initiator.crash() or responder.crash()), _LAST_BREATH)
         finally:
             for role, end in (("initiator", initiator), ("responder", responder)):
                 if why := end.crash():
