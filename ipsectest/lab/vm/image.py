@@ -8,6 +8,7 @@ made from; they appear there whole or not at all.
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,8 @@ _HERE = Path(__file__).parent
 _BUILDING = ".building-"
 _BASE_PLACES = ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "etc", "proc", "sys", "dev", "run", "tmp", "peers", "lab")
 _PYTHON = "python"
+COPY_LENGTH = 1 << 20
+"""Octets copied at a time."""
 _LEFT_OUT_OF_PYTHON = ("__pycache__", "test", "tests", "idlelib", "lib2to3", "tkinter", "ensurepip")
 
 
@@ -52,9 +55,7 @@ class Image:
         with path.open("wb") as joined:
             for part in self.parts:
                 with part.open("rb") as archive:
-                    remaining = part.stat().st_size
-                    while remaining:
-                        remaining -= os.copy_file_range(archive.fileno(), joined.fileno(), remaining)
+                    shutil.copyfileobj(archive, joined, COPY_LENGTH)  # cache and runtime directory may be two file systems
 
 
 def build(cache_directory: Path, tree: Path, peers: dict[str, Path], *, python: Path | None = None) -> Image:

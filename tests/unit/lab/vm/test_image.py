@@ -1,6 +1,7 @@
 """Choosing files as after a chroot, and archives that are there whole or not at all."""
 
 import io
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,18 @@ def test_parts_are_joined_in_order(tmp_path: Path) -> None:
     assert (tmp_path / "joined").read_bytes() == b"a" * 1000 + b"b" * 1000
     assert made.size == 2000
     assert made.key != image.Image(parts[0], "6.1", parts[:1]).key
+
+
+def test_parts_are_joined_onto_another_file_system(tmp_path: Path) -> None:
+    # The cache lies below the home directory, the run's own files on a tmpfs: copy_file_range knows no way between.
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system at /dev/shm")
+    part = tmp_path / "a"
+    part.write_bytes(b"a" * 1000)
+    with tempfile.TemporaryDirectory(dir=other) as directory:
+        image.Image(part, "6.1", (part,)).write_initrd(Path(directory) / "joined")
+        assert (Path(directory) / "joined").read_bytes() == b"a" * 1000
 
 
 def test_the_command_line_says_what_the_guest_has(tmp_path: Path) -> None:
