@@ -54,8 +54,8 @@ class Image:
         """Join the archives to the one file that QEMU loads."""
         with path.open("wb") as joined:
             for part in self.parts:
-                with part.open("rb") as archive:
-                    shutil.copyfileobj(archive, joined, COPY_LENGTH)  # cache and runtime directory may be two file systems
+                with part.open("rb") as archive:  # the cache may be another file system
+                    shutil.copyfileobj(archive, joined, COPY_LENGTH)
 
 
 def build(cache_directory: Path, tree: Path, peers: dict[str, Path], *, python: Path | None = None) -> Image:
