@@ -15,8 +15,12 @@ def root(given: Path | None = None) -> Path:
     """The folder of scenarios: the one given, else that of the checkout or of the package."""
     if given and not given.is_dir():
         raise UsageError(f"{given} is no folder of scenarios")
-    folder = given or scenarios_folder()
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return from_here(given or scenarios_folder())
+
+
+def from_here(path: Path) -> Path:
+    """The path as reports show it: relative to the working directory, if it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def select(patterns: Sequence[str], folder: Path) -> list[Path]:

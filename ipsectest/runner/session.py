@@ -13,7 +13,7 @@ from ipsectest.peers import table
 from ipsectest.peers.builtin import Builtin
 from ipsectest.peers.names import PeerName
 from ipsectest.peers.options import DaemonOptions
-from ipsectest.runner import expectations, slots, virtual
+from ipsectest.runner import expectations, library, slots, virtual
 from ipsectest.runner.conductor import CaseRun, Conductor, Finished
 from ipsectest.runner.instances import Daemons, Instance
 from ipsectest.runner.live import Post
@@ -68,7 +68,7 @@ class _Stage:
             facts["auth"] = options.certificate
         if options.unique:
             facts["unique"] = "replace"
-        scenario = load(SANITY_COOKIE if options.cookies else plain)
+        scenario = load(library.from_here(SANITY_COOKIE if options.cookies else plain))
         case = scenario.cases[0]
         name = f"sanity/{when}-{self.instance.number}"
         recorder.scenarios[name] = scenario
