@@ -49,6 +49,10 @@ def open_datagram(sa: SecurityAssociation, datagram: Datagram) -> Unprotected | 
     return opened if isinstance(opened, Drop) else inner_of(sa, opened)
 
 
+_MOST_FLOWS = 4096
+"""So many flows keep the SA that was found for them; then all are looked up anew."""
+
+
 class Gateway:
     """Tunnel-mode SAs and the policy that leads packets into them; sans-IO.
 
@@ -65,11 +69,13 @@ class Gateway:
         """Drops that concern no SA; those of an SA are counted there."""
         self._outbound: dict[tuple[str, bytes], SecurityAssociation] = {}  # two peers may choose one SPI
         self._inbound: dict[bytes, SecurityAssociation] = {}
+        self._flows: dict[Flow, SecurityAssociation | None] = {}  # a cache as in RFC 4301 section 4.4.1
 
     def add(self, *, outbound: SecurityAssociation | None = None, inbound: SecurityAssociation | None = None) -> None:
         """Take SAs into use; of several that fit a packet the newest carries it (RFC 7296 section 2.8)."""
         if outbound:
             self._outbound[outbound.destination, outbound.spi] = outbound
+            self._flows.clear()
         if inbound:
             self._inbound[inbound.spi] = inbound
 
@@ -79,6 +85,7 @@ class Gateway:
         """Forget SAs; one that is not in use is no error."""
         if outbound:
             self._outbound.pop((outbound.destination, outbound.spi), None)
+            self._flows.clear()
         if inbound:
             self._inbound.pop(inbound.spi, None)
 
@@ -107,7 +114,7 @@ class Gateway:
             return packet
         if action is Action.DISCARD:
             return self._drop(DropReason.POLICY_DISCARD)
-        sa = next((sa for sa in reversed(self._outbound.values()) if admits(sa.selectors, flow)), None)
+        sa = self._sa_for(flow)
         if sa is None:
             return self._drop(DropReason.NO_SA)
         return _seal(sa, packet, random)
@@ -165,6 +172,15 @@ class Gateway:
             self.move(known, source)
             if self._on_move:
                 self._on_move(known, source)
+
+    def _sa_for(self, flow: Flow) -> SecurityAssociation | None:
+        if flow in self._flows:
+            return self._flows[flow]
+        sa = next((sa for sa in reversed(self._outbound.values()) if admits(sa.selectors, flow)), None)
+        if len(self._flows) >= _MOST_FLOWS:
+            self._flows.clear()
+        self._flows[flow] = sa
+        return sa
 
     def _action(self, flow: Flow) -> Action:
         if not self.policies:

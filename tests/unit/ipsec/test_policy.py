@@ -160,6 +160,34 @@ def test_the_newest_of_two_tunnels_carries_the_traffic_and_both_receive() -> Non
     assert theirs.inbound(ours.outbound(udp(), seeded(2))).sequence == 2
 
 
+def test_a_flow_looks_at_the_selectors_once_until_the_sas_change() -> None:
+    ours, _theirs = gateway()
+    asked: list[Flow] = []
+
+    class Asked(Selector):
+        def matches(self, flow: Flow) -> bool:
+            asked.append(flow)
+            return super().matches(flow)
+
+    (sa,) = ours.tunnels()
+    sa.selectors = (Asked(NET.local, NET.remote),)
+    for _ in range(3):
+        assert isinstance(ours.outbound(udp(), seeded(1)), Datagram)
+    assert len(asked) == 1
+    ours.remove(outbound=sa)
+    assert isinstance(ours.outbound(udp(), seeded(1)), Drop)
+    ours.add(outbound=sa)
+    assert isinstance(ours.outbound(udp(), seeded(1)), Datagram)
+    assert len(asked) == 2
+
+
+def test_any_number_of_flows_is_carried_in_bounded_memory() -> None:
+    ours, _theirs = gateway()
+    for port in range(10_000):
+        assert isinstance(ours.outbound(udp(port=port), seeded(1)), Datagram)
+    assert len(ours._flows) <= 4096
+
+
 def test_policy_bypasses_discards_and_refuses_clear_traffic() -> None:
     bypass = Selector.between("0.0.0.0/0", "192.0.2.0/24")
     entries = [PolicyEntry(NET, Action.PROTECT), PolicyEntry(bypass, Action.BYPASS)]
