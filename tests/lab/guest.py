@@ -12,7 +12,20 @@ from ipsectest.lab.vm.machine import Machine
 from ipsectest.lab.vm.selection import Selection
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py", "pyroute2")
+PACKAGES = (
+    "pytest",
+    "_pytest",
+    "pluggy",
+    "iniconfig",
+    "packaging",
+    "pygments",
+    "py",
+    "pyroute2",
+    "cryptography",
+    "cffi",
+    "_cffi_backend",
+    "lark",
+)
 LEFT_OUT = (
     "__pycache__",
     "test",
@@ -45,7 +58,7 @@ def bring_python(machine: Machine, *tests: Path) -> str:
         selection.add(str(place))
         selection.add_tree(str(place), without=("__pycache__",))
     selection.add(*(str(path) for path in ROOT.glob("ipsectest/*.py")))
-    for room in ("base", "wire", "net"):
+    for room in ("base", "crypto", "wire", "net", "ike", "ipsec", "scenario", "peers", "runner"):
         selection.add_tree(str(ROOT / "ipsectest" / room), without=LEFT_OUT)
     selection.add(*(str(path) for path in (*tests, Path(__file__).with_name("two_namespaces.py"))))
     selection.add("/var/run", *(f"/{name}" for name in ("proc", "sys", "dev", "run", "tmp")))

@@ -16,7 +16,10 @@ from tests.lab.two_namespaces import require_lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-TESTS = [Path(__file__).with_name(name) for name in ("test_xfrm.py", "test_xfrm_states.py", "test_xfrm_plane.py")]
+TESTS = [
+    Path(__file__).with_name(name)
+    for name in ("test_xfrm.py", "test_xfrm_states.py", "test_xfrm_plane.py", "test_kernel_gateway.py")
+]
 MEMORY = 512
 """MiB: interpreter and packages stand in a file system in memory."""
 CAP = 500.0
@@ -36,4 +39,4 @@ def test_states_policies_and_events_on_a_kernel_with_esp() -> None:
             outcomes = run_tests(machine, bring_python(machine, *TESTS), *TESTS, timeout=CAP)
     unmet = {name: why for name, why in outcomes.items() if why}
     assert not unmet, "\n\n".join(f"{name}: {why}" for name, why in unmet.items())
-    assert len(outcomes) >= 59
+    assert len(outcomes) >= 72

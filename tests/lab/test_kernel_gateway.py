@@ -1,0 +1,215 @@
+"""Our endpoint with the kernel's ESP and AH on both sides. Needs a kernel with ESP; test_xfrm_guest.py gives it one."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+from pyroute2 import IPRoute
+
+from ipsectest.base.addresses import Address
+from ipsectest.base.iana import ProtocolId
+from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig, Identity, Mode, SharedKey, suites
+from ipsectest.ike.events import ChildInstalled, ChildRekeyed, ChildRemoved
+from ipsectest.ike.sa import ChildSa
+from ipsectest.net.loop import EventLoop
+from ipsectest.net.xfrm import Lifetimes, Xfrm, XfrmError
+from ipsectest.peers.builtin_settings import Encapsulating
+from ipsectest.runner.kernel_gateway import KernelGateway
+from ipsectest.wire import TrafficSelector
+from tests.lab.two_namespaces import ProcessEnd, joined, require_lab
+
+pytestmark = pytest.mark.lab
+
+CAP = 20.0
+OUTER = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8::1", "2001:db8::2")}
+INNER = {4: ("198.51.100.1", "203.0.113.1"), 6: ("2001:db8:1::1", "2001:db8:2::1")}
+PSK = SharedKey(b"a secret for this test")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the two are to agree on."""
+
+    esp: str = "aes128gcm16-esn"
+    mode: Mode = Mode.TUNNEL
+    udp: bool = False
+    version: int = 4
+    protocol: int = ProtocolId.ESP
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        return (INNER if self.mode is Mode.TUNNEL else OUTER)[self.version]
+
+    def connection(self, side: int) -> ConnectionConfig:
+        local, remote = OUTER[self.version][:: -1 if side else 1]
+        near, far = (
+            (TrafficSelector.of(f"{end}/{32 if self.version == 4 else 128}"),)
+            for end in self.ends[:: -1 if side else 1]
+        )
+        child = ChildConfig("net", near, far, suites(self.esp), self.mode, self.protocol)
+        ends = Address(local, 500), Address(remote, 500), Identity.of(local), Identity.of(remote)
+        return ConnectionConfig("pair", *ends, PSK, PSK, (child,))
+
+
+class World:
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        pair = stack.enter_context(joined())
+        self.names = pair.left, pair.right
+        self.loop = stack.enter_context(EventLoop())
+        for side, name in enumerate(self.names):
+            with IPRoute(netns=name, flags=0) as route:
+                for version, inner in INNER.items():
+                    length = 32 if version == 4 else 128
+                    route.addr("add", index=1, address=inner[side], prefixlen=length)
+                    far, via = f"{inner[1 - side]}/{length}", OUTER[version][1 - side]
+                    route.route("add", dst=far, gateway=via, prefsrc=inner[side])
+
+    def gateways(self, form: Form, limits: Lifetimes | None = None) -> list[KernelGateway]:
+        made = []
+        for side, name in enumerate(self.names):
+            connection = form.connection(side)
+            config = EndpointConfig((connection.local.host,), (connection,))
+            policy = Encapsulating() if form.udp else None
+            gateway = KernelGateway(self.loop, name, config, limits=None if side else limits, policy=policy)
+            self._stack.callback(gateway.close)
+            made.append(gateway)
+        return made
+
+    def connected(self, form: Form, limits: Lifetimes | None = None) -> list[KernelGateway]:
+        gateways = self.gateways(form, limits)
+        gateways[0].initiate(form.connection(0))
+        self.wait(lambda: all(g.has(ChildInstalled) for g in gateways), gateways)
+        return gateways
+
+    def wait(self, condition: object, gateways: list[KernelGateway]) -> None:
+        assert self.loop.run_until(condition, CAP), [(g.events, g.refused) for g in gateways]
+
+    def ping(self, side: int, address: str, *options: str) -> str:
+        """What ping printed, with the loop turning meanwhile."""
+        return self.finish(self.start_ping(side, address, *options))
+
+    def start_ping(self, side: int, address: str, *options: str) -> subprocess.Popen[str]:
+        command = ["ip", "netns", "exec", self.names[side], "ping", "-q", "-i", "0.02", "-W", "2", *options, address]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def finish(self, process: subprocess.Popen[str]) -> str:
+        end = ProcessEnd(process.pid)
+        self.loop.add(end)
+        assert self.loop.run_until(lambda: end.ended, 60.0)
+        self.loop.remove(end)
+        return process.communicate(timeout=CAP)[0]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    require_lab("ip", "ping")
+    with ExitStack() as stack:
+        made = World(stack)
+        try:
+            with Xfrm(netns=made.names[0]) as xfrm:
+                xfrm.state("add", src="192.0.2.1", dst="192.0.2.2", spi=9, aead=("rfc4106(gcm(aes))", bytes(20), 128))
+                xfrm.state("flush")
+        except XfrmError as error:
+            pytest.skip(f"this kernel has no ESP: {error}")
+        yield made
+
+
+def check_records(gateway: KernelGateway, form: Form) -> None:
+    """What the kernel has is what was negotiated, field by field."""
+    ((child, local, remote),) = gateway.pairs.values()
+    for state, outbound in zip(gateway.plane.counters(child), (False, True), strict=True):
+        source, destination = (local, remote) if outbound else (remote, local)
+        keys = child.keys
+        secret = keys.encryption_out + keys.integrity_out if outbound else keys.encryption_in + keys.integrity_in
+        held = b"".join(algorithm.key for algorithm in (state.aead or state.crypt, state.auth) if algorithm)
+        assert (state.src, state.dst) == (source.host, destination.host)
+        assert state.spi == int.from_bytes(child.spi_out if outbound else child.spi_in, "big")
+        assert (state.proto, state.mode) == ("ah" if form.protocol == ProtocolId.AH else "esp", form.mode.value)
+        assert held == secret
+        assert state.esn == child.chosen.esn
+        assert (state.encap[:3] if state.encap else None) == (
+            ("espinudp", source.port, destination.port) if form.udp else None
+        )
+
+
+FORMS = [
+    Form(),
+    Form(version=6),
+    Form(mode=Mode.TRANSPORT),
+    Form(mode=Mode.TRANSPORT, version=6),
+    Form(udp=True),
+    Form(esp="aes256-sha256-esn"),
+    Form(esp="chacha20poly1305-noesn"),
+    Form(esp="sha256-noesn", protocol=ProtocolId.AH),
+    Form(esp="sha256-esn", mode=Mode.TRANSPORT, version=6, protocol=ProtocolId.AH),
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda f: f"{f.esp}-{f.mode.value}-{f.version}-{f.udp}-{f.protocol}")
+def test_a_tunnel_carries_pings_both_ways_and_the_kernel_has_what_was_negotiated(world: World, form: Form) -> None:
+    gateways = world.connected(form)
+    for side in (0, 1):
+        assert " 5 received" in world.ping(side, form.ends[1 - side], "-c", "5")
+    for gateway in gateways:
+        check_records(gateway, form)
+        ((child, _, _),) = gateway.pairs.values()
+        assert [state.current.packets for state in gateway.plane.counters(child)] == [10, 10]
+
+
+def test_rekeys_of_both_kinds_lose_no_packet(world: World) -> None:
+    form = Form()
+    gateways = world.connected(form)
+    left = gateways[0]
+    ping = world.start_ping(0, form.ends[1], "-c", "400")
+    for number in range(1, 6):
+        ((child, _, _),) = left.pairs.values()
+        left.endpoint.rekey_child(child, world.loop.clock.now())
+        left.flush()
+        world.wait(lambda n=number: all(g.has(ChildRemoved, n) for g in gateways), gateways)
+        left.endpoint.rekey_ike(left.endpoint.sessions()[0], world.loop.clock.now())
+        left.flush()
+    assert " 400 received, 0% packet loss" in world.finish(ping)
+    assert left.has(ChildRekeyed, 5)
+    world.wait(lambda: all(g.get_timer() is None for g in gateways), gateways)
+    for name in world.names:
+        with Xfrm(netns=name) as xfrm:
+            assert len(xfrm.state("dump")) == 2
+
+
+def test_the_first_packet_sets_the_tunnel_up(world: World) -> None:
+    form = Form()
+    gateways = world.gateways(form)
+    gateways[0].trap(form.connection(0))
+    world.ping(0, form.ends[1], "-c", "1")
+    world.wait(lambda: all(g.has(ChildInstalled) for g in gateways), gateways)
+    assert " 3 received" in world.ping(0, form.ends[1], "-c", "3")
+    assert len(gateways[0].endpoint.sessions()) == 1
+
+
+def test_a_soft_limit_rekeys_and_a_hard_one_deletes(world: World) -> None:
+    form = Form()
+    gateways = world.connected(form, Lifetimes(soft_packets=50, hard_packets=5000))
+    assert " 120 received, 0% packet loss" in world.ping(0, form.ends[1], "-c", "120")
+    assert gateways[0].has(ChildRekeyed, 2)
+
+
+def test_what_the_kernel_cannot_do_is_deleted_at_the_peer(world: World) -> None:
+    form = Form()
+    gateways = world.gateways(form)
+    with Xfrm(netns=world.names[0]) as xfrm:
+        original = gateways[0].plane.install
+
+        def taken(child: ChildSa, local: Address, remote: Address, *, sends: bool = True) -> None:
+            spi = int.from_bytes(child.spi_in, "big")
+            aead = ("rfc4106(gcm(aes))", bytes(20), 128)
+            xfrm.state("add", src=remote.host, dst=local.host, spi=spi, mode="tunnel", aead=aead)
+            original(child, local, remote, sends=sends)
+
+        gateways[0].plane.install = taken
+        gateways[0].initiate(form.connection(0))
+        world.wait(lambda: gateways[1].has(ChildRemoved), gateways)
+    assert "EEXIST" in str(gateways[0].refused[0])
+    assert not gateways[0].pairs
