@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ipsectest.lab.namespaces import Namespace
-from ipsectest.lab.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
+from ipsectest.net.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
 from ipsectest.net.wire import Direction
 
 _ETH_P_ALL = 0x0003

@@ -20,7 +20,7 @@ from ipsectest.ike.unsealed import Unsealed
 from ipsectest.ipsec.esp import Opened
 from ipsectest.ipsec.inner import parse_echo
 from ipsectest.lab.capture import record
-from ipsectest.lab.pcapng import PcapngWriter
+from ipsectest.net.pcapng import PcapngWriter
 from ipsectest.net.wire import Direction
 from ipsectest.scenario.ports import Authentication, PeerRequest, PeerSettings, Verb
 from ipsectest.wire import summary

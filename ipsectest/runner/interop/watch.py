@@ -10,7 +10,7 @@ from ipsectest.base.clock import Instant
 from ipsectest.base.iana import IKE_PORT, NAT_T_PORT
 from ipsectest.lab.capture import LinkCapture
 from ipsectest.lab.namespaces import Namespace
-from ipsectest.lab.pcapng import PcapngWriter
+from ipsectest.net.pcapng import PcapngWriter
 from ipsectest.net.wire import Direction
 from ipsectest.runner.interop.settings import Ends
 from ipsectest.runner.records import RungRecord

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.utils import RawPcapNgReader
 
-from ipsectest.lab.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter, WireCapture
+from ipsectest.net.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter, WireCapture
 from ipsectest.net.wire import Direction
 
 PING = bytes.fromhex("4500001c00010000400166d9c0000201c00002020800f7fd00010001")

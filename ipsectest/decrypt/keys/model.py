@@ -1,0 +1,86 @@
+"""Key material, whatever file it came from."""
+
+from dataclasses import dataclass, field
+
+from ipsectest.base.iana import ProtocolId
+from ipsectest.base.suites import TransformSpec
+
+ANY = ""
+"""As an address: the file does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaKeys:
+    """One direction of ESP or AH."""
+
+    spi: bytes
+    """4 octets; empty where the file leaves it open (Wireshark's ``*``)."""
+    source: str = ANY
+    """Outer address as text."""
+    destination: str = ANY
+    protocol: int = ProtocolId.ESP
+    encryption: TransformSpec | None = None
+    """Transform Type 1; None for AH."""
+    encryption_key: bytes = field(default=b"", repr=False)
+    """Cipher key, then salt, as KEYMAT has them."""
+    integrity: TransformSpec | None = None
+    """Transform Type 3; None for an AEAD."""
+    integrity_key: bytes = field(default=b"", repr=False)
+    unchecked_icv: int = 0
+    """Octets of an ICV whose algorithm the file does not tell (Wireshark's ``ANY ... [no checking]``)."""
+    esn: bool | None = None
+    """None: not told, to be found by trial."""
+    esn_high: int = 0
+    """Upper half of the sequence number to begin with."""
+    origin: str = ""
+    """``file:line``, for messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IkeKeys:
+    """An IKEv2 SA; what a file does not tell is empty."""
+
+    spi_i: bytes
+    """8 octets, as ``spi_r``."""
+    spi_r: bytes
+    encryption: TransformSpec
+    integrity: TransformSpec | None = None
+    prf: TransformSpec | None = None
+    sk_d: bytes = field(default=b"", repr=False)
+    sk_ai: bytes = field(default=b"", repr=False)
+    sk_ar: bytes = field(default=b"", repr=False)
+    sk_ei: bytes = field(default=b"", repr=False)
+    """With the salt, as ``sk_er``."""
+    sk_er: bytes = field(default=b"", repr=False)
+    sk_pi: bytes = field(default=b"", repr=False)
+    sk_pr: bytes = field(default=b"", repr=False)
+    unchecked_icv: int = 0
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IkeV1Keys:
+    """A phase 1 SA: the encryption key that came of SKEYID_e (RFC 2409 appendix B)."""
+
+    cookie_i: bytes
+    """8 octets."""
+    encryption_key: bytes = field(repr=False)
+    origin: str = ""
+
+
+@dataclass(slots=True)
+class KeyRing:
+    """All keys of a run of ``ipsectest decrypt``."""
+
+    sas: list[SaKeys] = field(default_factory=list)
+    ike: list[IkeKeys] = field(default_factory=list)
+    ikev1: list[IkeV1Keys] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What a file has and cannot be used, with the reason."""
+
+    def add(self, other: "KeyRing") -> None:
+        """Take over what another file has."""
+        self.sas += other.sas
+        self.ike += other.ike
+        self.ikev1 += other.ikev1
+        self.notes += other.notes
