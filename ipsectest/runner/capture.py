@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant
-from ipsectest.net.pcapng import PcapngWriter, WireCapture
 from ipsectest.net.packet_wire import packet_of
+from ipsectest.net.pcapng import PcapngWriter, WireCapture
 from ipsectest.net.wire import Direction
 
 Seen = tuple[Instant, Direction, Datagram]
