@@ -1,0 +1,198 @@
+"""The SAs of a capture: keys that open packets, found by SPI and address, with what was seen of each."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from ipsectest.base.iana import ProtocolId
+from ipsectest.base.suites import TransformSpec, format_suite
+from ipsectest.crypto import UnsupportedAlgorithmError
+from ipsectest.decrypt.keys.model import ANY, SaKeys
+from ipsectest.decrypt.sequence import SequenceTrack
+from ipsectest.ipsec.ah import open_ah
+from ipsectest.ipsec.drop import Drop, DropReason
+from ipsectest.ipsec.esp import Opened, open_esp
+from ipsectest.ipsec.sa import SecurityAssociation
+from ipsectest.wire.ip import IpPacket
+
+HIGHEST_ESN = 16
+"""Upper halves of extended sequence numbers that are tried where the key file names none."""
+_NOWHERE = "192.0.2.0"
+
+
+class SaError(ValueError):
+    """Keys that cannot be used, with the reason."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What was seen of an SA."""
+
+    packets: int = 0
+    """Opened ones, replays included."""
+    octets: int = 0
+    """Of their payload."""
+    first: int | None = None
+    """Nanoseconds since 1970."""
+    last: int | None = None
+
+
+class CapturedSa:
+    """One direction of ESP or AH. Raises SaError for keys that do not fit their algorithm."""
+
+    def __init__(self, keys: SaKeys) -> None:
+        self.keys = keys
+        self.traffic = Traffic()
+        self.sequence = SequenceTrack()
+        self.failures: Counter[DropReason] = Counter()
+        self.verified = not keys.unchecked_icv
+        """Whether ICVs are checked."""
+        self.was_new = True
+        """Whether the sequence number of the packet opened last was not seen before."""
+        self._candidates = [self._association(esn, high) for esn, high in _sequence_forms(keys)]
+        self.association = self._candidates[0]
+        """What opens the packets: of several candidates the one that did it first."""
+
+    @property
+    def suite(self) -> str:
+        """The algorithms in words of ``base.suites``."""
+        return format_suite([spec for spec in (self.keys.encryption, self.keys.integrity) if spec])
+
+    @property
+    def esn(self) -> bool:
+        """Whether the SA counts with 64 bits, as far as is known by now."""
+        return self.association.esn
+
+    def open_esp(self, data: bytes, at: int) -> Opened | Drop:
+        """Check and decrypt an ESP packet (SPI to ICV) captured ``at`` nanoseconds; never raises."""
+        if self.keys.unchecked_icv:
+            data = data[: max(0, len(data) - self.keys.unchecked_icv)]
+        if not self.keys.spi and len(data) >= 4:
+            for association in self._candidates:
+                association.spi = data[:4]
+        return self._try(lambda sa: open_esp(sa, data), at)
+
+    def open_ah(self, packet: IpPacket, at: int) -> Opened | Drop:
+        """Check an AH packet; never raises."""
+        return self._try(lambda sa: open_ah(sa, packet), at)
+
+    def _seen(self, opened: Opened, at: int) -> None:
+        self.traffic.packets += 1
+        self.traffic.octets += len(opened.payload)
+        self.traffic.first = at if self.traffic.first is None else self.traffic.first
+        self.traffic.last = at
+        self.was_new = self.sequence.take(opened.sequence)
+
+    def _try(self, opener: "Opener", at: int) -> Opened | Drop:
+        result: Opened | Drop = Drop(DropReason.BAD_ICV)
+        for association in self._candidates:
+            result = opener(association)
+            if isinstance(result, Opened) or result.reason is DropReason.DUMMY:
+                self.association, self._candidates = association, [association]
+                break
+        if isinstance(result, Opened):
+            # Without a window nothing is refused as a replay; the number is what later ones are inferred from.
+            self.association.replay.highest = max(self.association.replay.highest, result.sequence)
+            self._seen(result, at)
+        else:
+            self.failures[result.reason] += 1
+        return result
+
+    def _association(self, esn: bool, high: int) -> SecurityAssociation:
+        keys = self.keys
+        try:
+            made = SecurityAssociation(
+                spi=keys.spi if len(keys.spi) == 4 else bytes(4),
+                source=keys.source or _NOWHERE,
+                destination=keys.destination or _NOWHERE,
+                protocol=keys.protocol,
+                encryption=keys.encryption,
+                encryption_key=keys.encryption_key,
+                integrity=keys.integrity,
+                integrity_key=keys.integrity_key,
+                esn=esn,
+                replay_window=0,
+                checks_padding=False,
+            )
+        except (UnsupportedAlgorithmError, ValueError) as error:
+            raise SaError(str(error)) from error
+        made.replay.highest = high << 32
+        return made
+
+
+Opener = Callable[[SecurityAssociation], Opened | Drop]
+
+
+def _sequence_forms(keys: SaKeys) -> list[tuple[bool, int]]:
+    """(ESN, upper half) to try in this order."""
+    if keys.esn is False:
+        return [(False, 0)]
+    highs = [keys.esn_high, *(high for high in range(HIGHEST_ESN + 1) if high != keys.esn_high)]
+    extended = [(True, high) for high in highs]
+    return extended if keys.esn else [(False, 0), *extended]
+
+
+class SaDatabase:
+    """SAs by SPI and addresses; more may come while a capture is read."""
+
+    def __init__(self, keys: Iterable[SaKeys] = ()) -> None:
+        self.sas: list[CapturedSa] = []
+        self.unusable: list[tuple[SaKeys, str]] = []
+        """Keys with the reason why they open nothing."""
+        self.unknown: Counter[tuple[int, bytes, str, str]] = Counter()
+        """(protocol, SPI, source, destination) of packets without keys; bounded."""
+        self._by_spi: dict[tuple[int, bytes], list[CapturedSa]] = {}
+        for one in keys:
+            self.add(one)
+
+    def add(self, keys: SaKeys) -> CapturedSa | None:
+        """Take keys into use; None for unusable ones and for what is there already."""
+        place = self._by_spi.setdefault((keys.protocol, keys.spi), [])
+        if any(replace(sa.keys, origin="") == replace(keys, origin="") for sa in place):
+            return None
+        try:
+            made = CapturedSa(keys)
+        except SaError as error:
+            self.unusable.append((keys, str(error)))
+            return None
+        place.append(made)
+        self.sas.append(made)
+        return made
+
+    def find(self, protocol: int, spi: bytes, source: str, destination: str) -> list[CapturedSa]:
+        """The SAs that may have sealed a packet, the likeliest first.
+
+        An SPI with other addresses is a candidate too: NAT changes them, and key files tell the inner ones.
+        """
+        candidates = [*self._by_spi.get((protocol, spi), ()), *self._by_spi.get((protocol, b""), ())]
+        if len(candidates) > 1:
+            candidates.sort(key=lambda sa: -_closeness(sa.keys, spi, source, destination))
+        return candidates
+
+    def knows(self, protocol: int, spi: bytes) -> bool:
+        """Whether there are keys for an SPI."""
+        return (protocol, spi) in self._by_spi
+
+    def miss(self, protocol: int, spi: bytes, source: str, destination: str) -> None:
+        """Remember a packet for which there are no keys."""
+        name = protocol, spi, source, destination
+        if name in self.unknown or len(self.unknown) < MOST_UNKNOWN:
+            self.unknown[name] += 1
+
+
+MOST_UNKNOWN = 10_000
+"""SPIs without keys that are told apart."""
+
+
+def _closeness(keys: SaKeys, spi: bytes, source: str, destination: str) -> int:
+    if (keys.source not in {ANY, source}) or (keys.destination not in {ANY, destination}):
+        return 0
+    return 1 + (keys.spi == spi) + (keys.source == source) + (keys.destination == destination)
+
+
+def describe(keys: SaKeys) -> str:
+    """One SA in a line, without its keys: ``ESP c1a2b3c4 192.0.2.1 > 192.0.2.2 aes128gcm16``."""
+    name = "AH" if keys.protocol == ProtocolId.AH else "ESP"
+    specs: list[TransformSpec] = [spec for spec in (keys.encryption, keys.integrity) if spec]
+    ends = f"{keys.source or '*'} > {keys.destination or '*'}"
+    return f"{name} {keys.spi.hex() or '*'} {ends} {format_suite(specs)}"

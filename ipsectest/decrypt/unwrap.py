@@ -1,0 +1,115 @@
+"""From an IP packet of a capture to what it carried, through as many SAs as lie around it."""
+
+from dataclasses import dataclass, field
+
+from ipsectest.base.iana import NAT_T_PORT, ProtocolId
+from ipsectest.decrypt.sas import CapturedSa, SaDatabase
+from ipsectest.ipsec.drop import Drop, DropReason
+from ipsectest.ipsec.esp import Opened
+from ipsectest.ipsec.packets import Encapsulated, classify_udp
+from ipsectest.ipsec.transport import replace_payload
+from ipsectest.ipsec.tunnel import without_tfc_padding
+from ipsectest.net.packet_wire import host_text
+from ipsectest.wire.ip import AH, ESP, IPV4_IN_IP, IPV6_IN_IP, UDP, IpPacket, parse_ip, parse_udp
+
+MOST_NESTED = 8
+"""SAs around one packet; real nesting ends at three."""
+_SHORTEST_ESP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One SA that a packet was taken out of."""
+
+    sa: CapturedSa
+    sequence: int
+    is_new: bool
+    """False for a replay."""
+
+
+@dataclass(slots=True)
+class Unwrapped:
+    """What became of a packet that was protected by ESP or AH."""
+
+    packet: bytes = b""
+    """The innermost IP packet that could be reached; empty if not even the outermost SA opened."""
+    layers: list[Layer] = field(default_factory=list)
+    """Outermost SA first."""
+    failure: Drop | None = None
+    """Why it went no further although there is more ESP or AH: no keys, a wrong ICV, a dummy packet ..."""
+    tfc_padding: int = 0
+    """Octets behind the innermost packet (RFC 4303 section 2.7)."""
+
+
+def unwrap(packet: bytes, database: SaDatabase, at: int) -> Unwrapped | None:
+    """Open everything that opens; None for a packet without ESP and AH. ``at`` is its time in nanoseconds.
+
+    Never raises. Fragments are to be put together before.
+    """
+    ip = parse_ip(packet)
+    if ip is None or _kind(ip, database) is None:
+        return None
+    result = Unwrapped()
+    for _ in range(MOST_NESTED):
+        opened = _open(ip, database, at, result)
+        if opened is None:
+            break
+        inner = _inner(ip, opened, result)
+        if inner is None:
+            break
+        result.packet = inner
+        following = parse_ip(inner)
+        if following is None or _kind(following, database) is None:
+            break
+        ip = following
+    return result
+
+
+def _kind(ip: IpPacket, database: SaDatabase) -> tuple[int, bytes] | None:
+    """The protocol (ESP or AH) of a packet and the octets from its SPI on; None where there is neither."""
+    if ip.is_fragment:
+        return None
+    if ip.protocol == ESP:
+        return ProtocolId.ESP, ip.payload
+    if ip.protocol == AH:
+        return ProtocolId.AH, ip.payload[4:]
+    udp = parse_udp(ip.payload) if ip.protocol == UDP else None
+    if udp is None or classify_udp(udp[2]) is not Encapsulated.ESP or len(udp[2]) < _SHORTEST_ESP:
+        return None
+    # On other ports than 4500 only a known SPI tells ESP from any other UDP.
+    known = NAT_T_PORT in udp[:2] or database.knows(ProtocolId.ESP, udp[2][:4])
+    return (ProtocolId.ESP, udp[2]) if known else None
+
+
+def _open(ip: IpPacket, database: SaDatabase, at: int, result: Unwrapped) -> Opened | None:
+    kind = _kind(ip, database)
+    if kind is None:
+        return None
+    protocol, data = kind
+    spi, ends = data[:4], (host_text(ip.source), host_text(ip.destination))
+    candidates = database.find(protocol, spi, *ends)
+    if not candidates:
+        database.miss(protocol, spi, *ends)
+        result.failure = Drop(DropReason.UNKNOWN_SPI, spi)
+        return None
+    for sa in candidates:
+        opened = sa.open_ah(ip, at) if protocol == ProtocolId.AH else sa.open_esp(data, at)
+        if isinstance(opened, Opened):
+            result.failure = None
+            result.layers.append(Layer(sa, opened.sequence, sa.was_new))
+            return opened
+        result.failure = opened
+    return None
+
+
+def _inner(ip: IpPacket, opened: Opened, result: Unwrapped) -> bytes | None:
+    """The IP packet in opened ESP or AH: the tunnelled one, or for transport mode the outer headers around it."""
+    if opened.next_header in {IPV4_IN_IP, IPV6_IN_IP}:
+        inner = parse_ip(opened.payload)
+        if inner is None or inner.version != (4 if opened.next_header == IPV4_IN_IP else 6):
+            result.failure = Drop(DropReason.BAD_INNER, sequence=opened.sequence)
+            return None
+        packet = without_tfc_padding(opened.payload, inner)
+        result.tfc_padding = len(opened.payload) - len(packet)
+        return packet
+    return replace_payload(ip, opened.next_header, opened.payload)
