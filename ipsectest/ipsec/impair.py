@@ -8,11 +8,16 @@ from dataclasses import replace
 
 from ipsectest.ipsec.drop import Drop, DropReason
 from ipsectest.ipsec.esp import NOTHING_FORCED, Forced, Opened, _cipher_input, _implicit_high, icv_size, open_esp
+from ipsectest.ipsec.replay import ReplayWindow
 from ipsectest.ipsec.sa import SecurityAssociation
 
 IMPAIRMENTS: dict[str, str] = {
     "accepts-replay": "no anti-replay check (RFC 4303 section 3.4.3)",
     "narrow-replay-window": "a window of 16 packets, where 32 are the least (RFC 4303 section 3.4.3)",
+    "always-checks-replay": "a replay window of 64 packets where none is wanted (RFC 4303 section 3.4.3)",
+    "forgets-esn": "the high half of sequence numbers does not enter the ICV (RFC 4303 section 2.2.1)",
+    "esn-stays-in-the-low-half": "the high half of sequence numbers is always 0 (RFC 4303 appendix A2)",
+    "ignores-esp-selectors": "inner packets are not held against the selectors of their SA (RFC 4301 section 5.2)",
     "window-moves-before-icv": "the window moves for packets whose ICV is wrong (RFC 4303 section 3.4.3)",
     "accepts-bad-esp-icv": "a wrong ICV is no reason to drop (RFC 4303 section 3.4.4)",
     "ignores-esp-spi": "any SPI will do (RFC 4303 section 3.4.2)",
@@ -27,22 +32,45 @@ IMPAIRMENTS: dict[str, str] = {
 }
 """Name and what is wrong."""
 
-_NARROW = 16
+_NARROW, _USUAL = 16, 64
 _LITTLE_PADDING = 15
+
+
+class _LowHalf(ReplayWindow):
+    """Never follows a sender across 2^32."""
+
+    def infer(self, low: int) -> int:
+        """The 32 bits as they are."""
+        return low
 
 
 def receiver(sa: SecurityAssociation, faults: Collection[str]) -> SecurityAssociation:
     """An inbound SA, before its first packet, with the faults that lie in its parameters."""
+    sa = _either(sa, faults)
     if "accepts-replay" in faults:
-        return replace(sa, replay_window=0)
-    return replace(sa, replay_window=_NARROW) if "narrow-replay-window" in faults else sa
+        sa = replace(sa, replay_window=0)
+    if "narrow-replay-window" in faults:
+        sa = replace(sa, replay_window=_NARROW)
+    if "always-checks-replay" in faults:
+        sa = replace(sa, replay_window=_USUAL)
+    if "esn-stays-in-the-low-half" in faults:
+        sa.replay = _LowHalf(sa.replay.size, esn=sa.esn)
+    return sa
 
 
 def sender(sa: SecurityAssociation, faults: Collection[str]) -> SecurityAssociation:
     """An outbound SA, before its first packet, likewise."""
+    sa = _either(sa, faults)
     if "sends-raw-esp-behind-nat" in faults:
         sa = replace(sa, udp_ports=None)
     return replace(sa, sent=-1) if "esp-starts-at-zero" in faults else sa
+
+
+def _either(sa: SecurityAssociation, faults: Collection[str]) -> SecurityAssociation:
+    """Faults of both directions."""
+    if "forgets-esn" in faults:
+        sa = replace(sa, esn=False)
+    return replace(sa, selectors=()) if "ignores-esp-selectors" in faults else sa
 
 
 def trailer(sa: SecurityAssociation, packet: bytes, faults: Collection[str]) -> Forced:

@@ -1,7 +1,7 @@
 """Daemons of a run: each in a namespace of its own, with a packet wire to us."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -47,6 +47,8 @@ class Daemons:
         """A new daemon with these options; LabError or PeerError say what is missing."""
         self._count += 1
         host, wire = self._in_guest(name) if self._vm else self._here(name)
+        if self._vm:  # its kernel has ESP, and no TUN device that user-space ESP would need
+            options = replace(options, user_space_esp=False)
         self._stack.callback(wire.close)
         peer = table.PEERS[name.driver].driver(host, self._credentials, options)
         peer.start()

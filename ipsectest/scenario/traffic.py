@@ -119,13 +119,14 @@ class Traffic:
         return packet, _IPV4 if packet[0] >> 4 == 4 else _IPV6
 
     def _host(self, selector: str) -> str:
-        """An address out of a selector; the second one of a network, so that it is none of its ends."""
+        """An address out of a selector; of a network one that is none of its ends and neither inner host."""
         if not selector:
             return ""
         first, last = addresses(read_selector(Word(selector, 1)), self.place)
         if first == last:
             return first
-        return str(ipaddress.ip_address(first) + 1)
+        inner = {self.place.inner_tester, self.place.inner_peer}
+        return next(host for n in (1, 2, 3) if (host := str(ipaddress.ip_address(first) + n)) not in inner)
 
     # Receiving ------------------------------------------------------------------------------------------------------
 
