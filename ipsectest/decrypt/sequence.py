@@ -45,6 +45,11 @@ class SequenceTrack:
         self.unique += 1
         return True
 
+    def advance(self, count: int) -> None:
+        """Enter ``count`` numbers that follow the highest."""
+        self.highest += count
+        self.unique += count
+
     @property
     def lost(self) -> int:
         """Numbers between the first and the highest that never came."""

@@ -55,15 +55,21 @@ class PcapngWriter:
         interface: int = 0,
         direction: Direction | None = None,
         comment: str = "",
+        length: int | None = None,
     ) -> None:
-        """Append one packet seen so many nanoseconds after the epoch."""
+        """Append one packet seen so many nanoseconds after the epoch; ``length`` of a truncated one on the wire."""
+        wire = len(data) if length is None else length & 0xFFFFFFFF
         header = struct.pack(
-            "<IIIII", interface, nanoseconds >> 32 & 0xFFFFFFFF, nanoseconds & 0xFFFFFFFF, len(data), len(data)
+            "<IIIII", interface, nanoseconds >> 32 & 0xFFFFFFFF, nanoseconds & 0xFFFFFFFF, len(data), wire
         )
         options = _text(_COMMENT, comment)
         if direction:
             options.append((_EPB_FLAGS, struct.pack("<I", _FLAGS[direction])))
         self._block(_ENHANCED_PACKET, header + _padded(data), options)
+
+    def blocks(self, octets: bytes | memoryview) -> None:
+        """Append whole blocks that someone else made, for interfaces of this section."""
+        self._file.write(octets)
 
     def close(self) -> None:
         """Close the file."""

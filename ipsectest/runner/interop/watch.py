@@ -51,9 +51,10 @@ class _Recorder(PcapngWriter):
         interface: int = 0,
         direction: Direction | None = None,
         comment: str = "",
+        length: int | None = None,
     ) -> None:
         self.frames.append(Frame(nanoseconds, direction is Direction.SENT, data))
-        super().packet(nanoseconds, data, interface=interface, direction=direction, comment=comment)
+        super().packet(nanoseconds, data, interface=interface, direction=direction, comment=comment, length=length)
 
 
 class Watch:

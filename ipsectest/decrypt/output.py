@@ -1,0 +1,90 @@
+"""The capture in clear: inner packets with their times and a comment each, alone or beside the outer ones."""
+
+from typing import BinaryIO
+
+from ipsectest.base.suites import format_suite
+from ipsectest.decrypt.frames import Frame, Interface
+from ipsectest.decrypt.sas import CapturedSa
+from ipsectest.decrypt.unwrap import Unwrapped
+from ipsectest.ipsec.drop import DropReason
+from ipsectest.net.pcapng import LINKTYPE_RAW, PcapngWriter
+
+_WORDS = {
+    DropReason.UNKNOWN_SPI: "no keys",
+    DropReason.BAD_ICV: "ICV wrong: wrong key or damaged",
+    DropReason.DUMMY: "dummy packet",
+}
+
+
+class Output:
+    """A pcapng file with an interface of decrypted packets for each of the capture's, made when it is needed."""
+
+    def __init__(self, file: BinaryIO, *, with_outer: bool = False, comments: bool = True) -> None:
+        self.with_outer = with_outer
+        self.comments = comments
+        self.written = 0
+        """Decrypted packets."""
+        self._writer = PcapngWriter(file, "decrypted by ipsectest")
+        self._inner: dict[int, int] = {}
+        self._outer: dict[int, int] = {}
+
+    def inner_interface(self, number: int, interface: Interface) -> int:
+        """Number in this file of the interface for decrypted packets of one of the capture's."""
+        if number not in self._inner:
+            name = f"{interface.name or f'interface {number}'} decrypted"
+            self._inner[number] = self._writer.add_interface(name, LINKTYPE_RAW)
+        return self._inner[number]
+
+    def outer(self, frame: Frame, interface: Interface, comment: str = "") -> None:
+        """Write a frame as it was captured."""
+        number = self._outer.get(frame.interface)
+        if number is None:
+            name = interface.name or f"interface {frame.interface}"
+            number = self._outer[frame.interface] = self._writer.add_interface(name, interface.link_type)
+        self._writer.packet(
+            frame.nanoseconds, bytes(frame.data), interface=number, comment=comment, length=frame.length
+        )
+
+    def inner(self, frame: Frame, interface: Interface, unwrapped: Unwrapped) -> None:
+        """Write what a frame carried."""
+        number = self.inner_interface(frame.interface, interface)
+        comment = comment_of(unwrapped) if self.comments else ""
+        self._writer.packet(frame.nanoseconds, unwrapped.packet, interface=number, comment=comment)
+        self.written += 1
+
+    def blocks(self, octets: bytes | memoryview, packets: int) -> None:
+        """Append packet blocks that the fast path made."""
+        self._writer.blocks(octets)
+        self.written += packets
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()
+
+
+def comment_parts(sa: CapturedSa) -> tuple[str, str]:
+    """The comment of a packet in one SA, before and behind its sequence number."""
+    keys = sa.keys
+    checked = "ICV good" if sa.verified and sa.association.has_integrity else "ICV not checked"
+    specs = [spec for spec in (keys.encryption, keys.integrity) if spec]
+    name = "AH" if keys.protocol == 2 else "ESP"
+    return f"{name} {sa.association.spi.hex()} seq ", f" {format_suite(specs)} {checked}"
+
+
+def comment_of(unwrapped: Unwrapped) -> str:
+    """SPI, sequence number, algorithms and verdict of each SA, outermost first; then what went wrong."""
+    parts = []
+    for layer in unwrapped.layers:
+        before, behind = comment_parts(layer.sa)
+        parts.append(f"{before}{layer.sequence}{behind}{'' if layer.is_new else ' REPLAY'}")
+    if unwrapped.tfc_padding:
+        parts.append(f"{unwrapped.tfc_padding} octets of TFC padding")
+    if unwrapped.failure:
+        parts.append(why(unwrapped.failure.reason, unwrapped.failure.spi))
+    return "; ".join(parts)
+
+
+def why(reason: DropReason, spi: bytes = b"") -> str:
+    """Why a packet did not open, in words."""
+    place = f"SPI {spi.hex()}: " if spi else ""
+    return f"{place}{_WORDS.get(reason, reason.value.replace('-', ' '))}"
