@@ -201,7 +201,7 @@ def test_a_full_output_goes_on_where_it_stopped_and_many_sas_find_room(native: o
     assert {sa.traffic.packets for sa in run.database.sas} == {6}
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 199), st.integers(0, 255)), max_size=8),
     st.integers(0, 200),
