@@ -5,6 +5,7 @@ is reused; each further line is one thing. ``clean`` removes the things of dead 
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -17,6 +18,7 @@ from typing import Any
 
 from pyroute2 import netns
 
+from ipsectest.base.errors import LabError
 from ipsectest.lab.mounts import detach
 
 PREFIX = "ipsectest-"
@@ -80,9 +82,10 @@ class Journal:
         self.run = run
         self.directory = runtime_directory()
         self._path = self.directory / f"{run}.journal"
-        self._file = self._path.open("x", encoding="ascii")
         owner = os.getpid()
-        self._write({"run": run, "pid": owner, "start": start_time(owner), "boot": _boot()})
+        with _locked(self.directory, fcntl.LOCK_SH):  # a cleaner must not see the file before its first line
+            self._file = self._path.open("x", encoding="ascii")
+            self._write({"run": run, "pid": owner, "start": start_time(owner), "boot": _boot()})
 
     def add(self, thing: Thing) -> None:
         """Write the thing down; the line has left this process when the call returns."""
@@ -99,23 +102,48 @@ class Journal:
 
 
 def clean(directory: Path | None = None) -> list[Thing]:
-    """Remove what the journals of dead runs list; return what was really there and is gone now."""
+    """Remove what the journals of dead runs list; return what was really there and is gone now.
+
+    LabError names what could not be removed, after everything else is gone; the next call tries it again.
+    """
     removed: list[Thing] = []
+    stuck: list[str] = []
     for path in sorted((directory or runtime_directory()).glob("*.journal")):
         with contextlib.suppress(FileNotFoundError):  # another cleaner was faster
-            removed += _clean_after(path)
+            stuck += _clean_after(path, removed)
+    if stuck:
+        raise LabError(f"cannot remove {'; '.join(stuck)}")
     return removed
 
 
-def _clean_after(path: Path) -> list[Thing]:
-    alive, same_boot, things = _read(path)
+def _clean_after(path: Path, removed: list[Thing]) -> list[str]:
+    """Add what is gone to ``removed``; what is not, with the reason."""
+    with _locked(path.parent, fcntl.LOCK_EX):
+        alive, same_boot, things = _read(path)
     if alive:
         return []
+    stuck = []
     # Only directories outlast a reboot, and pids mean something else after it.
     meant = [t for t in reversed(things) if (same_boot or t.kind == "directory") and _ours(t, path.stem, path.parent)]
-    removed = [thing for thing in meant if remove(thing)]
-    path.unlink()
-    return removed
+    for thing in meant:
+        try:
+            removed += [thing] if remove(thing) else []
+        except OSError as error:
+            stuck.append(f"{thing}: {error.strerror}")
+    if not stuck:
+        path.unlink()
+    return stuck
+
+
+@contextlib.contextmanager
+def _locked(directory: Path, kind: int) -> Iterator[None]:
+    """Hold a lock on the directory itself: it leaves no file, and goes with whoever dies."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, kind)
+        yield
+    finally:
+        os.close(handle)
 
 
 def remove(thing: Thing) -> bool:
@@ -154,15 +182,18 @@ def _ours(thing: Thing, run: str, directory: Path) -> bool:
 
 
 def _remove_namespace(thing: Thing) -> bool:
-    if thing.name not in netns.listnetns():
-        return False
-    netns.remove(thing.name)
-    return True
+    with contextlib.suppress(FileNotFoundError):  # another cleaner was faster
+        netns.remove(thing.name)
+        return True
+    return False
 
 
 def _remove_directory(thing: Thing) -> bool:
     if not Path(thing.name).is_dir():
         return False
+    with contextlib.suppress(OSError):  # a process that is about to end may still add to it: the second time counts
+        shutil.rmtree(thing.name)
+        return True
     shutil.rmtree(thing.name)
     return True
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
+from threading import Thread
 
 from pyroute2 import IPRoute, netns
 
+from ipsectest.lab import mounts
 from ipsectest.net.inside import inside
 
 _HOST_SCOPE = 254
@@ -26,8 +28,10 @@ class Namespace:
 
     @contextmanager
     def route(self) -> Iterator[IPRoute]:
-        """A route-netlink socket inside."""
-        with IPRoute(netns=self.name) as ipr:
+        """A route-netlink socket inside; LookupError when the namespace is gone."""
+        if not self.path.exists():
+            raise LookupError(f"no network namespace {self.name}")
+        with IPRoute(netns=self.name, flags=0) as ipr:  # pyroute2 would make a namespace that is gone anew
             yield ipr
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
@@ -72,7 +76,21 @@ class Namespace:
 
 def create(name: str) -> Namespace:
     """Make a namespace of that name and set its loopback up."""
-    netns.create(name)
+    failed: list[OSError] = []
+
+    def make() -> None:
+        try:
+            mounts.unshare(mounts.CLONE_NEWNET)
+            netns.attach(name, "thread-self")
+        except OSError as error:
+            failed.append(error)
+
+    # A thread ends with us when we are killed; the child that netns.create forks may make it after the clean-up.
+    thread = Thread(target=make)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
     namespace = Namespace(name)
     namespace.up("lo")
     return namespace

@@ -93,7 +93,7 @@ class TunDevice:
         self.close()
 
     def _configure(self, addresses: list[IPv4Interface | IPv6Interface], routes: list[str]) -> None:
-        with IPRoute(netns=self.namespace) if self.namespace else IPRoute() as route:
+        with IPRoute(netns=self.namespace, flags=0) if self.namespace else IPRoute() as route:
             index = route.link_lookup(ifname=self.name)[0]
             route.link("set", index=index, mtu=self.mtu, state="up")
             for address in addresses:

@@ -107,6 +107,28 @@ def test_without_rights_the_error_says_what_helps(monkeypatch: pytest.MonkeyPatc
         lab.namespace("one")
 
 
+def test_making_a_namespace_forks_no_child_that_could_outlive_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at the wrong moment, we would leave a child that makes the namespace when it has been cleaned up."""
+    monkeypatch.setattr("pyroute2.process.os.fork", lambda: pytest.fail("a child"))
+    monkeypatch.setattr("ipsectest.lab.namespaces.Namespace.up", lambda _namespace, _link: None)
+    with Lab() as lab:
+        before = Path("/proc/thread-self/ns/net").readlink()
+        made = lab.namespace("one")
+        assert str(made.path.stat().st_ino) not in str(before)
+        assert Path("/proc/thread-self/ns/net").readlink() == before
+        with pytest.raises(OSError, match="exists"):
+            lab.namespace("one")
+
+
+def test_a_namespace_that_is_gone_is_not_made_anew() -> None:
+    with Lab() as lab:
+        gone = lab.namespace("one")
+        netns.remove(gone.name)
+        with pytest.raises(LookupError, match="no network namespace"):
+            gone.up("lo")
+        assert namespaces_of(lab.run) == []
+
+
 VICTIM = """
 import json, sys
 from pathlib import Path

@@ -47,7 +47,7 @@ def rules(nat: Nat, ports: tuple[int, int] | None) -> str:
 def forget_mappings(namespace: Namespace) -> None:
     """Empty the table of connections."""
     try:
-        with NFCTSocket(netns=namespace.name) as conntrack:
+        with NFCTSocket(netns=namespace.name, flags=0) as conntrack:
             conntrack.flush()
     except (NetlinkError, OSError) as error:
         raise LabError(f"the kernel does not let us forget NAT mappings: {error}") from error

@@ -10,6 +10,8 @@ from ipsectest.lab.vm.image import Image
 from ipsectest.lab.vm.machine import Machine
 from ipsectest.lab.vm.qemu import Hardware
 
+SAVING = ".saving-"
+"""How the name of a file begins that is not complete yet; it is written under the lock of the one it becomes."""
 _SAVE_CAP_POLLS = 3000
 _POLL = 0.02
 _BANDWIDTH = 10 << 30
@@ -39,7 +41,7 @@ def save(machine: Machine, path: Path) -> None:
     """
     machine.run(_WARM, timeout=60, check=True)
     machine.let_go()
-    temporary = path.with_name(f".saving-{path.name}")
+    temporary = path.with_name(f"{SAVING}{path.name}")
     try:
         qmp = machine.qmp()
         qmp.execute("migrate-set-parameters", **{"max-bandwidth": _BANDWIDTH})

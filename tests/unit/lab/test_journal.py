@@ -1,13 +1,19 @@
 """The journal: dead runs are cleaned, living ones and foreign things are left alone."""
 
+import errno
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ipsectest.base.errors import LabError
 from ipsectest.lab.journal import Journal, Thing, clean, start_time
 
 
@@ -120,3 +126,61 @@ def test_a_process_is_ended_only_while_it_is_the_same(runtime: Path) -> None:
     assert child.wait(5) == -9
     assert start_time(child.pid) == 0
     child.communicate()
+
+
+def test_a_journal_that_is_being_opened_is_left_alone(runtime: Path) -> None:
+    """Between its creation and its first line it names no owner."""
+    path = runtime / "new.journal"
+    handle = os.open(runtime, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)  # as Journal does while it writes that line
+    path.touch()
+    with ThreadPoolExecutor() as pool:
+        cleaning = pool.submit(clean)
+        assert not wait([cleaning], 0.2).done
+        path.write_text(
+            json.dumps({"run": "new", "pid": os.getpid(), "start": start_time(os.getpid()), "boot": boot()})
+        )
+        os.close(handle)
+        assert cleaning.result(10) == []
+    assert path.exists()
+
+
+def test_what_cannot_be_removed_is_told_and_tried_again(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    things = [Thing("directory", str(runtime / "dead" / name)) for name in ("first", "second", "third")]
+    for thing in things:
+        Path(thing.name).mkdir(parents=True)
+    path = dead_journal(runtime, "dead", *things)
+    rmtree = shutil.rmtree
+
+    def refusing(name: str) -> None:
+        if name.endswith("second"):
+            raise OSError(errno.EBUSY, "Device or resource busy", name)
+        rmtree(name)
+
+    monkeypatch.setattr(shutil, "rmtree", refusing)
+    with pytest.raises(LabError, match=r"cannot remove directory .*second: Device or resource busy"):
+        clean()
+    assert [Path(thing.name).exists() for thing in things] == [False, True, False]
+    assert path.exists()
+    monkeypatch.undo()
+    assert clean(runtime) == [things[1]]
+    assert not path.exists()
+
+
+def test_a_directory_that_grows_while_it_goes_is_removed_all_the_same(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that is dying may still write a file."""
+    made = runtime / "dead"
+    made.mkdir()
+    dead_journal(runtime, "dead", Thing("directory", str(made)))
+    rmdir = os.rmdir
+
+    def late(*arguments: Any, **options: Any) -> None:
+        monkeypatch.setattr(os, "rmdir", rmdir)
+        (made / "socket").touch()
+        rmdir(*arguments, **options)
+
+    monkeypatch.setattr(os, "rmdir", late)
+    assert clean() == [Thing("directory", str(made))]
+    assert not made.exists()
