@@ -1,0 +1,179 @@
+"""What IKE messages in clear tell of Child SAs: their keys follow from SK_d and the nonces (RFC 7296 section 2.17)."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ipsectest.base.iana import ExchangeType, ExtendedSequenceNumbers, ProtocolId, TransformType
+from ipsectest.base.suites import TransformSpec, format_suite
+from ipsectest.crypto import UnsupportedAlgorithmError, cipher, integrity, prf
+from ipsectest.crypto.keys import child_keys
+from ipsectest.decrypt.ike import Opened
+from ipsectest.decrypt.keys.model import IkeKeys, SaKeys
+from ipsectest.wire import KE, SA, Message, Nonce, Payload, Proposal
+
+MOST_PENDING = 4096
+"""Requests that wait for their response, and IKE SAs whose IKE_SA_INIT is remembered."""
+T = TypeVar("T")
+_SPECS = (TransformType.ENCR, TransformType.INTEG)
+
+
+@dataclass(slots=True)
+class _Init:
+    """What IKE_SA_INIT settled."""
+
+    nonce_i: bytes = b""
+    nonce_r: bytes = b""
+    prf: TransformSpec | None = None
+
+
+@dataclass(slots=True)
+class Learned:
+    """What a response brought about."""
+
+    sas: list[SaKeys] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """SAs whose keys cannot be had from what there is, and what would be needed."""
+
+
+class Negotiations:
+    """Follows the exchanges of a capture; ``take`` every message in order."""
+
+    def __init__(self) -> None:
+        self._inits: OrderedDict[tuple[bytes, bytes], _Init] = OrderedDict()
+        self._requests: OrderedDict[tuple[bytes, bytes, int, bool], Opened] = OrderedDict()
+
+    def take(self, opened: Opened, source: str, destination: str) -> Learned:
+        """One message and its outer addresses as text. Never raises."""
+        message = opened.message
+        if opened.failure or message.headerless:
+            return Learned()
+        if not message.is_response:
+            self._remember(opened)
+            return Learned()
+        request = self._requests.pop(_place(message), None)
+        if request is None:
+            return Learned()
+        if message.exchange_type == ExchangeType.IKE_SA_INIT:
+            self._settle(request, opened)
+            return Learned()
+        if message.exchange_type in {ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA}:
+            return self._child(request, opened, source, destination)
+        return Learned()
+
+    def _remember(self, opened: Opened) -> None:
+        self._requests[_place(opened.message)] = opened
+        while len(self._requests) > MOST_PENDING:
+            self._requests.popitem(last=False)
+
+    def _settle(self, request: Opened, response: Opened) -> None:
+        nonces = _first(request.payloads, Nonce), _first(response.payloads, Nonce)
+        chosen = _chosen(response.payloads)
+        if not all(nonces) or chosen is None:
+            return
+        spec = next((spec for spec in chosen.specs if spec.type == TransformType.PRF), None)
+        ni, nr = (bytes(nonce.data) if nonce else b"" for nonce in nonces)
+        message = response.message
+        self._inits[message.initiator_spi, message.responder_spi] = _Init(ni, nr, spec)
+        while len(self._inits) > MOST_PENDING:
+            self._inits.popitem(last=False)
+
+    def _child(self, request: Opened, response: Opened, source: str, destination: str) -> Learned:
+        chosen, keys = _chosen(response.payloads), response.keys
+        if chosen is None or keys is None:
+            return Learned()
+        if chosen.protocol == ProtocolId.IKE:
+            spi = f"{_offer_spi(request).hex()}:{chosen.spi.hex()}"
+            return Learned(notes=[f"IKE SA {spi}: made by a rekey, its keys need the Diffie-Hellman secret"])
+        message = response.message
+        init = self._inits.get((message.initiator_spi, message.responder_spi), _Init())
+        nonces: tuple[bytes, bytes] = init.nonce_i, init.nonce_r
+        if message.exchange_type == ExchangeType.CREATE_CHILD_SA:
+            pair = _first(request.payloads, Nonce), _first(response.payloads, Nonce)
+            nonces = bytes(pair[0].data) if pair[0] else b"", bytes(pair[1].data) if pair[1] else b""
+        name = f"{'AH' if chosen.protocol == ProtocolId.AH else 'ESP'} SA {chosen.spi.hex()}"
+        if _first(response.payloads, KE):
+            return Learned(notes=[f"{name}: made with PFS, its keys need the Diffie-Hellman secret"])
+        function = keys.prf or init.prf
+        missing = [
+            text
+            for text, there in (
+                ("SK_d", keys.sk_d), ("the IKE_SA_INIT exchange with its nonces", all(nonces)), ("the PRF", function),
+            )
+            if not there
+        ]  # fmt: skip
+        if missing or function is None:
+            return Learned(notes=[f"{name}: its keys need {' and '.join(missing)}"])
+        try:
+            # The response travels from responder to initiator of the exchange.
+            return Learned(
+                list(_derived(keys, function, chosen, request=request, nonces=nonces, ends=(destination, source)))
+            )
+        except (UnsupportedAlgorithmError, ValueError, LookupError) as error:
+            return Learned(notes=[f"{name}: {error}"])
+
+
+def _derived(
+    keys: IkeKeys,
+    function: TransformSpec,
+    chosen: Proposal,
+    *,
+    request: Opened,
+    nonces: tuple[bytes, bytes],
+    ends: tuple[str, str],
+) -> Iterator[SaKeys]:
+    """Both directions of a Child SA; ``ends``: initiator and responder of its exchange."""
+    specs = {spec.type: spec for spec in chosen.specs}
+    encryption, authenticator = (specs.get(kind) for kind in _SPECS)
+    if authenticator and authenticator.id == 0:
+        authenticator = None
+    algorithm = cipher(encryption.id, encryption.key_length) if encryption else None
+    if algorithm and algorithm.is_aead:
+        authenticator = None
+    check = integrity(authenticator.id) if authenticator else None
+    made = child_keys(prf(function.id), keys.sk_d, algorithm, check, ni=nonces[0], nr=nonces[1])
+    esn = specs.get(TransformType.ESN)
+    for spi, (source, destination), key, key_a in (
+        (chosen.spi, ends, made.encryption_i, made.integrity_i),
+        (_offer_spi(request, chosen), ends[::-1], made.encryption_r, made.integrity_r),
+    ):
+        yield SaKeys(
+            spi=bytes(spi), source=source, destination=destination, protocol=chosen.protocol, encryption=encryption,
+            encryption_key=key, integrity=authenticator, integrity_key=key_a,
+            esn=esn is not None and esn.id == ExtendedSequenceNumbers.ESN,
+            origin=f"derived from SK_d of IKE SA {keys.spi_i.hex()}:{keys.spi_r.hex()}",
+        )  # fmt: skip
+
+
+def _place(message: Message) -> tuple[bytes, bytes, int, bool]:
+    """What a request and its response have in common; the response of IKE_SA_INIT brings the responder's SPI."""
+    responder = b"" if message.exchange_type == ExchangeType.IKE_SA_INIT else message.responder_spi
+    started_by_initiator = message.from_initiator != message.is_response
+    return message.initiator_spi, responder, message.message_id, started_by_initiator
+
+
+def _first(payloads: list[Payload], kind: type[T]) -> T | None:
+    return next((payload for payload in payloads if isinstance(payload, kind)), None)
+
+
+def _chosen(payloads: list[Payload]) -> Proposal | None:
+    """The one proposal of an SA payload in a response."""
+    sa = _first(payloads, SA)
+    return sa.proposals[0] if sa and len(sa.proposals) == 1 else None
+
+
+def _offer_spi(request: Opened, chosen: Proposal | None = None) -> bytes:
+    """The initiator's SPI: of the proposal that was chosen (their numbers agree), else of the first."""
+    sa = _first(request.payloads, SA)
+    proposals = sa.proposals if sa else []
+    for proposal in proposals:
+        if chosen is None or (proposal.number, proposal.protocol) == (chosen.number, chosen.protocol):
+            return bytes(proposal.spi)
+    return bytes(proposals[0].spi) if proposals else b""
+
+
+def suite_of(payloads: list[Payload]) -> str:
+    """The suite that a response chose, in words; empty without one."""
+    chosen = _chosen(payloads)
+    return format_suite(list(chosen.specs)) if chosen else ""
