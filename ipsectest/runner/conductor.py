@@ -89,6 +89,8 @@ class Conductor:
         self.peer = peer
         self._clock = clock
         self._waiting = deque(cases)
+        self._held_back: list[Case] = []
+        """Cases for the same traffic as one that runs: a kernel's SPD can lead it to one of them only."""
         self._begin = begin
         self._finished = finished
         self._free: deque[int] = deque()
@@ -101,7 +103,7 @@ class Conductor:
     @property
     def done(self) -> bool:
         """Whether every case has its result."""
-        return not self._active and not self._waiting
+        return not self._active and not self._waiting and not self._held_back
 
     @property
     def running(self) -> int:
@@ -201,6 +203,10 @@ class Conductor:
 
     def _start(self, case: Case, slot: int, now: Instant) -> None:
         run, hosts = self._begin(case, slot, now)
+        if any(_same_traffic(run.settings, other.run.settings) for other in self._active.values()):
+            self._held_back.append(case)
+            self._free.append(slot)
+            return
         active = _Active(case, run, slot, now, hosts)
         self._active[slot] = active
         self._by_host |= dict.fromkeys(hosts, active)
@@ -292,6 +298,12 @@ class Conductor:
         for host in active.hosts:
             del self._by_host[host]
         self._free.append(active.slot)
+        self._waiting.extendleft(reversed(self._held_back))
+        self._held_back.clear()
+
+
+def _same_traffic(one: PeerSettings, other: PeerSettings) -> bool:
+    return bool(one.local_ts) and (one.local_ts, one.remote_ts) == (other.local_ts, other.remote_ts)
 
 
 def _named(active: _Active, why: str) -> bool:

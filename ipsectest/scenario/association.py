@@ -6,7 +6,7 @@ from enum import Enum
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import Instant
 from ipsectest.base.iana import NAT_KEEPALIVE, NAT_T_PORT, NON_ESP_MARKER
-from ipsectest.ike.context import Context
+from ipsectest.ike.context import Context, Verdict
 from ipsectest.ike.sa import IkeSa
 from ipsectest.ipsec.drop import Drop
 from ipsectest.scenario.traffic import Received
@@ -67,6 +67,8 @@ class Exchange:
     taken_id: bool = False
     processed: bool = False
     """Whether the response (or for the peer's request: the request) changed our state."""
+    verdict: Verdict | None = None
+    """On the peer's request, once a line answered it: some lines answer one request twice."""
 
 
 @dataclass(eq=False, slots=True)

@@ -150,7 +150,7 @@ class Composer:
         composed: list[Payload] = []
         module = EXCHANGES.get(exchange.exchange_type)
         if module is not None and exchange.arrival is not None and _needs_composing(pattern):
-            verdict = self._read(exchange)
+            verdict = exchange.verdict = self._read(exchange)
             exchange.processed = True
             if verdict.outcome in {Outcome.REFUSED, Outcome.FATAL} and not pattern.ellipsis:
                 raise CannotAnswerError(f"a correct endpoint refuses the request: {verdict.reason}")
@@ -176,6 +176,8 @@ class Composer:
     def _read(self, exchange: Exchange) -> Verdict:
         """Negotiate. In IKE_SA_INIT the suite that the line writes is tried first, then one with the group of KE."""
         sa, module = exchange.association.sa, EXCHANGES[exchange.exchange_type]
+        if exchange.verdict is not None and exchange.exchange_type == ExchangeType.INFORMATIONAL:
+            return exchange.verdict  # what it deletes is gone, but a second answer still has to say so
         if exchange.exchange_type == ExchangeType.IKE_SA_INIT:
             ordinary = self.session.connection
             for proposals in (exchange.context.overrides.suites, _with_group(exchange.request, ordinary.proposals)):

@@ -1,5 +1,5 @@
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -10,7 +10,7 @@ from ipsectest.net.wire import Direction
 from ipsectest.runner import slots, virtual
 from ipsectest.runner.conductor import CASE_CAP, DATAGRAM_CAP, Conductor, Finished
 from ipsectest.scenario.model import Case
-from ipsectest.scenario.ports import Verb
+from ipsectest.scenario.ports import Selector, Verb
 from ipsectest.scenario.results import CaseResult, Verdict
 from tests.unit.runner.runner_fakes import Echo, Script, case
 
@@ -22,6 +22,7 @@ class Stage:
     peer: Echo
     verb: Verb | None = None
     silence: float = 60.0
+    traffic: tuple[Selector, Selector] | None = None
     runs: list[Script] = field(default_factory=list)
     ended: list[Finished] = field(default_factory=list)
 
@@ -30,6 +31,9 @@ class Stage:
 
     def _begin(self, _case: Case, slot: int, now: Instant) -> tuple[Script, tuple[str, ...]]:
         script = Script(slot, now, self.verb, self.silence)
+        if self.traffic:
+            local, remote = self.traffic
+            script.settings = replace(script.settings, local_ts=(local,), remote_ts=(remote,))
         self.runs.append(script)
         return script, slots.hosts(slots.environment(slot))
 
@@ -235,3 +239,19 @@ def test_lines_are_judged_at_the_instant_up_to_which_the_wire_was_read(echo: Ech
     conductor.handle_timer(4.0)
     conductor.handle_timer(5.0)
     assert woken == [5.0]
+
+
+def test_cases_for_the_same_traffic_run_one_after_another(echo: Echo) -> None:
+    everywhere = Selector("198.51.100.0", "198.51.100.255"), Selector("203.0.113.0", "203.0.113.255")
+    stage = Stage(echo, traffic=everywhere)
+    conductor = stage.conductor([case(f"a/{n}") for n in range(3)])
+    conductor.start(range(1, 7), 0.0)
+    now = 0.0
+    while not conductor.done:
+        assert conductor.running == 1
+        for datagram in conductor.datagrams_to_send(now):
+            conductor.receive(Datagram(b"answer", datagram.destination, datagram.source), now)
+        now = max(now, conductor.get_timer() or now)
+        conductor.handle_timer(now)
+    assert stage.verdicts() == [Verdict.PASS] * 3
+    assert now == pytest.approx(3 * 60.0)

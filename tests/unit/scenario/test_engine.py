@@ -268,3 +268,14 @@ def test_hostile_datagrams_never_raise(tmp_path: Path) -> None:
         assert run.result is not None
         assert run.result.verdict in {Verdict.INCONCLUSIVE, Verdict.FAIL}
         seen = seen[-20:]
+
+
+def test_a_second_answer_says_what_the_first_one_said(run_script: Player) -> None:
+    result = run_script(
+        "use tunnel net\npeer delete net\n<- INFORMATIONAL D(esp net) as question\n"
+        "-> INFORMATIONAL ... SK{icv=flip} answers question\n"
+        "<- same octets as question within 3s [MUST 7296-2.1-02]\n"
+        "-> INFORMATIONAL ... answers question"
+    )
+    assert result.verdict is Verdict.PASS
+    assert shown(result).count("-> INFORMATIONAL D") == 2
