@@ -131,7 +131,9 @@ def ike_row(sa: IkeSa) -> str:
     if not encryption or not integrity:
         return ""
     keys = sa.keys
-    names = (sa.spi_i, sa.spi_r, keys.sk_ei, keys.sk_er), (keys.sk_ai, keys.sk_ar)
+    # An algorithm that it does not check must have no key, or Wireshark refuses the whole table.
+    checks = integ is not None and not integrity.startswith("ANY")
+    names = (sa.spi_i, sa.spi_r, keys.sk_ei, keys.sk_er), (keys.sk_ai, keys.sk_ar) if checks else (b"", b"")
     first, second = (",".join(octets.hex() for octets in part) for part in names)
     return f'{first},"{encryption}",{second},"{integrity}"'
 

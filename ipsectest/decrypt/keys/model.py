@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ipsectest.base.errors import InputError
 from ipsectest.base.iana import ProtocolId
 from ipsectest.base.suites import TransformSpec
 
@@ -41,7 +42,7 @@ class IkeKeys:
     """An IKEv2 SA; what a file does not tell is empty."""
 
     spi_i: bytes
-    """8 octets, as ``spi_r``."""
+    """8 octets, as ``spi_r``; both empty where a log does not tell them: to be found by trial."""
     spi_r: bytes
     encryption: TransformSpec
     integrity: TransformSpec | None = None
@@ -63,7 +64,7 @@ class IkeV1Keys:
     """A phase 1 SA: the encryption key that came of SKEYID_e (RFC 2409 appendix B)."""
 
     cookie_i: bytes
-    """8 octets."""
+    """8 octets; empty where a log does not tell."""
     encryption_key: bytes = field(repr=False)
     origin: str = ""
 
@@ -75,12 +76,23 @@ class KeyRing:
     sas: list[SaKeys] = field(default_factory=list)
     ike: list[IkeKeys] = field(default_factory=list)
     ikev1: list[IkeV1Keys] = field(default_factory=list)
+    without_salt: list[IkeKeys] = field(default_factory=list)
+    """AEADs of which a log has the cipher keys only (Libreswan's): ``sk_ei`` and ``sk_er`` end before the salt."""
     notes: list[str] = field(default_factory=list)
     """What a file has and cannot be used, with the reason."""
+    problems: list[InputError] = field(default_factory=list)
+    """Lines that are wrong; the others were read."""
+
+    @property
+    def count(self) -> int:
+        """How many SAs it has keys of."""
+        return len(self.sas) + len(self.ike) + len(self.ikev1) + len(self.without_salt)
 
     def add(self, other: "KeyRing") -> None:
         """Take over what another file has."""
         self.sas += other.sas
         self.ike += other.ike
         self.ikev1 += other.ikev1
+        self.without_salt += other.without_salt
         self.notes += other.notes
+        self.problems += other.problems

@@ -1,0 +1,118 @@
+"""A key file while it is read: its lines, each of bounded length, and what its reader found."""
+
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from ipsectest.base.errors import InputError, Place
+from ipsectest.decrypt.keys.model import IkeKeys, IkeV1Keys, KeyRing, SaKeys
+
+STANDARD_INPUT = Path("-")
+MAX_LINE = 1 << 16
+"""Octets of a line; the rest of a longer one is passed over."""
+MAX_STREAM = 1 << 28
+"""Octets of standard input, which is kept in memory."""
+MAX_KEYS = 250_000
+MAX_REMARKS = 100
+HEAD = 1 << 18
+"""Octets that tell the format."""
+
+
+class TooManyKeysError(InputError):
+    """The file has more keys than memory is given for."""
+
+
+class Source:
+    """One key file and the ring of what it holds."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = "standard input" if path == STANDARD_INPUT else str(path)
+        self.ring = KeyRing()
+        self._path = path
+        self._stream = sys.stdin.buffer.read(MAX_STREAM + 1) if path == STANDARD_INPUT else b""
+        if len(self._stream) > MAX_STREAM:
+            raise InputError(f"more than {MAX_STREAM} octets", self.place())
+        self._unsaid = 0
+
+    def head(self) -> str:
+        """The first part of the text."""
+        with self._open() as file:
+            return file.read(HEAD).decode("utf-8", "replace")
+
+    def text(self, limit: int) -> str:
+        """All of it; InputError if it is longer than ``limit`` octets or no UTF-8."""
+        with self._open() as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise InputError(f"more than {limit} octets", self.place())
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError("is not UTF-8", self.place(data.count(b"\n", 0, error.start) + 1)) from None
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Number from 1 and text of every line, without its end; octets that are no UTF-8 become U+FFFD."""
+        with self._open() as file:
+            number = 0
+            while line := file.readline(MAX_LINE):
+                number += 1
+                if len(line) == MAX_LINE and not line.endswith(b"\n"):
+                    self.problem(f"longer than {MAX_LINE} octets", number)
+                    while (rest := file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
+                        pass
+                yield number, line.decode("utf-8", "replace").rstrip("\r\n")
+
+    def place(self, line: int = 0, column: int = 0) -> Place:
+        """For a message."""
+        return Place(self.name, line, column)
+
+    def origin(self, line: int) -> str:
+        """For ``SaKeys.origin``."""
+        return str(self.place(line))
+
+    def problem(self, message: str, line: int, column: int = 0, *, hint: str = "") -> None:
+        """Something wrong; the reading goes on with the next line."""
+        if len(self.ring.problems) < MAX_REMARKS:
+            self.ring.problems.append(InputError(message, self.place(line, column), hint=hint))
+        else:
+            self._unsaid += 1
+
+    def note(self, message: str, line: int = 0) -> None:
+        """Something that is right and cannot be used, or was guessed; said once."""
+        text = f"{self.place(line)}: {message}"
+        if len(self.ring.notes) < MAX_REMARKS:
+            self.ring.notes.append(text)
+        else:
+            self._unsaid += 1
+
+    def add(self, keys: SaKeys | IkeKeys | IkeV1Keys) -> None:
+        """Take keys into the ring."""
+        self._make_room()
+        match keys:
+            case SaKeys():
+                self.ring.sas.append(keys)
+            case IkeKeys():
+                self.ring.ike.append(keys)
+            case IkeV1Keys():
+                self.ring.ikev1.append(keys)
+
+    def add_without_salt(self, keys: IkeKeys) -> None:
+        """Take keys of an AEAD whose salt is not known."""
+        self._make_room()
+        self.ring.without_salt.append(keys)
+
+    def _make_room(self) -> None:
+        if self.ring.count >= MAX_KEYS:
+            raise TooManyKeysError(f"keys of more than {MAX_KEYS} SAs", self.place())
+
+    def done(self) -> KeyRing:
+        """The ring, when all is read."""
+        if self._unsaid:
+            self.ring.notes.append(f"{self.name}: {self._unsaid} more remarks")
+            self._unsaid = 0
+        return self.ring
+
+    def _open(self) -> BinaryIO:
+        return BytesIO(self._stream) if self._path == STANDARD_INPUT else self._path.open("rb")
