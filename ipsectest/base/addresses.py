@@ -1,6 +1,6 @@
 """Transport addresses and datagrams: what sans-IO engines, drivers and wires pass each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,10 +28,12 @@ class Datagram:
 
     ``protocol`` is the IP protocol: 17 (``data`` is the UDP payload, on port 4500 with whatever precedes
     or replaces the non-ESP marker), 50 (``data`` starts with the ESP header) or 51 (``data`` is the whole
-    IP packet, because AH authenticates its header too).
+    IP packet, because AH authenticates its header too). Any other is a packet in clear, ``data`` the whole of it.
     """
 
     data: bytes
     source: Address
     destination: Address
     protocol: int = 17
+    packet: bytes = field(default=b"", compare=False, repr=False)
+    """The whole IP packet: the one it came in, or the one to be sent as it is. Empty: whatever carries the payload."""

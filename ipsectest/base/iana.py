@@ -458,3 +458,12 @@ def transform_name(transform_type: int, transform_id: int) -> str:
     """The registry's name for a transform ID of the given type, or its number."""
     registry = TRANSFORM_IDS.get(transform_type)
     return str(transform_id) if registry is None else name_of(registry, transform_id)
+
+
+class EcnCodepoint(IntEnum):
+    """The two ECN bits of an IP header (RFC 3168 section 5)."""
+
+    NOT_ECT = 0
+    ECT_1 = 1
+    ECT_0 = 2
+    CE = 3

@@ -9,7 +9,7 @@ from ipsectest.ipsec.esp import Opened
 from ipsectest.ipsec.packets import Encapsulated, classify_udp
 from ipsectest.ipsec.transport import replace_payload
 from ipsectest.ipsec.tunnel import without_tfc_padding
-from ipsectest.net.packet_wire import host_text
+from ipsectest.wire.datagrams import host_text
 from ipsectest.wire.ip import AH, ESP, IPV4_IN_IP, IPV6_IN_IP, UDP, IpPacket, parse_ip, parse_udp
 
 MOST_NESTED = 8

@@ -6,10 +6,13 @@ The faults of IKE are ``ike.impair``. A healthy SA and a healthy receiver are ne
 from collections.abc import Collection
 from dataclasses import replace
 
+from ipsectest.ipsec.ah import open_ah
 from ipsectest.ipsec.drop import Drop, DropReason
 from ipsectest.ipsec.esp import NOTHING_FORCED, Forced, Opened, _cipher_input, _implicit_high, icv_size, open_esp
+from ipsectest.ipsec.packets import Unprotected, unwrap
 from ipsectest.ipsec.replay import ReplayWindow
 from ipsectest.ipsec.sa import SecurityAssociation
+from ipsectest.wire.ip import IpPacket, altered, parse_ip
 
 IMPAIRMENTS: dict[str, str] = {
     "accepts-replay": "no anti-replay check (RFC 4303 section 3.4.3)",
@@ -22,6 +25,31 @@ IMPAIRMENTS: dict[str, str] = {
     "accepts-bad-esp-icv": "a wrong ICV is no reason to drop (RFC 4303 section 3.4.4)",
     "ignores-esp-spi": "any SPI will do (RFC 4303 section 3.4.2)",
     "ignores-esp-padding-limit": "more than 15 octets of padding are refused (RFC 4303 section 2.4)",
+    "accepts-clear": "packets that policy wants protected may come and go in clear (RFC 4301 section 5)",
+    "outbound-in-clear": "what the host sends leaves in clear (RFC 4301 section 5.1)",
+    "passes-unmatched": "packets that no policy speaks of pass in clear (RFC 4301 section 4.4.1)",
+    "ignores-bypass": "BYPASS entries of the policy are as good as none (RFC 4301 section 4.4.1)",
+    "ignores-discard": "DISCARD entries of the policy let packets pass (RFC 4301 section 4.4.1)",
+    "reverses-spd": "the last of the policy entries that match decides (RFC 4301 section 4.4.1)",
+    "ignores-narrower-sa": "the first SA that fits a packet carries it, not the one its policy names (RFC 4301 5.1)",
+    "no-trap": "traffic without a Child SA does not set one up (RFC 4301 section 4.4.1)",
+    "trap-hides-the-packet": "selectors do not begin with the packet that asked for them (RFC 7296 section 2.9)",
+    "ignores-child-limits": "a Child SA lives on beyond its packets and octets (RFC 4301 section 4.4.2.1)",
+    "keeps-ttl": "forwarded packets keep their TTL (RFC 4301 section 5.1.2.1)",
+    "outer-dscp-zero": "the outer header has DSCP 0 whatever is inside (RFC 4301 section 5.1.2.1)",
+    "outer-not-ect": "the outer header is Not-ECT whatever is inside (RFC 6040 section 4.1)",
+    "loses-ce": "a congestion mark of the outer header is lost (RFC 6040 section 4.2)",
+    "takes-ce-on-not-ect": "a marked packet that is Not-ECT inside is taken (RFC 6040 section 4.2)",
+    "inner-dscp-from-outer": "the outer DSCP goes inside on receipt (RFC 4301 section 5.1.2.1)",
+    "checks-dscp": "packets of another DSCP than 0 are dropped (RFC 4301 section 4.1)",
+    "outer-df-clear": "the outer header never has DF (RFC 4301 section 8.1)",
+    "outer-df-set": "the outer header always has DF (RFC 4301 section 8.1)",
+    "swallows-too-big": "a packet too large for the tunnel is dropped in silence (RFC 4301 section 8.2.1)",
+    "drops-large": "a packet that has to be cut is dropped (RFC 4301 section 8.2.1)",
+    "refuses-tfc-padding": "octets behind the inner packet are no padding (RFC 4303 section 2.7)",
+    "accepts-bad-ah-icv": "a wrong ICV of AH is no reason to drop (RFC 4302 section 3.4.4)",
+    "ah-covers-mutable-fields": "DSCP and TTL must not have changed on the way (RFC 4302 section 3.3.3)",
+    "takes-one-encapsulation": "ESP must come the way it is sent, in UDP or not (RFC 7296 section 2.23)",
     "answers-dummy": "a dummy packet is answered (RFC 4303 section 2.6)",
     "answers-keepalive": "what is too short for ESP or IKE on port 4500 gets an answer (RFC 3948 section 2.3)",
     "esp-starts-at-zero": "the first packet has sequence number 0 (RFC 4303 section 3.3.3)",
@@ -34,6 +62,7 @@ IMPAIRMENTS: dict[str, str] = {
 
 _NARROW, _USUAL = 16, 64
 _LITTLE_PADDING = 15
+_CE = 3
 
 
 class _LowHalf(ReplayWindow):
@@ -96,6 +125,54 @@ def open_impaired(sa: SecurityAssociation, data: bytes, faults: Collection[str])
         case _:
             pass
     return opened
+
+
+def unwrap_impaired(
+    sa: SecurityAssociation, opened: Opened, ip: IpPacket, faults: Collection[str]
+) -> Unprotected | Drop:
+    """``packets.unwrap`` with the faults of a receiver."""
+    if "checks-dscp" in faults and ip.traffic_class >> 2:
+        return sa.drop(DropReason.BAD_INNER, opened.sequence)
+    inner = parse_ip(opened.payload)
+    if "refuses-tfc-padding" in faults and inner and len(opened.payload) > len(inner.headers) + len(inner.payload):
+        return sa.drop(DropReason.BAD_INNER, opened.sequence)
+    marked = inner is not None and ip.traffic_class & _CE == _CE
+    unmarked = replace(ip, traffic_class=ip.traffic_class & ~_CE)
+    if "loses-ce" in faults or ("takes-ce-on-not-ect" in faults and marked and inner and not inner.traffic_class & _CE):
+        ip = unmarked
+    passed = unwrap(sa, opened, ip)
+    if isinstance(passed, Unprotected) and inner and "inner-dscp-from-outer" in faults:
+        of_outer = ip.traffic_class & ~_CE | inner.traffic_class & _CE
+        return replace(passed, inner=altered(passed.inner, traffic_class=of_outer))
+    return passed
+
+
+def opened_ah(sa: SecurityAssociation, ip: IpPacket, faults: Collection[str]) -> Unprotected | Drop:
+    """What a packet under AH carries, with the faults of a receiver."""
+    if "ah-covers-mutable-fields" in faults and (ip.traffic_class >> 2 or ip.hop_limit != sa.hop_limit):
+        return sa.drop(DropReason.BAD_ICV)
+    opened = open_ah(sa, ip)
+    if isinstance(opened, Drop) and opened.reason is DropReason.BAD_ICV and "accepts-bad-ah-icv" in faults:
+        length = (ip.payload[1] + 2) * 4
+        opened = Opened(ip.payload[length:], ip.payload[0], opened.sequence or 0)
+    return opened if isinstance(opened, Drop) else unwrap(sa, opened, ip)
+
+
+def dressed(whole: bytes, inner: bytes, faults: Collection[str]) -> bytes:
+    """The packet on the wire with the faults of a sender in its outer header."""
+    ip, within = parse_ip(whole), parse_ip(inner)
+    if ip is None or within is None:
+        return whole
+    traffic_class = ip.traffic_class
+    if "outer-dscp-zero" in faults:
+        traffic_class &= _CE
+    if "outer-not-ect" in faults:
+        traffic_class &= ~_CE
+    fragment = {"outer-df-clear": False, "outer-df-set": True}
+    wanted = next((value for name, value in fragment.items() if name in faults), None)
+    if traffic_class == ip.traffic_class and wanted is None:
+        return whole
+    return altered(whole, traffic_class=traffic_class, dont_fragment=wanted)
 
 
 def _with_right_icv(sa: SecurityAssociation, data: bytes) -> bytes:

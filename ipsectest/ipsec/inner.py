@@ -1,10 +1,10 @@
-"""The packets a tester sends through a tunnel, and how to recognise the answers: ICMP echo and UDP."""
+"""The packets a tester sends through a tunnel, and how to recognise the answers: ICMP echo, UDP, TCP's SYN and RST."""
 
 import struct
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from ipsectest.wire.ip import ICMP, ICMPV6, UDP, build_ip, build_udp, checksum, parse_ip, parse_udp, pseudo_header
+from ipsectest.wire.ip import ICMP, ICMPV6, TCP, UDP, build_ip, build_udp, checksum, parse_ip, parse_udp, pseudo_header
 
 _REQUEST = {4: 8, 6: 128}
 _REPLY = {4: 0, 6: 129}
@@ -84,3 +84,50 @@ def parse_udp_packet(packet: bytes) -> UdpPacket | None:
     source_port, destination_port, data = parsed
     source, destination = str(ip_address(ip.source)), str(ip_address(ip.destination))
     return UdpPacket(source, source_port, destination, destination_port, data)
+
+
+@dataclass(frozen=True, slots=True)
+class TcpSegment:
+    """A TCP segment with its addresses as text; only what a SYN and the reset that answers it need (RFC 9293)."""
+
+    source: str
+    source_port: int
+    destination: str
+    destination_port: int
+    sequence: int
+    acknowledged: int
+    flags: int
+    data: bytes = b""
+
+
+SYN, RST, ACK = 0x02, 0x04, 0x10
+_TCP = struct.Struct("!HHIIBBHHH")
+
+
+def build_tcp_packet(segment: TcpSegment, **fields: int) -> bytes:
+    """The IPv4 or IPv6 packet, without TCP options."""
+    source, destination = ip_address(segment.source).packed, ip_address(segment.destination).packed
+    numbers = segment.sequence & 0xFFFFFFFF, segment.acknowledged & 0xFFFFFFFF
+    ports = segment.source_port, segment.destination_port
+    header = _TCP.pack(*ports, *numbers, 5 << 4, segment.flags, 0xFFFF, 0, 0)
+    body = header + segment.data
+    total = checksum(pseudo_header(source, destination, TCP, len(body)) + body)
+    return build_ip(source, destination, TCP, body[:16] + total.to_bytes(2, "big") + body[18:], **fields)
+
+
+def parse_tcp_packet(packet: bytes) -> TcpSegment | None:
+    """The TCP segment in a whole IP packet, None for all others; its checksum is not looked at."""
+    ip = parse_ip(packet)
+    if ip is None or ip.is_fragment or ip.protocol != TCP or len(ip.payload) < _TCP.size:
+        return None
+    source_port, destination_port, sequence, acknowledged, offset, flags, *_ = _TCP.unpack_from(ip.payload)
+    source, destination = str(ip_address(ip.source)), str(ip_address(ip.destination))
+    data = ip.payload[(offset >> 4) * 4 :]
+    return TcpSegment(source, source_port, destination, destination_port, sequence, acknowledged, flags, data)
+
+
+def reset_for(segment: TcpSegment) -> TcpSegment:
+    """The reset with which a host answers a SYN to a closed port (RFC 9293 section 3.10.7.1)."""
+    taken = segment.sequence + 1 + len(segment.data)
+    here, there = (segment.destination, segment.destination_port), (segment.source, segment.source_port)
+    return TcpSegment(*here, *there, 0, taken & 0xFFFFFFFF, RST | ACK)

@@ -75,6 +75,11 @@ def unprotect(sa: SecurityAssociation, packet: bytes) -> Unprotected | Drop:
     opened = _open_ah(sa, ip) if sa.protocol == ProtocolId.AH else _open_esp(sa, ip)
     if isinstance(opened, Drop):
         return opened
+    return unwrap(sa, opened, ip)
+
+
+def unwrap(sa: SecurityAssociation, opened: Opened, ip: IpPacket) -> Unprotected | Drop:
+    """The packet out of what ``ip`` carried: the tunnelled one, or ``ip`` itself without ESP or AH."""
     if sa.mode is Mode.TUNNEL:
         return inner_of(sa, opened, ip.traffic_class & 3)
     payload = repair_checksum(sa, opened.next_header, opened.payload, ip)

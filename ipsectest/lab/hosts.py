@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from ipsectest.base.errors import PeerError
+from ipsectest.base.errors import PeerError, UnsupportedError
 from ipsectest.lab.echo import send_echo_request
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace
 from ipsectest.lab.processes import Launch, Process
 from ipsectest.lab.xfrm import esp_refusal
+from ipsectest.scenario.ports import PeerPacket
 
 _RUN_CAP = 10.0
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -107,6 +108,10 @@ class NamespaceHost:
     def ping(self, source: str, destination: str) -> None:
         """Send one echo request from an address of the daemon's network; PeerError if there is no way."""
         send_echo_request(self.namespace, source, destination)
+
+    def send(self, packet: PeerPacket) -> None:
+        """Not here: what policy does to a packet is seen where the kernel has IPsec."""
+        raise UnsupportedError(f"a {packet.kind} of the peer's host", "only where its kernel has IPsec: --lab vm")
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket in the daemon's network."""

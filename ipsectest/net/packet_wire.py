@@ -10,8 +10,7 @@ with an address of their own share one wire.
 import struct
 from collections import deque
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from ipaddress import ip_address
+from dataclasses import replace
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import Instant
@@ -19,8 +18,9 @@ from ipsectest.net.frame_device import FrameDevice
 from ipsectest.net.reassembly import Reassembler
 from ipsectest.net.tun import TunDevice
 from ipsectest.net.wire import Direction, IcmpError, Tap
+from ipsectest.wire.datagrams import datagram_of, host_text, packet_of
 from ipsectest.wire.fragments import cut
-from ipsectest.wire.ip import AH, ESP, ICMP, ICMPV6, UDP, IpPacket, build_ip, build_udp, parse_ip, parse_udp
+from ipsectest.wire.ip import ESP, ICMP, ICMPV6, UDP, IpPacket, parse_ip
 
 _ERRORS = {ICMP: frozenset({3, 4, 11, 12}), ICMPV6: frozenset({1, 2, 3, 4})}
 _ICMP_FRAGMENTATION_NEEDED = (3, 4)
@@ -36,7 +36,7 @@ class PacketWire:
 
     What is sent is built as a packet of ``ipsectest.layers``; ``scapy=False`` builds the same octets without,
     a hundred times as fast, for data planes. With a ``device`` that one is used; addresses and routes are then set
-    where it leads to.
+    where it leads to. ``clear``: packets of every protocol are taken, not only those of IKE and IPsec.
     """
 
     def __init__(
@@ -50,12 +50,14 @@ class PacketWire:
         tap: Tap | None = None,
         scapy: bool = True,
         device: FrameDevice | None = None,
+        clear: bool = False,
     ) -> None:
         self.tun = device or TunDevice(name, namespace, addresses=addresses, routes=routes, mtu=mtu)
         self.tap = tap
         self.icmp_errors: deque[IcmpError] = deque(maxlen=256)
         """Newest last; older ones fall off."""
         self._packet_of = layered_packet_of if scapy else packet_of
+        self._clear = clear
         self._reassembler = Reassembler()
         self._identification = 0
 
@@ -64,7 +66,7 @@ class PacketWire:
         return (self.tun.fileno(),)
 
     def receive(self, handle: int, now: Instant) -> list[Datagram]:
-        """The datagrams that wait; what is neither UDP, ESP nor AH is only shown to the tap."""
+        """The datagrams that wait; what is neither UDP, ESP nor AH is only shown to the tap, unless asked for."""
         del handle
         datagrams = []
         for packet in self.tun.read():
@@ -77,9 +79,9 @@ class PacketWire:
             error = icmp_error_of(ip)
             if error:
                 self.icmp_errors.append(error)
-            datagram = datagram_of(whole, ip)
+            datagram = datagram_of(whole, ip, clear=self._clear)
             if datagram:
-                datagrams.append(datagram)
+                datagrams.append(replace(datagram, packet=whole))
         return datagrams
 
     def send(self, datagram: Datagram, now: Instant) -> bool:
@@ -101,38 +103,10 @@ class PacketWire:
         self.tun.close()
 
 
-def datagram_of(packet: bytes, ip: IpPacket) -> Datagram | None:
-    """The datagram of a whole packet; AH keeps the packet, because its ICV covers the IP header."""
-    source, destination = host_text(ip.source), host_text(ip.destination)
-    if ip.protocol == UDP:
-        udp = parse_udp(ip.payload)
-        if udp is None:
-            return None
-        source_port, destination_port, data = udp
-        return Datagram(data, Address(source, source_port), Address(destination, destination_port), UDP)
-    if ip.protocol == ESP:
-        return Datagram(ip.payload, Address(source), Address(destination), ESP)
-    if ip.protocol == AH:
-        return Datagram(packet, Address(source), Address(destination), AH)
-    return None
-
-
-def packet_of(datagram: Datagram, identification: int = 0) -> bytes:
-    """The IP packet for a datagram. Raises ValueError for addresses of different IP versions."""
-    if datagram.protocol == AH:
-        return datagram.data
-    source, destination = host_octets(datagram.source.host), host_octets(datagram.destination.host)
-    payload = datagram.data
-    if datagram.protocol == UDP:
-        payload = build_udp(source, destination, datagram.source.port, datagram.destination.port, payload)
-    fields = {"identification": identification} if len(source) == 4 else {}
-    return build_ip(source, destination, datagram.protocol, payload, **fields)
-
-
 def layered_packet_of(datagram: Datagram, identification: int = 0) -> bytes:
     """``packet_of`` by way of Scapy."""
-    if datagram.protocol == AH:
-        return datagram.data
+    if datagram.packet or datagram.protocol not in {UDP, ESP}:
+        return datagram.packet or datagram.data
     from ipsectest.layers import datagrams  # noqa: PLC0415  # scapy is loaded where a packet is sent, not before
 
     packet = datagrams.ip_packet(datagram)
@@ -168,15 +142,3 @@ def icmp_error_of(ip: IpPacket) -> IcmpError | None:
         Address(host_text(destination), destination_port),
         protocol,
     )
-
-
-@lru_cache(maxsize=4096)
-def host_text(octets: bytes) -> str:
-    """The text of a packed address."""
-    return str(ip_address(octets))
-
-
-@lru_cache(maxsize=4096)
-def host_octets(host: str) -> bytes:
-    """The packed form of an address. Raises ValueError for a text that is none."""
-    return ip_address(host).packed

@@ -10,10 +10,10 @@ from ipsectest.base.clock import Instant
 from ipsectest.base.errors import LabError
 from ipsectest.base.iana import IKE_PORT, NAT_T_PORT
 from ipsectest.net.inside import inside
-from ipsectest.net.packet_wire import host_octets, host_text
 from ipsectest.net.wire import IcmpError
 from ipsectest.net.xfrm.errors import XfrmError
 from ipsectest.net.xfrm.sockets import bypass, decapsulate
+from ipsectest.wire.datagrams import host_octets, host_text
 from ipsectest.wire.ip import ESP, UDP, parse_ip
 
 _IP_PKTINFO = 8

@@ -6,6 +6,8 @@ impairments it names.
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
 
 import ipsectest
 from ipsectest.base.addresses import Datagram
@@ -28,12 +30,13 @@ from ipsectest.ike.sa import ChildSa, IkeSa
 from ipsectest.ike.states import State
 from ipsectest.ipsec.drop import DropReason
 from ipsectest.ipsec.impair import IMPAIRMENTS as ESP_IMPAIRMENTS
-from ipsectest.peers.builtin_settings import Encapsulating, child, endpoint_config
-from ipsectest.peers.builtin_tunnels import Tunnels, carries_esp
+from ipsectest.peers.builtin_settings import Encapsulating, child, endpoint_config, triggered
+from ipsectest.peers.builtin_tunnels import Tunnels, carries_esp, is_clear
 from ipsectest.scenario.ports import Certificates, Counter, PeerRequest, PeerSettings, Verb
 from ipsectest.wire.ip import UDP
 
 _WINDOW = 64
+_CLEAR = 0
 _PATIENCE = 1.0
 """Seconds that a verb waits for the SA it speaks of."""
 _REPLAYED = (DropReason.REPLAYED, DropReason.LEFT_OF_WINDOW)
@@ -110,7 +113,7 @@ class Builtin:
     def _node_for(self, datagram: Datagram) -> "_Node | None":
         """By the tester's address; one that moved is recognised where there is no other case."""
         nodes = list(self._nodes.values())
-        known = [node for node in nodes if node.settings.remote.host == datagram.source.host]
+        known = [node for node in nodes if datagram.source.host in node.hosts]
         return next(iter(known or (nodes if len(nodes) == 1 else [])), None)
 
 
@@ -131,13 +134,23 @@ class _Node:
         policy = Encapsulating() if settings.force_encapsulation else None
         self._endpoint = Endpoint(config, random, policy, _of_ike(impairments))
         window = _WINDOW if settings.replay_window is None else settings.replay_window
-        self._tunnels = Tunnels(random, window, impairments & ESP_IMPAIRMENTS.keys())
+        faults = impairments & ESP_IMPAIRMENTS.keys()
+        self._faults = faults
+        self._tunnels = Tunnels(random, settings, window, settings.behind, faults)
         self._children: dict[ChildSa, IkeSa] = {}
         self._asked: dict[PeerRequest, Instant | None] = {}
         self._outbox: list[Datagram] = []
         self._due: list[tuple[Instant, IkeSa | ChildSa]] = []
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Where datagrams of its tester come from."""
+        return (self.settings.remote.host, self.settings.inner_remote, self.settings.behind)
+
     def receive(self, datagram: Datagram, now: Instant) -> None:
+        if is_clear(datagram):
+            self._outbox += self._tunnels.receive(replace(datagram, protocol=_CLEAR))
+            return
         for_tunnels = carries_esp(datagram)
         if for_tunnels:
             self._outbox += self._tunnels.receive(datagram)
@@ -148,6 +161,7 @@ class _Node:
 
     def datagrams_to_send(self, now: Instant) -> list[Datagram]:
         self._start_what_can_start(now)
+        self._serve_traffic(now)
         self._take_events(now)
         outbox, self._outbox = self._outbox, []
         return [*self._endpoint.datagrams_to_send(now), *outbox]
@@ -172,6 +186,8 @@ class _Node:
             case Verb.PING:
                 settings = self.settings
                 self._outbox += self._tunnels.ping(settings.inner_local, settings.inner_remote)
+            case Verb.SEND if request.packet:
+                self._outbox += self._tunnels.send(request.packet)
             case _ if request.verb in _STARTERS:
                 self._asked[request] = None
             case _:
@@ -191,6 +207,24 @@ class _Node:
                     continue
                 self.lines.append(f"{now:.3f} peer {request.verb}: {error}")
             del self._asked[request]
+
+    def _serve_traffic(self, now: Instant) -> None:
+        """Traffic asks for Child SAs, and wears them out."""
+        if self._tunnels.acquired:
+            flow = self._tunnels.acquired[0]
+            self._tunnels.acquired.clear()
+            if not any(sa.state is not State.CLOSED for sa in self._endpoint.sessions()):
+                narrow = "trap-hides-the-packet" not in self._faults
+                self._endpoint.initiate(triggered(self._connection, flow) if narrow else self._connection, now)
+        for worn in self._tunnels.worn(self._children):
+            self._end_or_rekey(worn, now)
+
+    def _end_or_rekey(self, worn: ChildSa, now: Instant) -> None:
+        with suppress(LookupError):  # closed before its time
+            if self.settings.child_expires:
+                self._endpoint.delete_child(worn, now)
+            else:
+                self._endpoint.rekey_child(worn, now)
 
     def initiate(self, _request: PeerRequest, now: Instant) -> None:
         self._endpoint.initiate(self._connection, now)
@@ -243,13 +277,11 @@ class _Node:
         return found[-1]
 
     def _rekey(self, what: IkeSa | ChildSa, now: Instant) -> None:
-        try:
-            if isinstance(what, IkeSa):
-                self._endpoint.rekey_ike(what, now)
-            else:
-                self._endpoint.rekey_child(what, now)
-        except LookupError:
-            pass  # closed before its time
+        if isinstance(what, ChildSa):
+            self._end_or_rekey(what, now)
+            return
+        with suppress(LookupError):  # closed before its time
+            self._endpoint.rekey_ike(what, now)
 
     def _take_events(self, now: Instant) -> None:
         while (event := self._endpoint.next_event()) is not None:

@@ -1,6 +1,7 @@
 """Peer settings as the configuration of our own endpoint, and what it cannot do."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 from ipsectest.base.errors import UnsupportedError
 from ipsectest.base.iana import ExchangeType, NotifyType
@@ -10,12 +11,14 @@ from ipsectest.ike.config import (
     ConnectionConfig,
     EndpointConfig,
     KeyPair,
+    Mode,
     Retransmission,
     SharedKey,
     TrustAnchors,
 )
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import IkeSa
+from ipsectest.ipsec.spd import Flow
 from ipsectest.scenario.ports import Authentication, Certificates, PeerSettings, Selector
 from ipsectest.scenario.tester import identity_of
 from ipsectest.wire import Message, TrafficSelector
@@ -48,7 +51,7 @@ def connection(settings: PeerSettings, certificates: Certificates | None) -> Con
         remote_identity=identity_of(settings.remote_id),
         local_auth=_own(settings, certificates),
         remote_auth=_testers(settings, certificates),
-        children=(child(settings),),
+        children=(child(settings), *further(settings)),
         proposals=settings.ike,
         childless=Childless(settings.childless),
     )
@@ -61,7 +64,33 @@ def child(settings: PeerSettings) -> ChildConfig:
         tuple(_on_wire(selector) for selector in settings.local_ts),
         tuple(_on_wire(selector) for selector in settings.remote_ts),
         settings.esp,
+        Mode(settings.mode),
+        settings.protocol,
     )
+
+
+def further(settings: PeerSettings) -> tuple[ChildConfig, ...]:
+    """The Child SAs that the policy names beside it."""
+    own = child(settings)
+    return tuple(
+        replace(own, name=entry.child, local_ts=(_on_wire(entry.local),), remote_ts=(_on_wire(entry.remote),))
+        for entry in settings.spd
+        if entry.action == "protect" and entry.local and entry.remote
+    )
+
+
+def triggered(connection: ConnectionConfig, flow: Flow) -> ConnectionConfig:
+    """The connection as traffic asks for it: its selectors begin with the packet (RFC 7296 section 2.9)."""
+    own = connection.children[0]
+    local, remote = (_specific(*end) for end in ((flow.local, flow.local_port), (flow.remote, flow.remote_port)))
+    first = [replace(ts, protocol=flow.protocol) for ts in (local, remote)]
+    wanted = replace(own, local_ts=(first[0], *own.local_ts), remote_ts=(first[1], *own.remote_ts))
+    return replace(connection, children=(wanted, *connection.children[1:]))
+
+
+def _specific(address: bytes, port: int | None) -> TrafficSelector:
+    host = str(ip_address(address))
+    return TrafficSelector.of(f"{host}-{host}", 0, (0, 0xFFFF) if port is None else (port, port))
 
 
 class Encapsulating(Policy):
@@ -111,7 +140,6 @@ def _on_wire(selector: Selector) -> TrafficSelector:
 
 def _refuse(settings: PeerSettings) -> None:
     lacking = {
-        f"{settings.mode} mode": settings.mode != "tunnel",
         "MOBIKE": settings.mobike,
         "IKE fragmentation": settings.fragmentation,
         "leaving out certificates": not settings.send_certificate,

@@ -1,48 +1,68 @@
-"""The data plane of the built-in peer: the Child SAs of one endpoint, and a host behind them that answers pings."""
+"""The data plane of the built-in peer: policy, the Child SAs of one endpoint, and a host behind them that answers."""
 
+from collections import deque
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import RandomBytes
 from ipsectest.base.errors import PeerError
-from ipsectest.base.iana import NAT_T_PORT, TransformType
+from ipsectest.base.iana import IKE_PORT, NAT_T_PORT, ProtocolId, TransformType
 from ipsectest.ike.events import ChildInstalled
 from ipsectest.ike.sa import ChildSa
 from ipsectest.ipsec.drop import Drop, DropReason
-from ipsectest.ipsec.gateway import seal_datagram
-from ipsectest.ipsec.impair import open_impaired, receiver, sender, trailer
-from ipsectest.ipsec.inner import Echo, build_echo, parse_echo, reply_to
-from ipsectest.ipsec.packets import inner_of
-from ipsectest.ipsec.sa import SecurityAssociation
-from ipsectest.ipsec.spd import Flow, Selector, TrafficRange, admits
+from ipsectest.ipsec.impair import dressed, open_impaired, opened_ah, receiver, sender, trailer, unwrap_impaired
+from ipsectest.ipsec.packets import Unprotected, protect
+from ipsectest.ipsec.sa import DontFragment, Mode, SecurityAssociation
+from ipsectest.ipsec.spd import Action, Flow, PolicyEntry, Selector, TrafficRange, admits, lookup
+from ipsectest.peers.builtin_host import Hosts, forwarded, packed
+from ipsectest.scenario import probes
+from ipsectest.scenario.ports import PeerPacket, PeerSettings, SpdEntry
+from ipsectest.scenario.ports import Selector as Named
+from ipsectest.scenario.probes import Probe
 from ipsectest.wire import TrafficSelector
-from ipsectest.wire.ip import ESP, UDP, parse_ip
+from ipsectest.wire.datagrams import datagram_of, packet_of
+from ipsectest.wire.ip import AH, DONT_FRAGMENT, ESP, UDP, IpPacket, parse_ip
 
 _IDENTIFIER = 0x4970
 _PING_DATA = b"ipsectest ping from the peer"
 _SHORTEST_ESP = 8
+_MTU = 1500
 
 
 @dataclass(slots=True)
 class _Tunnel:
+    child: ChildSa
     inbound: SecurityAssociation
     outbound: SecurityAssociation
     may_send: bool
     """Whether outbound traffic goes this way already: not while the Child SA it replaces carries it."""
+    is_worn: bool = False
+    """Whether it has reached its limit of packets or octets."""
 
 
 class Tunnels:
-    """Child SAs by inbound SPI. ``faults`` are names of ``ipsec.impair.IMPAIRMENTS``."""
+    """Child SAs by inbound SPI, and the policy around them. ``faults`` are names of ``ipsec.impair.IMPAIRMENTS``."""
 
-    def __init__(self, random: RandomBytes, replay_window: int, faults: Collection[str] = ()) -> None:
+    def __init__(
+        self, random: RandomBytes, settings: PeerSettings, window: int, behind: str = "", faults: Collection[str] = ()
+    ) -> None:
         self._random = random
-        self._window = replay_window
+        self._settings = settings
+        self._window = window
         self._faults = frozenset(faults)
+        self._hosts = Hosts(packed((behind,)))
+        self._policies = policies(settings)
+        if "reverses-spd" in self._faults:
+            self._policies.reverse()
         self._tunnels: dict[bytes, _Tunnel] = {}
         self._inbound: list[SecurityAssociation] = []  # removed ones too, for the counters
         self._sequence = 0
+        self.acquired: deque[Flow] = deque(maxlen=16)
+        """Traffic that no Child SA carries, though policy wants it protected."""
+
+    # Child SAs ------------------------------------------------------------------------------------------------------
 
     def install(self, event: ChildInstalled) -> None:
         """Take a Child SA into use."""
@@ -50,9 +70,9 @@ class Tunnels:
         if child.replaces and "new-child-not-installed" in self._faults:
             return
         swapped = "wrong-child-keys" in self._faults
-        inbound = receiver(_one_way(event, self._window, outbound=False, swapped=swapped), self._faults)
-        outbound = sender(_one_way(event, self._window, outbound=True, swapped=swapped), self._faults)
-        self._tunnels[child.spi_in] = _Tunnel(inbound, outbound, may_send=child.replaces is None)
+        inbound = receiver(self._one_way(event, outbound=False, swapped=swapped), self._faults)
+        outbound = sender(self._one_way(event, outbound=True, swapped=swapped), self._faults)
+        self._tunnels[child.spi_in] = _Tunnel(child, inbound, outbound, may_send=child.replaces is None)
         self._inbound.append(inbound)
 
     def switch(self, child: ChildSa) -> None:
@@ -73,88 +93,239 @@ class Tunnels:
             if sa.udp_ports and sa.destination == old.host:
                 sa.destination, sa.udp_ports = new.host, (sa.udp_ports[0], new.port)
 
+    def worn(self, children: Iterable[ChildSa]) -> list[ChildSa]:
+        """Child SAs that have carried all they may, each told once."""
+        most_packets, most_octets = self._settings.child_packets, self._settings.child_bytes
+        found = []
+        for child in children if "ignores-child-limits" not in self._faults else ():
+            tunnel = self._tunnels.get(child.spi_in)
+            if tunnel is None or tunnel.is_worn:
+                continue
+            sas = (tunnel.inbound, tunnel.outbound)
+            tunnel.is_worn = any(
+                (most_packets and sa.packets >= most_packets) or (most_octets and sa.octets >= most_octets)
+                for sa in sas
+            )
+            if tunnel.is_worn:
+                found.append(child)
+        return found
+
     def knows(self, spi: bytes) -> bool:
         """Whether it is the inbound SPI of a Child SA."""
         return spi in self._tunnels
-
-    def receive(self, datagram: Datagram) -> list[Datagram]:
-        """Take ESP, plain or out of UDP; what is to be sent in answer."""
-        data = datagram.data
-        if datagram.protocol == UDP and len(data) < _SHORTEST_ESP:
-            if "answers-keepalive" not in self._faults:
-                return []  # too short for ESP, or a NAT keepalive (RFC 3948 sections 2.2 and 2.3)
-            return [Datagram(data + b"\0", datagram.destination, datagram.source)]
-        tunnel = self._tunnels.get(data[:4])
-        if tunnel is None and "ignores-esp-spi" in self._faults:
-            tunnel = next(iter(self._tunnels.values()), None)
-        if tunnel is None:
-            return []
-        opened = open_impaired(tunnel.inbound, data, self._faults)
-        if isinstance(opened, Drop):
-            dummy = opened.reason is DropReason.DUMMY and "answers-dummy" in self._faults
-            return [seal_datagram(tunnel.outbound, self._last_words(tunnel), self._random)] if dummy else []
-        tunnel.may_send = True  # the tester uses it, so both ends have it (RFC 7296 section 2.8)
-        passed = inner_of(tunnel.inbound, opened)
-        echo = None if isinstance(passed, Drop) else parse_echo(passed.inner)
-        return self._send(build_echo(reply_to(echo))) if echo and not echo.is_reply else []
-
-    def ping(self, source: str, destination: str) -> list[Datagram]:
-        """One echo request; PeerError if no Child SA carries it."""
-        self._sequence += 1
-        echo = Echo(source, destination, _IDENTIFIER, self._sequence & 0xFFFF, _PING_DATA, is_reply=False)
-        datagrams = self._send(build_echo(echo))
-        if not datagrams:
-            raise PeerError(f"no Child SA carries a ping from {source} to {destination}")
-        return datagrams
 
     def dropped(self, reasons: Iterable[DropReason]) -> int:
         """Packets dropped for these reasons on all Child SAs there ever were."""
         return sum(sa.drops[reason] for sa in self._inbound for reason in reasons)
 
-    def _send(self, packet: bytes) -> list[Datagram]:
-        ip = parse_ip(packet)
-        flow = Flow.of(ip, inbound=False) if ip else None
-        fitting = [t for t in self._tunnels.values() if flow and admits(t.outbound.selectors, flow)]
-        chosen = [t for t in fitting if t.may_send] or fitting
-        if not chosen:
+    # What comes from outside ----------------------------------------------------------------------------------------
+
+    def receive(self, datagram: Datagram) -> list[Datagram]:
+        """Take ESP, plain or out of UDP, AH, or a packet in clear; what is to be sent in answer."""
+        data = datagram.data
+        if datagram.protocol not in {UDP, ESP, AH}:
+            return self._receive_clear(packet_of(datagram))
+        if datagram.protocol == UDP and len(data) < _SHORTEST_ESP:
+            if "answers-keepalive" not in self._faults:
+                return []  # too short for ESP, or a NAT keepalive (RFC 3948 sections 2.2 and 2.3)
+            return [Datagram(data + b"\0", datagram.destination, datagram.source)]
+        ip = parse_ip(packet_of(datagram))
+        tunnel = self._tunnel_of(datagram, ip)
+        if tunnel is None or ip is None:
             return []
-        outbound = chosen[-1].outbound
-        return [seal_datagram(outbound, packet, self._random, trailer(outbound, packet, self._faults))]
+        passed = self._unprotected(tunnel, datagram, ip)
+        if isinstance(passed, Drop):
+            dummy = passed.reason is DropReason.DUMMY and "answers-dummy" in self._faults
+            return self._seal(tunnel, self._last_words(tunnel)) if dummy else []
+        tunnel.may_send = True  # the tester uses it, so both ends have it (RFC 7296 section 2.8)
+        return self._let_in(passed.inner)
+
+    def _tunnel_of(self, datagram: Datagram, ip: IpPacket | None) -> _Tunnel | None:
+        spi = datagram.data[:4]
+        if datagram.protocol == AH:
+            spi = ip.payload[4:8] if ip else b""
+        tunnel = self._tunnels.get(spi)
+        if tunnel is None and "ignores-esp-spi" in self._faults:
+            tunnel = next(iter(self._tunnels.values()), None)
+        if tunnel and (datagram.protocol == AH) != (tunnel.inbound.protocol == ProtocolId.AH):
+            return None
+        one_way = "takes-one-encapsulation" in self._faults
+        if tunnel and one_way and (datagram.protocol == UDP) != bool(tunnel.inbound.udp_ports):
+            return None
+        return tunnel
+
+    def _unprotected(self, tunnel: _Tunnel, datagram: Datagram, ip: IpPacket) -> Unprotected | Drop:
+        sa = tunnel.inbound
+        if datagram.protocol == AH:
+            return opened_ah(sa, ip, self._faults)
+        opened = open_impaired(sa, datagram.data, self._faults)
+        if isinstance(opened, Drop):
+            return opened
+        return unwrap_impaired(sa, opened, ip, self._faults)
+
+    def _receive_clear(self, packet: bytes) -> list[Datagram]:
+        """RFC 4301 section 5.2: a packet without IPsec is let in where policy says BYPASS."""
+        ip = parse_ip(packet)
+        if ip is None:
+            return []
+        if self._hosts.is_behind(ip.source):
+            return self._from_behind(packet, ip)
+        entry = lookup(self._policies, Flow.of(ip, inbound=True))
+        action = entry.action if entry else Action.DISCARD
+        wrongly = {
+            Action.PROTECT: "accepts-clear", Action.DISCARD: "ignores-discard", Action.BYPASS: ""
+        }[action]  # fmt: skip
+        if entry is None:
+            wrongly = "passes-unmatched"
+        let_in = action is Action.BYPASS and "ignores-bypass" not in self._faults
+        return self._let_in(packet) if let_in or wrongly in self._faults else []
+
+    def _let_in(self, packet: bytes) -> list[Datagram]:
+        """On to the host that is meant."""
+        ip = parse_ip(packet)
+        if ip and self._hosts.is_behind(ip.destination):
+            onward = packet if "keeps-ttl" in self._faults else forwarded(packet)
+            return [_clear(onward)] if onward else []
+        answer = self._hosts.answer(packet)
+        return self._send(answer) if answer else []
+
+    # What goes out --------------------------------------------------------------------------------------------------
+
+    def ping(self, source: str, destination: str) -> list[Datagram]:
+        """One echo request; PeerError if no Child SA carries it."""
+        return self.send(PeerPacket("ping", source, destination, 0, 0, len(_PING_DATA)))
+
+    def send(self, wanted: PeerPacket) -> list[Datagram]:
+        """One packet of the peer's host; PeerError if it gets nowhere."""
+        self._sequence += 1
+        ends = wanted.source, wanted.destination, wanted.source_port, wanted.destination_port
+        data = (_PING_DATA * (wanted.size // len(_PING_DATA) + 1))[: wanted.size]
+        probe = Probe(wanted.kind, *ends, self._sequence & 0xFFFF, data, _IDENTIFIER)
+        fields = {"traffic_class": wanted.traffic_class}
+        if wanted.dont_fragment and ":" not in wanted.source:
+            fields["flags_and_offset"] = DONT_FRAGMENT
+        waiting = len(self.acquired)
+        datagrams = self._send(probes.build(probe, **fields))
+        policy = lookup(self._policies, _flow(probes.build(probe)))
+        if not datagrams and policy and policy.action is Action.PROTECT and len(self.acquired) == waiting:
+            raise PeerError(f"no Child SA carries a {wanted.kind} from {wanted.source} to {wanted.destination}")
+        return datagrams
+
+    def _from_behind(self, packet: bytes, ip: IpPacket) -> list[Datagram]:
+        """A packet of the protected network: one hop further, protected, and not too large (RFC 4301 section 8.2)."""
+        onward = packet if "keeps-ttl" in self._faults else forwarded(packet)
+        if onward is None:
+            return []
+        sent = self._send(onward)
+        longest = max((len(packet_of(datagram)) for datagram in sent), default=0)
+        if longest <= _MTU or (ip.version == 4 and not ip.dont_fragment):
+            return [] if longest > _MTU and "drops-large" in self._faults else sent
+        error = probes.too_big(packet, self._settings.inner_local, _MTU - (longest - len(onward)))
+        return [_clear(error)] if error and "swallows-too-big" not in self._faults else []
+
+    def _send(self, packet: bytes) -> list[Datagram]:
+        flow = _flow(packet)
+        entry = lookup(self._policies, flow)
+        action = entry.action if entry else Action.DISCARD
+        if action is Action.BYPASS and "ignores-bypass" not in self._faults:
+            return [_clear(packet)]
+        if action is Action.DISCARD and entry:
+            return [_clear(packet)] if "ignores-discard" in self._faults else []
+        fitting = [t for t in self._tunnels.values() if admits(t.outbound.selectors, flow)]
+        chosen = [t for t in fitting if t.may_send] or fitting
+        if "outbound-in-clear" in self._faults:
+            return [_clear(packet)]
+        if chosen:
+            return self._seal(chosen[0 if "ignores-narrower-sa" in self._faults else -1], packet)
+        if "accepts-clear" in self._faults or (entry is None and "passes-unmatched" in self._faults):
+            return [_clear(packet)]
+        if self._settings.trap and entry and "no-trap" not in self._faults:
+            self.acquired.append(flow)
+        return []
+
+    def _seal(self, tunnel: _Tunnel, packet: bytes) -> list[Datagram]:
+        outbound = tunnel.outbound
+        whole = protect(outbound, packet, self._random, trailer(outbound, packet, self._faults))
+        whole = dressed(whole, packet, self._faults)
+        ip = parse_ip(whole)
+        datagram = datagram_of(whole, ip) if ip else None
+        return [replace(datagram, packet=whole)] if datagram else []
 
     def _last_words(self, tunnel: _Tunnel) -> bytes:
         selector = tunnel.outbound.selectors[0]
-        source, destination = selector.local[0].start, selector.remote[0].start
-        hosts = (str(ip_address(source)), str(ip_address(destination)))
-        return build_echo(Echo(*hosts, _IDENTIFIER, 0, _PING_DATA, is_reply=False))
+        source, destination = (str(ip_address(side[0].start)) for side in (selector.local, selector.remote))
+        return probes.build(Probe("ping", source, destination, data=_PING_DATA, identifier=_IDENTIFIER))
+
+    def _one_way(self, event: ChildInstalled, *, outbound: bool, swapped: bool) -> SecurityAssociation:
+        """One direction of a Child SA."""
+        child, keys = event.child, event.child.keys
+        source, destination = (event.local, event.remote) if outbound else (event.remote, event.local)
+        ends = (keys.encryption_out, keys.integrity_out), (keys.encryption_in, keys.integrity_in)
+        encryption_key, integrity_key = ends[outbound == swapped]
+        in_udp = event.udp_ports and child.protocol == ProtocolId.ESP
+        return SecurityAssociation(
+            spi=child.spi_out if outbound else child.spi_in,
+            source=source.host,
+            destination=destination.host,
+            protocol=child.protocol,
+            encryption=child.chosen.of(TransformType.ENCR),
+            encryption_key=encryption_key,
+            integrity=child.chosen.of(TransformType.INTEG),
+            integrity_key=integrity_key,
+            mode=Mode(child.mode.value),
+            udp_ports=(source.port, destination.port) if in_udp else None,
+            esn=child.chosen.esn,
+            replay_window=self._window,
+            selectors=(Selector(_ranges(child.local_ts), _ranges(child.remote_ts)),),
+            dont_fragment=DontFragment.COPY if self._settings.copy_df else DontFragment.CLEAR,
+        )
+
+
+def policies(settings: PeerSettings) -> list[PolicyEntry]:
+    """The SPD of a case, as the built-in peer looks traffic up in it."""
+    entries = settings.spd or (SpdEntry("protect"),)
+    own = Selector(
+        tuple(map(_range, settings.local_ts)), tuple(map(_range, settings.remote_ts))
+    )  # fmt: skip
+    found = []
+    for number, entry in enumerate(entries):
+        selector = own
+        if entry.local is not None and entry.remote is not None:
+            selector = Selector((_range(entry.local),), (_range(entry.remote),))
+        found.append(PolicyEntry(selector, Action(entry.action), name=f"{number}"))
+    return found
 
 
 def carries_esp(datagram: Datagram) -> bool:
     """Whether a datagram is for the data plane (RFC 3948 section 2)."""
     if datagram.protocol == UDP:
         return datagram.destination.port == NAT_T_PORT and datagram.data[:4] != bytes(4)
-    return datagram.protocol == ESP
+    return datagram.protocol in {ESP, AH}
 
 
-def _one_way(event: ChildInstalled, window: int, *, outbound: bool, swapped: bool) -> SecurityAssociation:
-    """One direction of a Child SA."""
-    child, keys = event.child, event.child.keys
-    source, destination = (event.local, event.remote) if outbound else (event.remote, event.local)
-    ends = (keys.encryption_out, keys.integrity_out), (keys.encryption_in, keys.integrity_in)
-    encryption_key, integrity_key = ends[outbound == swapped]
-    return SecurityAssociation(
-        spi=child.spi_out if outbound else child.spi_in,
-        source=source.host,
-        destination=destination.host,
-        protocol=child.protocol,
-        encryption=child.chosen.of(TransformType.ENCR),
-        encryption_key=encryption_key,
-        integrity=child.chosen.of(TransformType.INTEG),
-        integrity_key=integrity_key,
-        udp_ports=(source.port, destination.port) if event.udp_ports else None,
-        esn=child.chosen.esn,
-        replay_window=window,
-        selectors=(Selector(_ranges(child.local_ts), _ranges(child.remote_ts)),),
-    )
+def is_clear(datagram: Datagram) -> bool:
+    """Whether it is a packet in clear: neither IPsec nor for the IKE ports."""
+    if datagram.protocol == UDP:
+        return bool(datagram.packet) and datagram.destination.port not in {IKE_PORT, NAT_T_PORT}
+    return datagram.protocol not in {ESP, AH}
+
+
+def _clear(packet: bytes) -> Datagram:
+    ip = parse_ip(packet)
+    assert ip is not None
+    source, destination = (Address(str(ip_address(host))) for host in (ip.source, ip.destination))
+    return Datagram(packet, source, destination, ip.protocol, packet)
+
+
+def _flow(packet: bytes) -> Flow:
+    ip = parse_ip(packet)
+    assert ip is not None
+    return Flow.of(ip, inbound=False)
+
+
+def _range(selector: Named) -> TrafficRange:
+    ports = selector.start_port, selector.end_port
+    return TrafficRange.of(f"{selector.start}-{selector.end}", selector.protocol, ports)
 
 
 def _ranges(selectors: Iterable[TrafficSelector]) -> tuple[TrafficRange, ...]:

@@ -22,6 +22,11 @@ class Daemon(Peer, Protocol):
         """Why no Child SA can come up here, in a few words; empty if one can."""
         ...
 
+    @property
+    def without_kernel(self) -> str:
+        """Why there is no policy for packets in clear, neither AH nor transport mode; empty: there is."""
+        ...
+
     def start(self) -> None:
         """Start it; PeerError says why it does not come up."""
         ...

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from ipsectest.scenario.ports import PeerPacket
+
 
 class Process(Protocol):
     """A running daemon; ``fileno`` becomes readable when it ends."""
@@ -64,6 +66,10 @@ class Host(Protocol):
 
     def ping(self, source: str, destination: str) -> None:
         """Send one ICMP echo request from an address of the daemon's network; PeerError if there is no way."""
+        ...
+
+    def send(self, packet: PeerPacket) -> None:
+        """Send a packet from an address of the daemon's network; PeerError if there is no way."""
         ...
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:

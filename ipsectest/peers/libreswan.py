@@ -54,6 +54,11 @@ class Libreswan:
         self.version = ""
 
     @property
+    def without_kernel(self) -> str:
+        """Its ESP is the kernel's, and so are its policies."""
+        return ""
+
+    @property
     def without_children(self) -> str:
         """Why no Child SA can come up: pluto has no ESP of its own."""
         refusal = self._host.esp_refusal()

@@ -25,11 +25,13 @@ from ipsectest.peers.strongswan_cookies import CONNECTION, open_half
 from ipsectest.peers.strongswan_log import count_replays, lines_of_case
 from ipsectest.peers.strongswan_reports import ike_report, key_exchanges
 from ipsectest.peers.strongswan_settings import (
+    USER_SPACE,
     child_names,
     connection,
     daemon_conf,
     identity,
     options_for,
+    shunts,
 )
 from ipsectest.scenario.ports import Authentication, Counter, PeerRequest, PeerSettings, Verb
 
@@ -87,6 +89,11 @@ class StrongSwan:
         """Why no Child SA can come up: never so with user-space ESP."""
         return "" if self._options.user_space_esp else self._host.esp_refusal()
 
+    @property
+    def without_kernel(self) -> str:
+        """Why the kernel's policies are not there."""
+        return USER_SPACE if self._options.user_space_esp else ""
+
     def start(self) -> None:
         """Start charon and load the certificates; PeerError with the end of its output if it does not come up."""
         if not self._host.has(PROGRAM):
@@ -130,6 +137,8 @@ class StrongSwan:
         with self._vici() as session:
             try:
                 session.load_conn({settings.name: section})
+                if entries := shunts(settings):
+                    session.load_conn({f"{settings.name}-spd": entries})
             except CommandException as error:
                 raise UnsupportedError("configuration", str(error)) from None
             if Authentication.PSK in {settings.local_auth, settings.remote_auth}:
@@ -144,6 +153,10 @@ class StrongSwan:
                 self._initiate(settings, settings.child)
             case Verb.PING:
                 self._host.ping(settings.inner_local, settings.inner_remote)
+            case Verb.SEND if request.packet:
+                if self.without_kernel:
+                    raise UnsupportedError("peer send", self.without_kernel)
+                self._host.send(request.packet)
             case Verb.COUNTER:
                 return self._counter(request)
             case Verb.CREATE | Verb.REKEY_IKE | Verb.REKEY_CHILD | Verb.DELETE_IKE | Verb.DELETE_CHILD:
@@ -194,6 +207,7 @@ class StrongSwan:
         with self._vici() as session:
             for command, message in (
                 ("unload-conn", {"name": settings.name}),
+                *([("unload-conn", {"name": f"{settings.name}-spd"})] if shunts(settings) else ()),
                 ("unload-shared", {"id": settings.name}),
                 *(
                     ("terminate", {"ike-id": sa["uniqueid"], "force": "yes", "timeout": "500"})

@@ -4,10 +4,12 @@ Pure text and dictionaries; times that vici takes are whole seconds.
 """
 
 import math
+from collections.abc import Sequence
 from ipaddress import ip_address, summarize_address_range
 from pathlib import PurePosixPath
 
 from ipsectest.base.errors import UnsupportedError
+from ipsectest.base.iana import ProtocolId
 from ipsectest.base.suites import TransformSpec, format_suite
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.options import DaemonOptions
@@ -16,6 +18,7 @@ from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Sel
 Section = dict[str, object]
 """A section of vici: strings, octets, lists of either, or sections."""
 
+USER_SPACE = "strongSwan's user-space ESP knows tunnels only: run it with the kernel's ESP (--lab vm)"
 LIBIPSEC_WINDOW = 128
 """Replay window of strongSwan's user-space ESP, in packets; it cannot be changed."""
 
@@ -137,20 +140,46 @@ def selectors(given: Selector) -> list[str]:
     return [f"{where}[{given.protocol or ''}{ports}]"]
 
 
+def shunts(settings: PeerSettings) -> Section | None:
+    """The BYPASS and DISCARD entries of the policy as a connection of their own, which never speaks to anybody."""
+    modes = {"bypass": "pass", "discard": "drop"}
+    children: Section = {}
+    for number, entry in enumerate(settings.spd):
+        if entry.action in modes and entry.local and entry.remote:
+            children[f"spd-{number}"] = {
+                **_between((entry.local,), (entry.remote,)),
+                "mode": modes[entry.action],
+                "start_action": "trap",
+                "priority": str(number + 1),
+            }
+    return {"version": "2", "remote_addrs": ["127.0.0.1"], "children": children} if children else None
+
+
+def _between(local: Sequence[Selector], remote: Sequence[Selector]) -> Section:
+    return {
+        "local_ts": [text for selector in local for text in selectors(selector)],
+        "remote_ts": [text for selector in remote for text in selectors(selector)],
+    }
+
+
 def _children(settings: PeerSettings) -> Section:
     """The doubles must differ in something, or charon 6 still sees duplicates: a time-out that never comes."""
     first, *doubles = child_names(settings)
     children: Section = {first: _child(settings)}
+    for number, entry in enumerate(settings.spd):
+        if entry.action == "protect" and entry.local and entry.remote:
+            own = {**_child(settings), **_between((entry.local,), (entry.remote,)), "priority": str(number + 1)}
+            children[entry.child] = own
     for number, name in enumerate(doubles, 1):
         children[name] = {**_child(settings), "inactivity": str(_NEVER + number)}
     return children
 
 
 def _child(settings: PeerSettings) -> Section:
+    protocol = "ah" if settings.protocol == ProtocolId.AH else "esp"
     child: Section = {
-        "local_ts": [text for selector in settings.local_ts for text in selectors(selector)],
-        "remote_ts": [text for selector in settings.remote_ts for text in selectors(selector)],
-        "esp_proposals": [_suite(suite) for suite in settings.esp],
+        **_between(settings.local_ts, settings.remote_ts),
+        f"{protocol}_proposals": [_suite(suite) for suite in settings.esp],
         "mode": settings.mode,
         "rekey_time": _seconds(settings.child_lifetime),
         "life_time": _seconds(settings.child_lifetime * 2),
@@ -159,7 +188,27 @@ def _child(settings: PeerSettings) -> Section:
     }
     if settings.replay_window is not None:
         child["replay_window"] = str(settings.replay_window)
-    return child
+    places = [number for number, entry in enumerate(settings.spd) if entry.local is None]
+    if places:
+        child["priority"] = str(places[0] + 1)
+    if settings.trap:
+        child["start_action"] = "trap"
+    if not settings.copy_df:
+        child["copy_df"] = "no"
+    return child | _limits(settings)
+
+
+def _limits(settings: PeerSettings) -> Section:
+    """Soft and hard limits of packets and octets; one that may not be rekeyed has the hard one only."""
+    section: Section = {}
+    for unit, most in (("packets", settings.child_packets), ("bytes", settings.child_bytes)):
+        if most and settings.child_expires:
+            section |= {f"rekey_{unit}": "0", f"life_{unit}": str(most), f"rand_{unit}": "0"}
+        elif most:
+            section |= {f"rekey_{unit}": str(most), f"life_{unit}": str(most * 100), f"rand_{unit}": "0"}
+    if settings.child_expires and settings.child_lifetime:
+        section |= {"rekey_time": "0", "life_time": _seconds(settings.child_lifetime)}
+    return section
 
 
 def _local(settings: PeerSettings, credentials: Credentials) -> Section:
@@ -188,8 +237,16 @@ def _refuse(settings: PeerSettings, *, user_space_esp: bool) -> None:
         raise UnsupportedError("window", "strongSwan's window size is always 1")
     if not user_space_esp:
         return
-    if settings.mode != "tunnel":
-        raise UnsupportedError(f"{settings.mode} mode", "strongSwan's user-space ESP knows tunnel mode only")
+    lacking = {
+        f"{settings.mode} mode": settings.mode != "tunnel",
+        "AH": settings.protocol == ProtocolId.AH,
+        "a security policy": bool(settings.spd),
+        "traffic that sets Child SAs up": settings.trap,
+        "limits of packets and octets": bool(settings.child_packets or settings.child_bytes),
+        "a choice of DF": not settings.copy_df,
+    }
+    for ability in (name for name, wanted in lacking.items() if wanted):
+        raise UnsupportedError(ability, USER_SPACE)
     if settings.replay_window not in {None, LIBIPSEC_WINDOW}:
         raise UnsupportedError("replay window", f"strongSwan's user-space ESP has a fixed one of {LIBIPSEC_WINDOW}")
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant
-from ipsectest.net.packet_wire import packet_of
 from ipsectest.net.pcapng import PcapngWriter, WireCapture
 from ipsectest.net.wire import Direction
+from ipsectest.wire.datagrams import packet_of
 
 Seen = tuple[Instant, Direction, Datagram]
 """When on the clock of the run, which way seen from the tester, and what."""

@@ -1,5 +1,7 @@
 """Daemons of a run in the lab's virtual machine: each in a namespace of the guest, with its own card and wire."""
 
+import shlex
+
 from ipsectest.lab import topology
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.vm import network
@@ -14,6 +16,13 @@ from ipsectest.runner.slots import SLOTS
 
 CARDS = 6
 """As many daemons can run at once: one for each set of daemon options. A snapshot fits one number of cards only."""
+
+_GATEWAY = (
+    "for family in 4 6; do echo 1 >/proc/sys/net/ipv$family/conf/all/forwarding; done; "
+    "for conf in all wire; do echo 0 >/proc/sys/net/ipv4/conf/$conf/send_redirects; done; "
+    "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit"
+)
+"""What makes the peer a gateway to a network that lies behind its only card, and lets each error be seen."""
 
 
 class GuestNetworks:
@@ -42,8 +51,9 @@ class GuestNetworks:
         network.batch(
             self._machine, f"route add 0.0.0.0/0 dev {network.WIRE}\nroute add ::/0 dev {network.WIRE}", label
         )
+        self._machine.run(f"nsenter --net=/run/netns/{label} sh -c {shlex.quote(_GATEWAY)}", check=True)
         host = VmHost(self._machine, label, label, str(self._name))
-        return host, PacketWire(None, (), device=self._devices[number])
+        return host, PacketWire(None, (), device=self._devices[number], clear=True)
 
     def close(self) -> None:
         """End the guest."""

@@ -49,6 +49,7 @@ class _Traits:
     raw_esp: bool = True
     retransmit: float = 0.0
     without_children: str = ""
+    without_kernel: str = ""
 
 
 @dataclass(slots=True)
@@ -157,7 +158,8 @@ class Session:
             self.recorder.add(under_test, result)
             self.progress(under_test.name, result)
 
-        traits = _Traits(instance.peer.raw_esp, _RETRANSMIT, instance.peer.without_children)
+        daemon = instance.peer
+        traits = _Traits(daemon.raw_esp, _RETRANSMIT, daemon.without_children, daemon.without_kernel)
         begin = partial(self._begin, under_test.name, traits)
         return Conductor(instance.peer, cases, begin, finished, MonotonicClock().now)
 
@@ -180,7 +182,7 @@ class Session:
         place = slots.environment(
             slot, ip=self.ip, slow=self.slow, retransmit=traits.retransmit, raw_esp=traits.raw_esp, pki=certificates
         )
-        return replace(place, without_children=traits.without_children)
+        return replace(place, without_children=traits.without_children, without_kernel=traits.without_kernel)
 
     def peer_under_test(self, name: PeerName, version: str) -> PeerUnderTest:
         """The name of a peer in the report, with what is known of its driver."""

@@ -28,6 +28,7 @@ def environment(
         inner_tester=inner.format(slot),
         inner_peer=topology.peer_inner(slot)[0 if ip == 4 else 1],
         slot=slot,
+        behind=topology.behind_peer(slot)[0 if ip == 4 else 1],
         elsewhere=outer.format(slot + _OTHER),
         slow=slow,
         retransmit=retransmit,
@@ -37,5 +38,5 @@ def environment(
 
 
 def hosts(place: Environment) -> tuple[str, ...]:
-    """The outer addresses that belong to the slot."""
-    return (place.tester.host, place.elsewhere)
+    """The addresses that belong to the slot: ours, and the host behind the peer that we play."""
+    return (place.tester.host, place.elsewhere, place.inner_tester, place.behind)

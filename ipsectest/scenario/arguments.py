@@ -61,7 +61,7 @@ METHODS = {
     "digital": AuthenticationMethod.DIGITAL_SIGNATURE,
 }
 IDENTITIES = ("fqdn", "email", "keyid", "ipv4", "ipv6", "dn", "ours", "theirs")
-PLACES = ("ours", "theirs", "our-net", "their-net", "other-net", "any")
+PLACES = ("ours", "theirs", "our-end", "their-end", "our-net", "their-net", "other-net", "behind", "any")
 IP_PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132, "mh": 135}
 SHORT = {"len": "length", "next": "next_payload"}
 HEADER_FIELDS = {

@@ -51,7 +51,8 @@ class Asking:
         ike_spi = known.sa.spi_remote if known is not None and verb.verb is not Verb.INITIATE else b""
         if verb.verb is Verb.CREATE:
             self.session.next_child = verb.child
-        return PeerRequest(number, verb.verb, self.settings, verb.child, spi, ike_spi, verb.counter)
+        packet = self.session.traffic.for_peer(verb.packet, self.session.values(by_us=False)) if verb.packet else None
+        return PeerRequest(number, verb.verb, self.settings, verb.child, spi, ike_spi, verb.counter, packet)
 
     def answered(
         self, step: AskStep, number: int, answer: int | IpsectestError | None, entered: Instant, now: Instant

@@ -5,12 +5,14 @@ from enum import Enum
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import Instant
-from ipsectest.base.iana import NAT_KEEPALIVE, NAT_T_PORT, NON_ESP_MARKER
+from ipsectest.base.iana import IKE_PORT, NAT_KEEPALIVE, NAT_T_PORT, NON_ESP_MARKER
 from ipsectest.ike.context import Context, Verdict
 from ipsectest.ike.sa import IkeSa
 from ipsectest.ipsec.drop import Drop
-from ipsectest.scenario.traffic import Received
+from ipsectest.scenario.received import Received
 from ipsectest.wire import Message, parse_message
+from ipsectest.wire.datagrams import packet_of
+from ipsectest.wire.ip import AH, ESP, UDP
 
 
 class Carried(Enum):
@@ -18,6 +20,9 @@ class Carried(Enum):
 
     IKE = "IKE"
     ESP = "ESP"
+    AH = "AH"
+    CLEAR = "clear"
+    """A packet without IPsec that is no IKE message either."""
     KEEPALIVE = "keepalive"
 
 
@@ -29,7 +34,7 @@ class Arrival:
     at: Instant
     carried: Carried
     raw: bytes
-    """The IKE message without marker, the ESP packet, or the keepalive."""
+    """The IKE message without marker, the ESP packet, the keepalive, or the whole IP packet."""
     message: Message | None = None
     association: "Association | None" = None
     protected: bool = False
@@ -40,7 +45,7 @@ class Arrival:
     again: bool = False
     """Whether the same octets came before."""
     received: Received | Drop | None = None
-    """The ESP packet, opened."""
+    """The data, opened."""
 
 
 @dataclass(eq=False, slots=True)
@@ -97,10 +102,14 @@ class Association:
 
 def arrival_of(datagram: Datagram, now: Instant) -> Arrival:
     """Tell IKE, ESP and keepalives apart (RFC 3948 section 2.2) and parse IKE; never raises."""
-    if datagram.protocol == 50:
-        return Arrival(datagram, now, Carried.ESP, datagram.data)
-    data = datagram.data
-    if NAT_T_PORT in {datagram.source.port, datagram.destination.port}:
+    data, ports = datagram.data, {datagram.source.port, datagram.destination.port}
+    if datagram.protocol == ESP:
+        return Arrival(datagram, now, Carried.ESP, data)
+    if datagram.protocol == AH:
+        return Arrival(datagram, now, Carried.AH, data)
+    if datagram.protocol != UDP or (datagram.packet and ports.isdisjoint({IKE_PORT, NAT_T_PORT})):
+        return Arrival(datagram, now, Carried.CLEAR, packet_of(datagram))
+    if NAT_T_PORT in ports:
         if data == NAT_KEEPALIVE:
             return Arrival(datagram, now, Carried.KEEPALIVE, data)
         if not data.startswith(NON_ESP_MARKER):

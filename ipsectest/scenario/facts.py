@@ -11,7 +11,7 @@ from ipsectest.ike.config import Suite
 from ipsectest.scenario.arguments import read_selector
 from ipsectest.scenario.model import Case, Facts, SelectorWords
 from ipsectest.scenario.operands import Word, literal_octets
-from ipsectest.scenario.ports import Authentication, Environment, Identity, PeerSettings, Selector
+from ipsectest.scenario.ports import Authentication, Environment, Identity, PeerSettings, Selector, SpdEntry
 from ipsectest.scenario.syntax import ScriptSyntaxError, nearest
 from ipsectest.wire import TrafficSelector
 
@@ -30,6 +30,19 @@ class FactError(ValueError):
         self.key = key
         self.message = message
         self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class SpdLine:
+    """One entry of ``peer.spd`` as written; without selectors: the Child SA of the case."""
+
+    action: str
+    theirs: SelectorWords | None = None
+    ours: SelectorWords | None = None
+    child: str = ""
+
+
+PROTECT = SpdLine("protect")
 
 
 # Readers of values: each takes what TOML gave and raises ValueError or ScriptSyntaxError ----------------------------
@@ -110,6 +123,26 @@ def _seconds(value: object) -> float:
     return float(value)
 
 
+def _policy(value: object) -> tuple[SpdLine, ...]:
+    """``bypass theirs/udp/53 ours``, ``protect``, ``protect web theirs/tcp/80 ours``, ``discard their-net ours``."""
+    lines = tuple(_policy_line(text.split()) for text in _texts(value))
+    return lines if any(line.action == "protect" and line.ours is None for line in lines) else (*lines, PROTECT)
+
+
+def _policy_line(words: list[str]) -> SpdLine:
+    action, *rest = words or [""]
+    _one_of("protect", "bypass", "discard")(action)
+    name = rest.pop(0) if action == "protect" and len(rest) == 3 else ""
+    if action == "protect" and not rest:
+        return PROTECT
+    if len(rest) != 2 or (action == "protect" and not name):
+        raise ValueError(
+            'is written: "bypass THEIRS OURS", "discard THEIRS OURS", "protect" or "protect NAME THEIRS OURS"'
+        )
+    theirs, ours = (read_selector(Word(word, 1)) for word in rest)
+    return SpdLine(action, theirs, ours, name)
+
+
 def _hashes(value: object) -> tuple[str, ...]:
     return tuple(_one_of(*HASHES)(text) for text in _texts(value))
 
@@ -136,6 +169,12 @@ PEER_KEYS: Mapping[str, Reader] = {
     "ts_tester": _selectors,
     "mode": _one_of("tunnel", "transport"),
     "replay_window": _count,
+    "spd": _policy,
+    "trap": _flag,
+    "copy_df": _flag,
+    "child_packets": _count,
+    "child_bytes": _count,
+    "child_expires": _flag,
     "cookies": _flag,
     "dpd": _seconds,
     "window": _count,
@@ -204,8 +243,10 @@ def both_ends(case: Case, place: Environment) -> Ends:
     peer_id = _named(_get(peer, "id", ""), place.peer, _host(auth, place, "peer"))
     own_id = _named(_get(tester, "id", ""), place.tester, _host(own_auth, place, "tester"))
     uses_secret = Authentication.PSK in {auth, own_auth}
-    ts: tuple[SelectorWords, ...] = _get(peer, "ts", (SelectorWords("theirs"),))
-    ts_tester: tuple[SelectorWords, ...] = _get(peer, "ts_tester", (SelectorWords("ours"),))
+    there, here = ("their-end", "our-end") if peer.get("mode") == "transport" else ("theirs", "ours")
+    ts: tuple[SelectorWords, ...] = _get(peer, "ts", (SelectorWords(there),))
+    ts_tester: tuple[SelectorWords, ...] = _get(peer, "ts_tester", (SelectorWords(here),))
+    spd: tuple[SpdLine, ...] = _get(peer, "spd", ())
     default_ike, default_esp = (parse_suite(DEFAULT_IKE),), (parse_suite(DEFAULT_ESP),)
     settings = PeerSettings(
         name=f"case-{place.slot}",
@@ -222,6 +263,8 @@ def both_ends(case: Case, place: Environment) -> Ends:
         remote_ts=tuple(_setting(s, place) for s in ts_tester),
         inner_local=place.inner_peer,
         inner_remote=place.inner_tester,
+        behind=place.behind,
+        spd=tuple(_spd_entry(line, place) for line in spd),
         **{key: peer[key] for key in _PASSED_ON if key in peer},  # type: ignore[arg-type]
     )
     return Ends(
@@ -239,7 +282,7 @@ def both_ends(case: Case, place: Environment) -> Ends:
     )
 
 
-_PASSED_ON = PEER_KEYS.keys() - {"ike", "esp", "auth", "id", "psk", "ts", "ts_tester"}
+_PASSED_ON = PEER_KEYS.keys() - {"ike", "esp", "auth", "id", "psk", "ts", "ts_tester", "spd"}
 
 
 def _get(facts: Facts, key: str, default: T) -> T:
@@ -271,6 +314,9 @@ def addresses(words: SelectorWords, place: Environment) -> tuple[str, str]:
         "theirs": str(theirs),
         "our-net": f"{ours}/{prefix}",
         "their-net": f"{theirs}/{prefix}",
+        "our-end": place.tester.host,
+        "their-end": place.peer.host,
+        "behind": place.behind or str(theirs + 120),
         "other-net": other,
         "any": everything,
     }
@@ -286,6 +332,12 @@ def on_wire(words: SelectorWords, place: Environment) -> TrafficSelector:
     """The selector as it stands in a TS payload."""
     first, last = addresses(words, place)
     return TrafficSelector.of(f"{first}-{last}", words.protocol, words.ports)
+
+
+def _spd_entry(line: SpdLine, place: Environment) -> SpdEntry:
+    if line.theirs is None or line.ours is None:
+        return SpdEntry(line.action)
+    return SpdEntry(line.action, _setting(line.theirs, place), _setting(line.ours, place), line.child)
 
 
 def _setting(words: SelectorWords, place: Environment) -> Selector:

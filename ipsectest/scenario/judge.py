@@ -22,11 +22,14 @@ from ipsectest.scenario.model import (
     Silence,
 )
 from ipsectest.scenario.octets import is_protected
+from ipsectest.scenario.received import Received
 from ipsectest.scenario.session import Session, nat_hash
 from ipsectest.scenario.steps import Option
-from ipsectest.scenario.traffic import Received
 from ipsectest.wire import SK, SKF, Message, Nonce, Notify
+from ipsectest.wire.ip import UDP
 from ipsectest.wire.message import HEADER_LENGTH
+
+_DATA = frozenset({Carried.ESP, Carried.AH, Carried.CLEAR})
 
 
 class Fit(Enum):
@@ -49,8 +52,8 @@ class Judge:
 
     def decode(self, arrival: Arrival) -> None:
         """Find the IKE SA and open the message, as far as the keys are there yet."""
-        if arrival.carried is Carried.ESP and arrival.received is None:
-            arrival.received = self.session.traffic.open(arrival.raw)
+        if arrival.carried in _DATA and arrival.received is None:
+            arrival.received = self.session.traffic.open(arrival.datagram, arrival.carried.value)
         message = arrival.message
         if message is None or arrival.protected:
             return
@@ -95,10 +98,10 @@ class Judge:
 
     def _data(self, arrival: Arrival, pattern: DataPattern) -> tuple[Fit, str]:
         received = arrival.received
-        if not isinstance(received, Received):
+        if not isinstance(received, Received) or received.carrier != pattern.carrier:
             return Fit.OTHER, ""
         why = self.session.traffic.differs(received, pattern, self.session.values(by_us=False))
-        in_udp = arrival.datagram.protocol != 50
+        in_udp = arrival.datagram.protocol == UDP
         if pattern.encapsulation and in_udp != (pattern.encapsulation == "udp"):
             why = "it is encapsulated in UDP" if in_udp else "it is not encapsulated in UDP"
         return (Fit.DIFFERS, why) if why else (Fit.FITS, "")
@@ -107,7 +110,7 @@ class Judge:
         """FITS means here: this breaks the silence."""
         if silence.but is None:
             broken = not arrival.again and arrival.carried is not Carried.KEEPALIVE and not is_liveness(arrival)
-            broken = broken and not is_stray(arrival) and not self._is_late_pong(arrival)
+            broken = broken and not is_stray(arrival) and not self._is_late_pong(arrival) and not is_noise(arrival)
             return (Fit.FITS, "") if broken else (Fit.OTHER, "")
         if isinstance(silence.but, SamePattern):
             return (Fit.FITS if self._repeats(arrival, silence.but.label) else Fit.OTHER), ""
@@ -123,8 +126,8 @@ class Judge:
         return (Fit.OTHER, why) if why else (Fit.FITS, "")
 
     def _is_late_pong(self, arrival: Arrival) -> bool:
-        echo = arrival.received.echo if isinstance(arrival.received, Received) else None
-        return echo is not None and echo.is_reply and echo.sequence in self.session.traffic.repeated
+        probe = arrival.received.probe if isinstance(arrival.received, Received) else None
+        return probe is not None and probe.kind == "pong" and probe.number in self.session.traffic.repeated
 
     def _message(self, arrival: Arrival, pattern: MessagePattern, option: Option) -> tuple[Fit, str]:
         message = arrival.message
@@ -176,7 +179,7 @@ class Judge:
         """An ``and`` line against the message that met the line above: "" or what does not fit."""
         if condition.data is not None:
             fit, why = self._data(arrival, condition.data)
-            return "" if fit is Fit.FITS else why or "it is no ESP packet"
+            return "" if fit is Fit.FITS else why or f"it is no {condition.data.carrier} packet"
         message = arrival.message
         if message is None:
             return "it is no IKE message"
@@ -218,6 +221,14 @@ def refuses_earlier_try(arrival: Arrival) -> bool:
     return any(old is not arrival and old.raw[HEADER_LENGTH:] == arrival.raw[HEADER_LENGTH:] for old in earlier)
 
 
+def is_noise(arrival: Arrival) -> bool:
+    """Whether it came in clear and is no data: an ICMP error says that something was not let in, and how is open."""
+    if arrival.carried is not Carried.CLEAR:
+        return False
+    probe = arrival.received.probe if isinstance(arrival.received, Received) else None
+    return probe is None or probe.is_error
+
+
 def is_liveness(arrival: Arrival) -> bool:
     """Whether a message is an empty INFORMATIONAL request of the peer."""
     message = arrival.message
@@ -242,9 +253,9 @@ def text_of(arrival: Arrival) -> str:
     if isinstance(arrival.received, Received):
         return arrival.received.text
     if isinstance(arrival.received, Drop):
-        return f"ESP ({arrival.received.reason.value})"
+        return f"{arrival.carried.value} ({arrival.received.reason.value})"
     if arrival.carried is Carried.KEEPALIVE:
         return "keepalive"
     if arrival.message is None:
-        return f"ESP with an unknown SPI ({len(arrival.raw)} octets)"
+        return f"{arrival.carried.value} with an unknown SPI ({len(arrival.raw)} octets)"
     return shown(arrival.message)

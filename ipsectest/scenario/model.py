@@ -237,17 +237,22 @@ class MessagePattern:
 
 @dataclass(frozen=True, slots=True)
 class DataPattern:
-    """``ESP(child ...) content``."""
+    """``ESP(child ...) content``, ``AH(child ...) content`` or ``clear content``."""
 
     child: str
     """Empty in an expected line: any Child SA."""
     content: str
     edits: tuple[Edit, ...] = ()
+    """Of the packet on the wire: ESP or AH, and the IP header in front of it."""
+    fields: tuple[Edit, ...] = ()
+    """Of the packet inside."""
+    carrier: str = "ESP"
     encapsulation: str = ""
     """``udp`` or ``raw`` against what the SA says."""
     octets: bytes = b""
     size: int = 56
     source: str = ""
+    """Selector words, empty: the inner host."""
     destination: str = ""
     spot: Spot = field(default=Spot(), compare=False)
 
@@ -399,6 +404,8 @@ class PeerVerb:
     tag: Tag | None
     spot: Spot
     text: str
+    packet: DataPattern | None = None
+    """What ``peer send`` sends."""
 
 
 @dataclass(frozen=True, slots=True)

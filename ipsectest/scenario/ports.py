@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ipsectest.base.addresses import Address
+from ipsectest.base.iana import ProtocolId
 from ipsectest.base.suites import TransformSpec
 from ipsectest.ike.config import KeyPair
 
@@ -31,6 +32,8 @@ class Verb(StrEnum):
     """Send an empty INFORMATIONAL request now."""
     PING = "ping"
     """Send one ICMP echo request from the peer's inner address to the tester's."""
+    SEND = "send"
+    """Send `PeerRequest.packet` from the peer's network."""
     COUNTER = "counter"
     """Read the counter named by `PeerRequest.counter`; the only verb with an answer."""
 
@@ -87,6 +90,34 @@ class Selector:
 
 
 @dataclass(frozen=True, slots=True)
+class SpdEntry:
+    """One line of the peer's security policy (RFC 4301 section 4.4.1); the first that matches a packet decides."""
+
+    action: str
+    """``protect``, ``bypass`` or ``discard``."""
+    local: Selector | None = None
+    """None: what the Child SA of the case is for; only for ``protect``."""
+    remote: Selector | None = None
+    child: str = ""
+    """Of ``protect`` with selectors: the name of a further Child SA."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerPacket:
+    """A packet for the peer to send: ``ping``, ``syn`` or ``udp``."""
+
+    kind: str
+    source: str
+    destination: str
+    source_port: int
+    destination_port: int
+    size: int
+    traffic_class: int = 0
+    dont_fragment: bool | None = None
+    """None: as the peer likes."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerSettings:
     """How the peer shall be set up for one case: the facts ``peer.*`` with every default filled in.
 
@@ -113,10 +144,26 @@ class PeerSettings:
     inner_local: str
     """Address that answers pings inside the tunnel."""
     inner_remote: str
+    behind: str = ""
+    """A host that the peer forwards packets to and from, by way of the tester."""
     child: str = "net"
     mode: str = "tunnel"
+    protocol: int = ProtocolId.ESP
+    """Or AH; ``esp`` are its suites."""
     replay_window: int | None = None
     """Packets; None leaves the peer's own default, 0 switches the check off."""
+    spd: tuple[SpdEntry, ...] = ()
+    """In order; empty: the Child SA of the case is all there is."""
+    trap: bool = False
+    """Traffic for the Child SA sets it up."""
+    copy_df: bool = True
+    """Whether the outer header gets the DF bit of the inner one; else it has none."""
+    child_packets: int = 0
+    """Packets in one direction after which the peer rekeys the Child SA by itself; 0 = never."""
+    child_bytes: int = 0
+    """The same in octets."""
+    child_expires: bool = False
+    """At its lifetime, packets or octets the Child SA ends instead of being rekeyed."""
     cookies: bool | None = None
     """True: demand a cookie of every IKE_SA_INIT; False: never; None: default."""
     dpd: float = 0.0
@@ -155,6 +202,8 @@ class PeerRequest:
     ike_spi: bytes = b""
     """The peer's IKE SPI of the IKE SA meant (8 octets); empty before there is one."""
     counter: Counter | None = None
+    packet: PeerPacket | None = None
+    """Of `Verb.SEND`."""
 
 
 class Peer(Protocol):
@@ -228,6 +277,8 @@ class Environment:
     """Number of the address slot; makes names and identities of concurrent cases distinct."""
     other_port: int = 4999
     """A third port of ours (``from other``); 0 if there is none."""
+    behind: str = ""
+    """A host in the network behind the peer, which the peer reaches by way of us."""
     elsewhere: str = ""
     """A second outer address of ours (``from elsewhere``); empty if there is none."""
     slow: float = 1.0
@@ -238,5 +289,7 @@ class Environment:
     """Whether datagrams of protocol 50 can be carried; otherwise ESP lines need a tunnel ``behind nat``."""
     without_children: str = ""
     """Why the peer cannot set up Child SAs here (its kernel has no ESP); empty: it can."""
+    without_kernel: str = ""
+    """Why the peer has no policy for packets in clear, and neither AH nor transport mode; empty: it has."""
     pki: Certificates | None = field(default=None, repr=False, compare=False)
     """What the tester proves itself with where a case asks for certificates; None if the runner has none."""

@@ -8,12 +8,11 @@ from typing import Any
 from lark import Token, Tree
 
 from ipsectest.base.iana import NAT_KEEPALIVE, ExchangeType, PayloadType
-from ipsectest.scenario import arguments, operands
+from ipsectest.scenario import arguments, data_lines, operands
 from ipsectest.scenario.model import (
     Alternative,
     AnyOrder,
     Condition,
-    Counting,
     DataPattern,
     Edit,
     Expect,
@@ -38,16 +37,15 @@ from ipsectest.scenario.model import (
     UseTunnel,
     Wait,
 )
-from ipsectest.scenario.operands import Argument, Word
+from ipsectest.scenario.operands import Word
 from ipsectest.scenario.ports import Counter, Verb
 from ipsectest.scenario.results import Level
 from ipsectest.scenario.syntax import ScriptSyntaxError, nearest, parse_line
+from ipsectest.scenario.trees import Node, arguments_of, child_of, column_of, word_of
 
-CONTENTS = ("ping", "pong", "dummy")
 PORTS = ("500", "4500", "other", "elsewhere")
-DATA_NUMBERS = {"seq", "pad", "pad_length", "next"}
+SENT_BY_PEERS = ("ping", "syn", "udp")
 _TAG = re.compile(r"\s*\[[^\]]*\]")
-Node = Tree[Token]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +195,18 @@ def _expect(node: Node, source: SourceLine) -> Expect:
 def _condition(node: Node, source: SourceLine) -> Condition:
     message = _message_parts(node.children, source)
     modifiers, tag = _modifiers(node.children, source)
-    first = _child(node, 0)
-    data = _data_fields(first.children, source) if first.data == "condition" else None
+    first = child_of(node, 0)
+    data = data_lines.read(first, source, node.children) if first.data == "condition" else None
     return Condition(message.items, message.header, modifiers, tag, source.spot(1), source.shown, data)
 
 
 def _message_line(node: Node, source: SourceLine) -> tuple[Incoming, Modifiers, Tag | None]:
     """What a line with an arrow (or ``or``) says, its modifiers and its tag."""
-    inner = _child(node, 0)
-    what = inner if inner.data == "message" else _child(inner, 0)
+    inner = child_of(node, 0)
+    what = inner if inner.data == "message" else child_of(inner, 0)
+    if what.data == "data":
+        pattern, left = data_lines.ends(data_lines.read(what, source, inner.children), inner.children, PORTS)
+        return pattern, *_modifiers(left, source)
     return _incoming(what, source), *_modifiers(inner.children, source)
 
 
@@ -214,27 +215,27 @@ def _incoming(node: Node, source: SourceLine) -> Incoming:
 
 
 def _forbidden(node: Node, source: SourceLine) -> Silence:
-    message, seconds = _child(node, 0), _seconds(node.children[1])
+    message, seconds = child_of(node, 0), _seconds(node.children[1])
     if message.data == "same":
-        return Silence(seconds, SamePattern(str(message.children[0]), source.spot(_column(message))))
+        return Silence(seconds, SamePattern(str(message.children[0]), source.spot(column_of(message))))
     modifiers, _ = _modifiers(message.children, source)
     return Silence(seconds, _message(message, source), modifiers)
 
 
 def _message(node: Node, source: SourceLine) -> MessagePattern:
-    exchange = _child(node, 0)
+    exchange = child_of(node, 0)
     token = exchange.children[-1]
     if len(exchange.children) == 2:
-        kind = operands.plain_number(Word(str(token), _column(token)))
+        kind = operands.plain_number(Word(str(token), column_of(token)))
     elif str(token) in ExchangeType.__members__:
         kind = int(ExchangeType[str(token)])
     else:
         words = [*ExchangeType.__members__, "nothing", "same", "octets", "keepalive", "ESP"]
         near = nearest(str(token), words)
         hint = f"did you mean {near!r}?" if near else ""
-        raise ScriptSyntaxError(_column(token), f"there is no exchange {str(token)!r}", hint)
+        raise ScriptSyntaxError(column_of(token), f"there is no exchange {str(token)!r}", hint)
     parts = _message_parts(node.children[1:], source)
-    return replace(parts, exchange=kind, spot=source.spot(_column(token)))
+    return replace(parts, exchange=kind, spot=source.spot(column_of(token)))
 
 
 def _message_parts(children: list[Node | Token], source: SourceLine) -> MessagePattern:
@@ -248,9 +249,9 @@ def _message_parts(children: list[Node | Token], source: SourceLine) -> MessageP
         if child.data in {"item", "outside"}:
             items.append(_item(child, source))
         elif child.data == "item_header":
-            header += arguments.read_header(_arguments(child.children), source.number)
+            header += arguments.read_header(arguments_of(child.children), source.number)
         elif child.data == "item_protection":
-            protection += arguments.read_protection(_arguments(child.children), source.number)
+            protection += arguments.read_protection(arguments_of(child.children), source.number)
         elif child.data == "ellipsis":
             ellipsis = True
     return MessagePattern(0, tuple(items), ellipsis, header, protection)
@@ -259,7 +260,7 @@ def _message_parts(children: list[Node | Token], source: SourceLine) -> MessageP
 def _item(node: Node, source: SourceLine) -> PayloadItem:
     sign, name = node.children[0], node.children[1]
     count = node.children[-1]
-    item = arguments.read_payload(str(name), _arguments(node.children), source.spot(_column(name)))
+    item = arguments.read_payload(str(name), arguments_of(node.children), source.spot(column_of(name)))
     return replace(
         item,
         action=str(sign) if sign is not None and node.data == "item" else "",
@@ -268,85 +269,11 @@ def _item(node: Node, source: SourceLine) -> PayloadItem:
     )
 
 
-def _arguments(children: list[Node | Token]) -> list[Argument]:
-    found = []
-    for child in children:
-        if isinstance(child, Tree) and child.data == "named":
-            found.append(Argument(str(child.children[0]), _word(_child(child, 1)), _column(child.children[0])))
-        elif isinstance(child, Tree) and child.data == "positional":
-            word = _word(_child(child, 0))
-            found.append(Argument("", word, word.column))
-    return found
-
-
-def _word(node: Node) -> Word:
-    token = node.children[-1]
-    assert isinstance(token, Token)
-    text = str(token)[1:-1] if token.type == "STRING" else str(token)
-    return Word(text, _column(token), token.type == "STRING", token.type == "REPEATED", len(node.children) > 1)
-
-
-def _data(node: Node, source: SourceLine) -> DataPattern:
-    return _content(_data_fields(node.children, source), _child(node, -1))
-
-
-def _data_fields(children: list[Node | Token], source: SourceLine) -> DataPattern:
-    protocol, child, *rest = children
-    assert isinstance(protocol, Token)
-    if str(protocol) == "AH":
-        raise ScriptSyntaxError(_column(protocol), "AH lines are not there yet")
-    pattern = DataPattern("" if child is None else str(child), "", spot=source.spot(_column(protocol)))
-    edits: list[Edit] = []
-    for argument in _arguments(rest):
-        name, spot = argument.field, Spot(source.number, argument.column)
-        if name == "encap" and argument.value.text in {"udp", "raw"}:
-            pattern = replace(pattern, encapsulation=argument.value.text)
-        elif name in DATA_NUMBERS:
-            edits.append(Edit(name, operands.number(argument.value), spot))
-        elif name == "spi":
-            edits.append(Edit(name, operands.spi(argument.value), spot))
-        elif name == "padding" and argument.value.text == "counting":
-            edits.append(Edit(name, Counting(), spot))
-        elif name in {"icv", "iv", "padding"}:
-            edits.append(Edit(name, operands.octets(argument.value), spot))
-        else:
-            near = nearest(name, [*DATA_NUMBERS, "spi", "icv", "iv", "padding", "encap"])
-            raise ScriptSyntaxError(
-                argument.column, f"ESP has no field {name!r}", f"did you mean {near!r}?" if near else ""
-            )
-    return replace(pattern, edits=tuple(edits))
-
-
-def _content(pattern: DataPattern, node: Node) -> DataPattern:
-    if node.data == "content_octets":
-        return replace(pattern, content="octets", octets=operands.literal_octets(_word(_child(node, 0))))
-    name = str(node.children[0])
-    if name not in CONTENTS:
-        near = nearest(name, list(CONTENTS))
-        hint = f"did you mean {near!r}?" if near else f"contents are {', '.join(CONTENTS)} and octets"
-        raise ScriptSyntaxError(_column(node.children[0]), f"ESP cannot carry {name!r}", hint)
-    pattern = replace(pattern, content=name)
-    for part in node.children[1:]:
-        assert isinstance(part, Tree)
-        token = part.children[0]
-        word = Word(str(token), _column(token))
-        if part.data == "content_size":
-            pattern = replace(pattern, size=operands.plain_number(word))
-        else:
-            arguments.read_selector(word)
-            if part.data == "content_from":
-                pattern = replace(pattern, source=word.text)
-            else:
-                pattern = replace(pattern, destination=word.text)
-    return pattern
-
-
 _PATTERNS: dict[str, Callable[[Node, SourceLine], Incoming]] = {
     "message": _message,
-    "data": _data,
-    "same": lambda node, source: SamePattern(str(node.children[0]), source.spot(_column(node))),
+    "same": lambda node, source: SamePattern(str(node.children[0]), source.spot(column_of(node))),
     "keepalive": lambda _node, _source: OctetsPattern(NAT_KEEPALIVE),
-    "octets": lambda node, _source: OctetsPattern(operands.literal_octets(_word(_child(node, 0)))),
+    "octets": lambda node, _source: OctetsPattern(operands.literal_octets(word_of(child_of(node, 0)))),
     "nothing": lambda node, _source: Silence(_seconds(node.children[0])),
     "forbidden": _forbidden,
 }
@@ -373,7 +300,7 @@ def _peer(node: Node, source: SourceLine) -> Line:
     _, tag = _modifiers([c for c in node.children if isinstance(c, Tree) and c.data == "tag"], source)
     if tag is not None:
         raise ScriptSyntaxError(
-            _column(verb), f"peer {verb} cannot be tagged", "tag the <- line for what the peer sends"
+            column_of(verb), f"peer {verb} cannot be tagged", "tag the <- line for what the peer sends"
         )
     name = str(names[0]) if names else ""
     needs_name = str(verb) in {"create", "rekey", "delete", "ping"}
@@ -385,12 +312,23 @@ def _peer(node: Node, source: SourceLine) -> Line:
     return PeerVerb(Verb(kind), name or "net", sa, None, None, None, source.spot(1), source.shown)
 
 
+def _peer_send(node: Node, source: SourceLine) -> Line:
+    pattern = DataPattern("", "", carrier="clear", spot=source.spot(1))
+    pattern = data_lines.content(pattern, child_of(node, 0), node.children)
+    pattern, left = data_lines.ends(pattern, node.children[1:], ())
+    modifiers, _ = _modifiers(left, source)
+    if pattern.content not in SENT_BY_PEERS:
+        hint = f"it can send {', '.join(SENT_BY_PEERS)}"
+        raise ScriptSyntaxError(column_of(child_of(node, 0)), f"a peer cannot be asked for a {pattern.content}", hint)
+    return PeerVerb(Verb.SEND, "", modifiers.sa, None, None, None, source.spot(1), source.shown, pattern)
+
+
 def _counter(node: Node, source: SourceLine) -> Line:
     name, counted = node.children[0], str(node.children[1])
     if str(name) not in list(Counter):
         near = nearest(str(name), [str(c) for c in Counter])
         hint = f"did you mean {near!r}?" if near else f"counters are {', '.join(Counter)}"
-        raise ScriptSyntaxError(_column(name), f"there is no counter {str(name)!r}", hint)
+        raise ScriptSyntaxError(column_of(name), f"there is no counter {str(name)!r}", hint)
     number = int(re.sub(r"\D", "", counted))
     expected: Operand = Offset(number) if counted.startswith("+") else Number(number)
     _, tag = _modifiers(node.children[2:], source)
@@ -417,6 +355,7 @@ _READERS: dict[str, Callable[[Node, SourceLine], Line]] = {
     "ping": _ping,
     "peer": _peer,
     "counter": _counter,
+    "peer_send": _peer_send,
     "release": _repeat,
     "duplicate": _repeat,
     "wait": _wait,
@@ -455,30 +394,18 @@ def _port(word: Node | Token | str) -> str:
     if str(word) not in PORTS:
         near = nearest(str(word), list(PORTS))
         hint = f"did you mean {near!r}?" if near else f"port words are {', '.join(PORTS)}"
-        raise ScriptSyntaxError(_column(word), f"{str(word)!r} is no port word", hint)
+        raise ScriptSyntaxError(column_of(word), f"{str(word)!r} is no port word", hint)
     return str(word)
 
 
 def _tag(node: Node, source: SourceLine) -> Tag:
     level, *ids = node.children
-    return Tag(Level(str(level)), tuple(str(i) for i in ids), source.spot(_column(level)))
+    return Tag(Level(str(level)), tuple(str(i) for i in ids), source.spot(column_of(level)))
 
 
 def _seconds(token: Node | Token | str) -> float:
     text = str(token)
     return float(text[:-2]) / 1000 if text.endswith("ms") else float(text[:-1])
-
-
-def _column(where: Node | Token | str) -> int:
-    if isinstance(where, Tree):
-        return where.meta.column
-    return (where.column or 1) if isinstance(where, Token) else 1
-
-
-def _child(node: Node, index: int) -> Node:
-    child = node.children[index]
-    assert isinstance(child, Tree)
-    return child
 
 
 def is_request_only(item: PayloadItem) -> bool:

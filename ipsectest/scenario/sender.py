@@ -14,6 +14,7 @@ from ipsectest.scenario.model import DataPattern, MessagePattern, OctetsPattern,
 from ipsectest.scenario.session import Labelled, Session
 from ipsectest.scenario.steps import RepeatStep, SendStep
 from ipsectest.wire import Message
+from ipsectest.wire.ip import AH, ESP
 
 _PORTS = {"500": IKE_PORT, "4500": NAT_T_PORT}
 
@@ -42,7 +43,7 @@ class Sender:
                 message, datagrams = self._message(step, what, now)
                 text = shown(message)
             case DataPattern():
-                datagrams = [self._data(what)]
+                datagrams = [self._moved(self._data(what), step) if step.modifiers.source else self._data(what)]
                 self._remember(what, now)
             case SamePattern(label):
                 datagrams = [self._moved(d, step) for d in self._labelled(label).datagrams]
@@ -78,8 +79,13 @@ class Sender:
 
     def _data(self, pattern: DataPattern) -> Datagram:
         datagram = self.session.traffic.send(pattern, self.session.values(by_us=True))
-        if datagram.protocol == 50 and not self.session.place.raw_esp:
+        if datagram.protocol == ESP and not self.session.place.raw_esp:
             raise UnsupportedError("ESP as IP protocol 50", "here ESP goes in UDP only: use tunnel net behind nat")
+        if why := self.session.place.without_kernel:
+            if datagram.protocol == AH:
+                raise UnsupportedError("AH", why)
+            if pattern.carrier == "clear":
+                raise UnsupportedError("a policy for packets in clear", why)
         return datagram
 
     def _labelled(self, label: str) -> Labelled:
@@ -132,6 +138,7 @@ class Sender:
     def _remember(self, pattern: DataPattern, now: Instant) -> None:
         """An ordinary echo request may be repeated, a forced packet says something by itself."""
         ordinary = pattern.content == "ping" and not pattern.edits and not pattern.encapsulation
+        ordinary = ordinary and pattern.carrier != "clear" and not any(e.name == "part" for e in pattern.fields)
         self._ping, self._pings = (pattern if ordinary else None), 1
         self._ping_at = now + self.session.place.retransmit if ordinary and self.session.place.retransmit else None
 
@@ -142,7 +149,7 @@ class Sender:
         datagram = self.session.traffic.send(self._ping, self.session.values(by_us=True), again=True)
         self.session.outbox.append(datagram)
         self.session.repeated_at = now
-        self._show(now, f"ESP({self._ping.child}) ping (again)", [datagram])
+        self._show(now, f"{self._ping.carrier}({self._ping.child}) ping (again)", [datagram])
         self._ping_at = now + self.session.place.retransmit * 2**self._pings
         self._pings += 1
 

@@ -234,8 +234,9 @@ class Resolver:
             self._labels[key] = (sa, what.exchange, True)
             if not response:
                 self._ours.append(_Open(key, what.exchange, sa))
-        elif isinstance(what, DataPattern) and not what.child:
-            self.problems.append(Problem(what.spot, "a sent ESP line names its Child SA", "-> ESP(net) ping"))
+        elif isinstance(what, DataPattern) and not what.child and what.carrier != "clear":
+            problem = f"a sent {what.carrier} line names its Child SA"
+            self.problems.append(Problem(what.spot, problem, f"-> {what.carrier}(net) ping"))
         self.steps.append(
             SendStep(what, modifiers, key, sa, response, answers, False, _claims_nat(what), line.spot.line, line.text)
         )

@@ -11,20 +11,23 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput
 GRAMMAR = r"""
 start: "->" (message | others)                      -> send
      | "<-" (message | others | absence)            -> expect
-     | "and" (condition | (item | item_header)+) (modifier | tag)*  -> also
+     | "and" (item | item_header)+ (modifier | tag)*  -> also
+     | "and" condition (field | modifier | tag)*    -> also
      | "or" (message | others | absence)            -> alternative
      | "in" "any" "order" ":"                       -> any_order
      | "use" "tunnel" NAME (behind | on)*           -> use_tunnel
      | "ping" NAME [tag]                            -> ping
      | "peer" PEER_VERB NAME? (on | tag)*           -> peer
      | "peer" "counter" NAME COUNTED [tag]          -> counter
+     | "peer" "send" content (field | modifier)*    -> peer_send
      | "release" NAME                               -> release
      | "duplicate" NAME                             -> duplicate
      | "wait" TIME                                  -> wait
 behind: "behind" "nat"
 on: "on" NAME
 
-others: (data | same | keepalive | octets) (modifier | tag)*
+others: (same | keepalive | octets) (modifier | tag)*
+      | data (field | modifier | tag)*
 absence: (nothing | forbidden) (modifier | tag)*
 message: exchange (item | item_header | item_protection | ellipsis | modifier | tag)*
 exchange: NAME | EXCHANGE "(" VALUE ")"
@@ -33,13 +36,15 @@ keepalive: "keepalive"
 octets: "octets" value
 nothing: "nothing" "for" TIME
 forbidden: "no" (message | same) "for" TIME
-condition: ESP ["(" VALUE argument* ")"]
-data: ESP ["(" VALUE argument* ")"] content
-content: NAME content_argument*                     -> content
-       | "octets" value                             -> content_octets
-content_argument: "size" "=" VALUE                  -> content_size
-                | "from" VALUE                      -> content_from
-                | "to" VALUE                        -> content_to
+condition: carrier [content]
+data: carrier content
+carrier: ESP ["(" VALUE argument* ")"]
+       | CLEAR
+content: NAME                                       -> content
+       | "octets" content_value                     -> content_octets
+content_value: VALUE | STRING | REPEATED
+field: NAME "=" field_value
+field_value: (NOT)? VALUE
 
 ellipsis: "..."
 item: [SIGN] NAME ["(" argument* ")"] [COUNT]       -> item
@@ -65,10 +70,11 @@ OUTSIDE.2: /(before|after) +SK(?![\w-])/
 LEVEL: /(MUST|SHOULD|MAY|INFO)(?![\w-])/
 EXCHANGE: "EXCHANGE"
 ESP.2: /(ESP|AH)(?![\w-])/
+CLEAR.2: /clear(?![\w-])/
 NOT.3: /not(?= )/
 SIGN: "+" | "-"
 COUNT.2: /x[0-9]+/
-PORT: /[a-z0-9-]+/
+PORT: /[a-z0-9][a-z0-9.:\/-]*/
 TIME: /[0-9]+(\.[0-9]+)?(ms|s)/
 COUNTED: /([+=] *)?[0-9]+/
 REQUIREMENT: /[A-Za-z0-9][A-Za-z0-9.#:-]*/

@@ -1,54 +1,32 @@
-"""ESP lines: packets through the Child SAs of a case, made and read with the reference engine."""
+"""Data lines: packets through the Child SAs of a case and past them, made and read with the reference engine."""
 
 import ipaddress
 from dataclasses import dataclass, field
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import RandomBytes
-from ipsectest.base.iana import NAT_T_PORT, TransformType
+from ipsectest.base.iana import NAT_T_PORT, ProtocolId, TransformType
 from ipsectest.ike.sa import ChildSa, IkeSa
 from ipsectest.ipsec.drop import Drop
-from ipsectest.ipsec.esp import Forced, Opened, icv_size, open_esp, seal_esp
-from ipsectest.ipsec.inner import Echo, build_echo, parse_echo, reply_to
+from ipsectest.ipsec.esp import Forced, icv_size, open_esp, seal_esp
+from ipsectest.ipsec.packets import protect, unprotect
 from ipsectest.ipsec.sa import Mode, SecurityAssociation
+from ipsectest.scenario import probes
 from ipsectest.scenario.arguments import read_selector
 from ipsectest.scenario.facts import addresses
-from ipsectest.scenario.model import DataPattern, Edit
+from ipsectest.scenario.model import DataPattern, Edit, SelectorWords
 from ipsectest.scenario.operands import Word
-from ipsectest.scenario.ports import Environment
+from ipsectest.scenario.ports import Environment, PeerPacket
+from ipsectest.scenario.probes import Probe
+from ipsectest.scenario.received import Received, Tunnel, differs
 from ipsectest.scenario.values import Values
-from ipsectest.wire.ip import NO_NEXT_HEADER
+from ipsectest.wire.datagrams import packet_of
+from ipsectest.wire.fragments import cut
+from ipsectest.wire.ip import AH, DONT_FRAGMENT, ESP, NO_NEXT_HEADER, UDP, IpPacket, altered, build_ip, parse_ip
 
-IDENTIFIER = 0x4950
 _IPV4, _IPV6 = 4, 41
 """Next Header values of tunnelled packets."""
-
-
-@dataclass(eq=False, slots=True)
-class Tunnel:
-    """Both directions of one Child SA, and the echo messages that went through it."""
-
-    name: str
-    child: ChildSa
-    outbound: SecurityAssociation
-    inbound: SecurityAssociation
-    asked_us: Echo | None = None
-    """The peer's last echo request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An ESP packet of the peer, opened."""
-
-    tunnel: Tunnel
-    opened: Opened
-    echo: Echo | None
-
-    @property
-    def text(self) -> str:
-        """In the words of the notation."""
-        what = "something" if self.echo is None else "pong" if self.echo.is_reply else "ping"
-        return f"ESP({self.tunnel.name} seq={self.opened.sequence}) {what}"
+_FIRST_PORT = 40000
 
 
 @dataclass(eq=False, slots=True)
@@ -60,11 +38,14 @@ class Traffic:
     tunnels: dict[str, Tunnel] = field(default_factory=dict)
     all_pairs: list[tuple[SecurityAssociation, SecurityAssociation]] = field(default_factory=list)
     """Every pair of SAs there has been, for the key tables."""
-    asked: Echo | None = None
-    """Our last echo request, in whatever tunnel: its answer may come in another one."""
+    asked: Probe | None = None
+    """Our last ping or SYN, in whatever tunnel: its answer may come in another one."""
+    asked_us: Probe | None = None
+    """The peer's last ping, likewise."""
     repeated: set[int] = field(default_factory=set)
     """Echo sequence numbers that were sent in more than one packet, and may be answered as often."""
-    _echoes: int = 0
+    _count: int = 0
+    _pieces: list[bytes] = field(default_factory=list)
 
     def add(self, name: str, child: ChildSa, sa: IkeSa, *, encapsulated: bool) -> None:
         """Make a Child SA usable under a name."""
@@ -77,111 +58,189 @@ class Traffic:
     # Sending --------------------------------------------------------------------------------------------------------
 
     def send(self, pattern: DataPattern, values: Values, *, again: bool = False) -> Datagram:
-        """The datagram of a ``->`` ESP line; LookupError if the Child SA is not there.
+        """The datagram of a ``->`` data line; LookupError if the Child SA is not there.
 
         ``again``: our last echo request once more, in a packet of its own.
         """
+        if pattern.carrier == "clear":
+            return _clear(self._packet(pattern, values, None, again=again))
         tunnel = self.tunnels.get(pattern.child)
         if tunnel is None:
             raise LookupError(f"there is no Child SA {pattern.child!r}")
         sa = tunnel.outbound
-        payload, next_header = self._payload(pattern, tunnel, again=again)
+        if (pattern.carrier == "AH") != (sa.protocol == ProtocolId.AH):
+            raise LookupError(f"the Child SA {pattern.child!r} is none of {pattern.carrier}")
+        if pattern.carrier == "AH":
+            return self._authenticated(pattern, values, sa, self._packet(pattern, values, sa, again=again))
+        if pattern.content == "dummy":
+            payload, next_header = self.random(pattern.size), NO_NEXT_HEADER
+        elif pattern.content == "octets":
+            payload, next_header = pattern.octets, _IPV4
+        else:
+            payload, next_header = _inside(self._packet(pattern, values, sa, again=again), sa)
         packet = seal_esp(sa, payload, next_header, self.random, _forced(pattern.edits, values, sa, len(payload)))
         for edit in pattern.edits:
             if edit.name == "icv":
                 size = icv_size(sa)
                 packet = packet[: len(packet) - size] + values.octets(edit.operand, packet[len(packet) - size :])
-        return _datagram(sa, packet, pattern.encapsulation)
+        return _with_header(_datagram(sa, packet, pattern.encapsulation), pattern.edits, values)
 
-    def _payload(self, pattern: DataPattern, tunnel: Tunnel, *, again: bool) -> tuple[bytes, int]:
-        """The octets inside and their Next Header."""
-        if pattern.content == "octets":
-            return pattern.octets, _IPV4
-        if pattern.content == "dummy":
-            return self.random(pattern.size), NO_NEXT_HEADER
+    def _authenticated(self, pattern: DataPattern, values: Values, sa: SecurityAssociation, inner: bytes) -> Datagram:
+        """A packet under AH; its header is changed behind the ICV, as on the way."""
+        packet = protect(sa, inner, self.random, _forced(pattern.edits, values, sa, len(inner)))
+        ip = parse_ip(packet)
+        assert ip is not None
+        at = len(ip.headers) + 12
+        end = at + (sa.authenticator.icv_length if sa.authenticator else 0)
+        for edit in pattern.edits:
+            if edit.name == "icv":
+                packet = packet[:at] + values.octets(edit.operand, packet[at:end]) + packet[end:]
+        source, destination = Address(sa.source), Address(sa.destination)
+        return _with_header(Datagram(packet, source, destination, AH, packet), pattern.edits, values)
+
+    def _packet(self, pattern: DataPattern, values: Values, sa: SecurityAssociation | None, *, again: bool) -> bytes:
+        """The IP packet inside."""
+        part = next((e.operand for e in pattern.fields if e.name == "part"), None)
+        if part is not None and values.number(part, 1) > 1:
+            if len(self._pieces) < 2:
+                raise LookupError("nothing was sent with part=1")
+            return self._pieces.pop()
+        probe = self._probe(pattern, sa, again=again)
+        fields = _header_fields(pattern.fields, values, is_v4=":" not in probe.source)
+        if part is None:
+            return probes.build(probe, **fields)
+        if ":" in probe.source:
+            raise LookupError("part= is for IPv4")
+        whole = probes.build(probe, **fields, identification=0x4000 + self._count)
+        half = 20 + (len(whole) - 20) // 16 * 8
+        self._pieces = cut(whole, half + 8, 0x4000 + self._count)
+        return self._pieces[0]
+
+    def _probe(self, pattern: DataPattern, sa: SecurityAssociation | None, *, again: bool) -> Probe:
         if pattern.content == "pong":
-            if tunnel.asked_us is None:
+            if self.asked_us is None:
                 raise LookupError("the peer has sent no ping that could be answered")
-            packet = build_echo(reply_to(tunnel.asked_us))
-        elif again and self.asked is not None:
-            self.repeated.add(self.asked.sequence)
-            packet = build_echo(self.asked)
-        else:
-            self._echoes += 1
-            source = self._host(pattern.source) or self.place.inner_tester
-            destination = self._host(pattern.destination) or self.place.inner_peer
-            data = self.random(pattern.size)
-            self.asked = Echo(source, destination, IDENTIFIER, self._echoes & 0xFFFF, data, is_reply=False)
-            packet = build_echo(self.asked)
-        if tunnel.outbound.mode is Mode.TRANSPORT:
-            is_v4 = packet[0] >> 4 == 4
-            return (packet[20:], 1) if is_v4 else (packet[40:], 58)
-        return packet, _IPV4 if packet[0] >> 4 == 4 else _IPV6
+            theirs = self.asked_us
+            turned = (theirs.destination, theirs.source)
+            return Probe("pong", *turned, 0, 0, theirs.number, theirs.data, theirs.identifier)
+        if again and self.asked is not None:
+            self.repeated.add(self.asked.number)
+            return self.asked
+        transport = sa is not None and sa.mode is Mode.TRANSPORT
+        ours = sa.source if sa and transport else self.place.inner_tester
+        theirs_host = sa.destination if sa and transport else self.place.inner_peer
+        probe = self._new_probe(pattern, ours, theirs_host)
+        self.asked = probe if pattern.content in {"ping", "syn"} else self.asked
+        return probe
 
-    def _host(self, selector: str) -> str:
+    def _new_probe(self, pattern: DataPattern, ours: str, theirs: str) -> Probe:
+        self._count += 1
+        here, there = _words(pattern.source), _words(pattern.destination)
+        source = self._host(here) or ours
+        destination = self._host(there) or theirs
+        if pattern.content == "ping":
+            return Probe("ping", source, destination, number=self._count & 0xFFFF, data=self.random(pattern.size))
+        sizes = [edit for edit in pattern.fields if edit.name == "size"]
+        data = self.random(pattern.size) if sizes or pattern.content == "udp" else b""
+        number = int.from_bytes(self.random(4), "big")
+        ports = _port(here, _FIRST_PORT + self._count % 10000), _port(there, 7)
+        return Probe(pattern.content, source, destination, *ports, number, data)
+
+    def _host(self, selector: SelectorWords | None) -> str:
         """An address out of a selector; of a network one that is none of its ends and neither inner host."""
-        if not selector:
+        if selector is None:
             return ""
-        first, last = addresses(read_selector(Word(selector, 1)), self.place)
+        first, last = addresses(selector, self.place)
         if first == last:
             return first
-        inner = {self.place.inner_tester, self.place.inner_peer}
-        return next(host for n in (1, 2, 3) if (host := str(ipaddress.ip_address(first) + n)) not in inner)
+        inner = {self.place.inner_tester, self.place.inner_peer, self.place.behind}
+        return next(host for n in (1, 2, 3, 4) if (host := str(ipaddress.ip_address(first) + n)) not in inner)
+
+    def for_peer(self, pattern: DataPattern, values: Values) -> PeerPacket:
+        """What ``peer send`` asks for, seen from the peer."""
+        here, there = _words(pattern.source), _words(pattern.destination)
+        numbers = {e.name: values.number(e.operand, 0) for e in pattern.fields}
+        return PeerPacket(
+            pattern.content,
+            self._host(here) or self.place.inner_peer,
+            self._host(there) or self.place.inner_tester,
+            _port(here, _FIRST_PORT),
+            _port(there, 7),
+            pattern.size,
+            numbers.get("dscp", 0) << 2 | numbers.get("ecn", 0),
+            bool(numbers["df"]) if "df" in numbers else None,
+        )
 
     # Receiving ------------------------------------------------------------------------------------------------------
 
-    def open(self, packet: bytes) -> Received | Drop | None:
-        """An ESP packet of the peer; None if its SPI is no Child SA of ours."""
-        for tunnel in reversed(self.tunnels.values()):
-            if tunnel.inbound.spi == packet[:4]:
-                opened = open_esp(tunnel.inbound, packet)
-                if isinstance(opened, Drop):
-                    return opened
-                echo = self._echo(tunnel, opened)
-                if echo is not None and not echo.is_reply:
-                    tunnel.asked_us = echo
-                return Received(tunnel, opened, echo)
-        return None
-
-    def _echo(self, tunnel: Tunnel, opened: Opened) -> Echo | None:
-        if tunnel.inbound.mode is Mode.TUNNEL:
-            return parse_echo(opened.payload)
-        kind = opened.payload[0] if opened.payload else None
-        wanted = {0: True, 8: False, 128: False, 129: True}.get(kind if kind is not None else -1)
-        if wanted is None or len(opened.payload) < 8:
+    def open(self, datagram: Datagram, carrier: str) -> Received | Drop | None:
+        """A packet of the peer; None if its SPI is no Child SA of ours."""
+        whole = packet_of(datagram)
+        outer = parse_ip(whole)
+        if outer is None:
             return None
-        body = opened.payload
-        return Echo(
-            self.place.inner_peer, self.place.inner_tester, int.from_bytes(body[4:6], "big"),
-            int.from_bytes(body[6:8], "big"), body[8:], wanted,
-        )  # fmt: skip
+        if carrier == "clear":
+            return self._noticed(Received(None, carrier, outer, probe=probes.recognise(whole)))
+        spi = outer.payload[4:8] if carrier == "AH" else datagram.data[:4]
+        tunnel = next((t for t in reversed(self.tunnels.values()) if t.inbound.spi == spi), None)
+        if tunnel is None or (carrier == "AH") != (tunnel.inbound.protocol == ProtocolId.AH):
+            return None
+        opened = _opened_ah(tunnel, outer, whole) if carrier == "AH" else _opened_esp(tunnel, outer, datagram.data)
+        return opened if isinstance(opened, Drop) else self._noticed(opened)
+
+    def _noticed(self, received: Received) -> Received:
+        if received.probe and received.probe.kind == "ping":
+            self.asked_us = received.probe
+        return received
 
     def differs(self, received: Received, pattern: DataPattern, values: Values) -> str:
-        """What of an expected ESP line a packet does not have, "" if it fits."""
-        tunnel, echo = received.tunnel, received.echo
-        if pattern.child and tunnel.name != pattern.child:
-            return f"in {tunnel.name}"
-        if pattern.content == "ping" and (echo is None or echo.is_reply):
-            return "no ping"
-        if pattern.content == "pong" and not self._answers(echo):
-            return "no answer to our ping"
-        if pattern.content == "octets" and not received.opened.payload.startswith(pattern.octets):
-            return f"0x{received.opened.payload.hex()}"
-        for edit in pattern.edits:
-            problem = _field_differs(received.opened, edit, values, tunnel)
-            if problem:
-                return problem
-        return ""
+        """What of an expected data line a packet does not have, "" if it fits."""
+        probe = received.probe
+        for words, host, port in (
+            (pattern.source, probe.source if probe else "", probe.source_port if probe else 0),
+            (pattern.destination, probe.destination if probe else "", probe.destination_port if probe else 0),
+        ):
+            if words and not self._lies_in(words, host, port):
+                return f"{host} is not {words}" if host else "no packet we know"
+        return differs(received, pattern, values, self.asked)
 
-    def _answers(self, echo: Echo | None) -> bool:
-        asked = self.asked
-        return (
-            echo is not None
-            and echo.is_reply
-            and asked is not None
-            and (echo.sequence, echo.data) == (asked.sequence, asked.data)
-            and (echo.source, echo.destination) == (asked.destination, asked.source)
-        )
+    def _lies_in(self, words: str, host: str, port: int) -> bool:
+        selector = _words(words)
+        if selector is None or not host:
+            return False
+        first, last = (ipaddress.ip_address(end) for end in addresses(selector, self.place))
+        address = ipaddress.ip_address(host)
+        if address.version != first.version or not int(first) <= int(address) <= int(last):
+            return False
+        low, high = selector.ports
+        return low <= port <= high
+
+
+def _opened_ah(tunnel: Tunnel, outer: IpPacket, packet: bytes) -> Received | Drop:
+    opened = unprotect(tunnel.inbound, packet)
+    if isinstance(opened, Drop):
+        return opened
+    probe = probes.recognise(opened.inner)
+    return Received(tunnel, "AH", outer, opened.sequence, inner=opened.inner, probe=probe)
+
+
+def _opened_esp(tunnel: Tunnel, outer: IpPacket, data: bytes) -> Received | Drop:
+    opened = open_esp(tunnel.inbound, data)
+    if isinstance(opened, Drop):
+        return opened
+    inner = opened.payload
+    if tunnel.inbound.mode is Mode.TRANSPORT:
+        fields = {"traffic_class": outer.traffic_class, "hop_limit": outer.hop_limit}
+        inner = build_ip(outer.source, outer.destination, opened.next_header, inner, **fields)
+    return Received(tunnel, "ESP", outer, opened.sequence, opened, inner, probes.recognise(inner))
+
+
+def _words(text: str) -> SelectorWords | None:
+    return read_selector(Word(text, 1)) if text else None
+
+
+def _port(words: SelectorWords | None, default: int) -> int:
+    return default if words is None or words.ports == (0, 0xFFFF) else words.ports[0]
 
 
 def _one_way(
@@ -189,6 +248,7 @@ def _one_way(
 ) -> SecurityAssociation:
     """One direction of a Child SA. We look at whatever comes: no replay window, no check of padding."""
     keys = child.keys
+    is_ah = child.protocol == ProtocolId.AH
     return SecurityAssociation(
         spi=child.spi_out if outbound else child.spi_in,
         source=source.host,
@@ -199,11 +259,28 @@ def _one_way(
         integrity=child.chosen.of(TransformType.INTEG),
         integrity_key=keys.integrity_out if outbound else keys.integrity_in,
         mode=Mode(child.mode.value),
-        udp_ports=(ports if outbound else ports[::-1]) if ports else None,
+        udp_ports=(ports if outbound else ports[::-1]) if ports and not is_ah else None,
         esn=child.chosen.esn,
         replay_window=0,
         checks_padding=False,
     )
+
+
+def _inside(packet: bytes, sa: SecurityAssociation) -> tuple[bytes, int]:
+    """What ESP carries of an IP packet, and its Next Header."""
+    if sa.mode is Mode.TUNNEL:
+        return packet, _IPV4 if packet[0] >> 4 == 4 else _IPV6
+    ip = parse_ip(packet)
+    assert ip is not None
+    return ip.payload, ip.protocol
+
+
+def _clear(packet: bytes) -> Datagram:
+    """A packet as it is."""
+    ip = parse_ip(packet)
+    assert ip is not None
+    source, destination = (str(ipaddress.ip_address(host)) for host in (ip.source, ip.destination))
+    return Datagram(packet, Address(source), Address(destination), ip.protocol, packet)
 
 
 def _datagram(sa: SecurityAssociation, packet: bytes, way: str) -> Datagram:
@@ -212,8 +289,45 @@ def _datagram(sa: SecurityAssociation, packet: bytes, way: str) -> Datagram:
     if way == "udp" and ports is None:
         ports = (NAT_T_PORT, NAT_T_PORT)
     if way == "raw" or ports is None:
-        return Datagram(packet, Address(sa.source), Address(sa.destination), 50)
+        return Datagram(packet, Address(sa.source), Address(sa.destination), ESP)
     return Datagram(packet, Address(sa.source, ports[0]), Address(sa.destination, ports[1]))
+
+
+def _with_header(datagram: Datagram, edits: tuple[Edit, ...], values: Values) -> Datagram:
+    """The same in a packet whose IP header says what the line wants of it."""
+    fields = _changes(edits, values)
+    checksums = [e for e in edits if e.name == "checksum"]
+    if not fields and not checksums:
+        return datagram
+    packet = packet_of(datagram)
+    if checksums and datagram.protocol == UDP:
+        at = len(packet) - len(datagram.data) - 2
+        correct = int.from_bytes(packet[at : at + 2], "big")
+        packet = packet[:at] + values.number(checksums[0].operand, correct).to_bytes(2, "big") + packet[at + 2 :]
+    packet = altered(packet, **fields)  # type: ignore[arg-type]
+    data = packet if datagram.protocol == AH else datagram.data
+    return Datagram(data, datagram.source, datagram.destination, datagram.protocol, packet)
+
+
+def _changes(edits: tuple[Edit, ...], values: Values) -> dict[str, int | bool]:
+    """Arguments of ``wire.ip.altered``."""
+    numbers = {e.name: values.number(e.operand, 64) for e in edits if e.name in {"dscp", "ecn", "df", "ttl"}}
+    changes: dict[str, int | bool] = {}
+    if "dscp" in numbers or "ecn" in numbers:
+        changes["traffic_class"] = numbers.get("dscp", 0) << 2 | numbers.get("ecn", 0)
+    if "ttl" in numbers:
+        changes["hop_limit"] = numbers["ttl"]
+    if "df" in numbers:
+        changes["dont_fragment"] = bool(numbers["df"])
+    return changes
+
+
+def _header_fields(edits: tuple[Edit, ...], values: Values, *, is_v4: bool) -> dict[str, int]:
+    """Arguments of ``wire.ip.build_ip``."""
+    changes = _changes(edits, values)
+    if changes.pop("dont_fragment", False) and is_v4:
+        changes["flags_and_offset"] = DONT_FRAGMENT
+    return {name: int(value) for name, value in changes.items()}
 
 
 def _forced(edits: tuple[Edit, ...], values: Values, sa: SecurityAssociation, length: int) -> Forced:
@@ -230,26 +344,10 @@ def _forced(edits: tuple[Edit, ...], values: Values, sa: SecurityAssociation, le
         elif edit.name == "padding":
             correct = bytes(range(1, 1 + -(length + 2) % max(4, sa.cipher.block_length)))
             wanted["padding"] = values.octets(edit.operand, correct)
+        elif edit.name == "tfc":
+            wanted["tfc_padding"] = bytes(values.number(edit.operand, 0))
         elif edit.name == "spi":
             wanted["spi"] = values.octets(edit.operand, sa.spi)
         elif edit.name == "iv":
             wanted["iv"] = values.octets(edit.operand, bytes(sa.cipher.iv_length))
     return Forced(**wanted)  # type: ignore[arg-type]
-
-
-def _field_differs(opened: Opened, edit: Edit, values: Values, tunnel: Tunnel) -> str:
-    actual: dict[str, int | bytes] = {
-        "seq": opened.sequence,
-        "next": opened.next_header,
-        "pad": len(opened.padding),
-        "pad_length": len(opened.padding),
-        "padding": opened.padding,
-        "iv": opened.iv,
-        "spi": tunnel.inbound.spi,
-    }
-    found = actual.get(edit.name)
-    if isinstance(found, int):
-        return "" if values.fits_number(edit.operand, found) else f"{edit.name} is {found}"
-    if found is None:
-        return f"{edit.name} cannot be looked at"
-    return "" if values.fits_octets(edit.operand, found) else f"{edit.name} is 0x{found.hex()}"

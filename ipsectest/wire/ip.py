@@ -208,3 +208,26 @@ def _parse_ipv6(packet: bytes) -> IpPacket | None:
         more_fragments=more,
         identification=identification,
     )
+
+
+def altered(
+    packet: bytes, *, traffic_class: int | None = None, hop_limit: int | None = None, dont_fragment: bool | None = None
+) -> bytes:
+    """A packet with fields of its header changed as on the way; the checksum of IPv4 follows. IPv6 has no DF."""
+    header = bytearray(packet)
+    if packet[0] >> 4 == 6:
+        if traffic_class is not None:
+            header[0:2] = (6 << 12 | traffic_class << 4 | packet[1] & 15).to_bytes(2, "big")
+        if hop_limit is not None:
+            header[7] = hop_limit
+        return bytes(header)
+    if traffic_class is not None:
+        header[1] = traffic_class
+    if hop_limit is not None:
+        header[8] = hop_limit
+    if dont_fragment is not None:
+        header[6] = header[6] & ~0x40 | (0x40 if dont_fragment else 0)
+    size = (packet[0] & 15) * 4
+    header[10:12] = b"\0\0"
+    header[10:12] = checksum(bytes(header[:size])).to_bytes(2, "big")
+    return bytes(header)

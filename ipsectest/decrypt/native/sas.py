@@ -9,7 +9,7 @@ from ipsectest.base.iana import IntegrityAlgorithm as Integ
 from ipsectest.base.iana import ProtocolId
 from ipsectest.decrypt.native.library import COMMENT_PART, Sa, Table
 from ipsectest.decrypt.sas import CapturedSa
-from ipsectest.net.packet_wire import host_octets
+from ipsectest.wire.datagrams import host_octets
 
 _DIGESTS = {
     Integ.AUTH_HMAC_MD5_96: b"MD5",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ipsectest.lab.topology.model import Topology
 from ipsectest.lab.topology.network import Network
-from ipsectest.lab.topology.peer_network import PEER, PEER_V6, Pair, furnish_peer, pair, peer_inner
+from ipsectest.lab.topology.peer_network import PEER, PEER_V6, Pair, behind_peer, furnish_peer, pair, peer_inner
 from ipsectest.lab.topology.realise import realise
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Network",
     "Pair",
     "Topology",
+    "behind_peer",
     "furnish_peer",
     "pair",
     "peer_inner",

@@ -12,11 +12,18 @@ from ipsectest.lab.namespaces import Namespace, add_veth
 PEER = "192.0.2.254"
 PEER_V6 = "2001:db8:0:2::fe"
 INNER_SLOTS = range(1, 254)
+_BEHIND = 120
+"""Added to the last octet; where slots go up to 120."""
 
 
 def peer_inner(slot: int) -> tuple[str, str]:
     """The addresses that answer inside the tunnels of a slot, IPv4 and IPv6."""
     return f"203.0.113.{slot}", f"2001:db8:0:113::{slot:x}"
+
+
+def behind_peer(slot: int) -> tuple[str, str]:
+    """A host of the network behind the peer that belongs to a slot: routed to the wire, so the tester plays it."""
+    return f"203.0.113.{slot + _BEHIND}", f"2001:db8:0:113::1:{slot:x}"
 
 
 def furnish_peer(namespace: Namespace, wire: str, slots: range = INNER_SLOTS) -> None:

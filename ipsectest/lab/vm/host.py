@@ -13,6 +13,7 @@ from typing import Protocol
 from ipsectest.base.errors import LabError, PeerError, UnsupportedError
 from ipsectest.lab.vm.channel import TIMED_OUT, Channel, Result, script
 from ipsectest.lab.vm.machine import Machine
+from ipsectest.scenario.ports import PeerPacket
 
 _INSIDE = PurePosixPath("/run/peer")
 _RUN_CAP = 20.0
@@ -137,6 +138,14 @@ class VmHost:
         if result.status:
             raise PeerError(f"the peer cannot ping {destination} from {source}: {result.text[-200:]}")
 
+    def send(self, packet: PeerPacket) -> None:
+        """Send a packet from an address of the daemon's network, not awaited; PeerError if there is no way."""
+        route = shlex.join(["ip", "-n", self._namespace, "route", "get", packet.destination, "from", packet.source])
+        enter = f"nsenter --net=/run/netns/{self._namespace}"
+        result = self._machine.run(f"{route} || exit 1; {_sending(enter, packet)} >/dev/null 2>&1 &")
+        if result.status:
+            raise PeerError(f"the peer cannot reach {packet.destination} from {packet.source}: {result.text[-200:]}")
+
     def esp_refusal(self) -> str:
         """Why the guest's kernel takes no ESP SA; empty if it takes one."""
         if self._esp_refusal is None:
@@ -151,6 +160,23 @@ class VmHost:
 
     def _launch(self, argv: Sequence[str]) -> str:
         return shlex.join(["launch", f"/run/netns/{self._namespace}", self._root, self._shared, *argv])
+
+
+def _sending(enter: str, packet: PeerPacket) -> str:
+    """The command that sends it."""
+    if packet.kind == "ping":
+        words = ["ping", "-n", "-c1", "-W1", "-I", packet.source, "-s", str(packet.size)]
+        words += ["-Q", str(packet.traffic_class)] if packet.traffic_class else []
+        words += [] if packet.dont_fragment is None else ["-M", "do" if packet.dont_fragment else "dont"]
+        return f"{enter} {shlex.join([*words, packet.destination])}"
+    six = ":" in packet.source
+    there, here = (f"[{host}]" if six else host for host in (packet.destination, packet.source))
+    options = f"{there}:{packet.destination_port},bind={here}:{packet.source_port}"
+    options += f",ip-tos={packet.traffic_class}" if packet.traffic_class else ""
+    if packet.kind == "syn":
+        return f"{enter} socat -u /dev/null {shlex.quote(f'TCP{6 if six else 4}:{options},connect-timeout=1')}"
+    family = 6 if six else 4
+    return f"head -c {packet.size} /dev/zero | {enter} socat -u - {shlex.quote(f'UDP{family}-SENDTO:{options}')}"
 
 
 class Relayed(socket.socket):

@@ -18,8 +18,8 @@ from ipsectest.base.suites import parse_suite
 from ipsectest.decrypt.ike import MOST_PARTIAL, IkeDatabase, Opened
 from ipsectest.decrypt.keys.model import IkeKeys
 from ipsectest.decrypt.negotiations import Negotiations
-from ipsectest.net.packet_wire import host_text
 from ipsectest.wire import SKF, IDi, Message, build_message, build_payloads, parse_message, parse_payloads
+from ipsectest.wire.datagrams import host_text
 from ipsectest.wire.ip import UDP, build_ipv4, build_udp, parse_ip, parse_udp
 from tests.unit.decrypt.test_unwrap import PCAPS, committed
 

@@ -13,8 +13,9 @@ from ipsectest.ipsec.gateway import Gateway
 from ipsectest.ipsec.inner import Echo, build_echo
 from ipsectest.ipsec.sa import SecurityAssociation
 from ipsectest.net.data_plane import UserDataPlane, carries_esp
-from ipsectest.net.packet_wire import datagram_of, icmp_error_of, layered_packet_of, packet_of
+from ipsectest.net.packet_wire import icmp_error_of, layered_packet_of
 from ipsectest.net.udp_driver import UdpDriver
+from ipsectest.wire.datagrams import datagram_of, packet_of
 from ipsectest.wire.ip import build_ip, parse_ip
 
 US, PEER = Address("192.0.2.1", 4500), Address("192.0.2.2", 4500)

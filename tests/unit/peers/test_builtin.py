@@ -184,7 +184,6 @@ def test_one_identity_replaces_its_own_older_sa_if_asked_for() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"mode": "transport"},
         {"mobike": True},
         {"fragmentation": True},
         {"unique": "keep"},

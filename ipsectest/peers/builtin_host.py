@@ -1,0 +1,53 @@
+"""The hosts at the built-in peer: one that answers, and the way to one behind it that the tester plays."""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from ipsectest.scenario import probes
+from ipsectest.wire.fragments import Fragment, as_fragment, join
+from ipsectest.wire.ip import altered, parse_ip
+
+_MOST_FRAGMENTS = 64
+
+
+@dataclass(slots=True)
+class Hosts:
+    """Takes packets that were let in. ``behind``: packed addresses of hosts that are reached by forwarding."""
+
+    behind: frozenset[bytes] = frozenset()
+    _fragments: list[Fragment] = field(default_factory=list)
+
+    def answer(self, packet: bytes) -> bytes | None:
+        """What the addressed host says: an echo reply, a reset; None if nothing."""
+        whole = self._whole(packet)
+        probe = probes.recognise(whole) if whole else None
+        return probes.answer_to(probe) if probe else None
+
+    def is_behind(self, address: bytes) -> bool:
+        """Whether packets to or from an address are forwarded."""
+        return address in self.behind
+
+    def _whole(self, packet: bytes) -> bytes | None:
+        """The packet, put together if it came in pieces."""
+        fragment = as_fragment(packet)
+        if fragment is None:
+            return packet
+        self._fragments = [*self._fragments[-_MOST_FRAGMENTS:], fragment]
+        mine = [one for one in self._fragments if one.key == fragment.key]
+        whole = join(mine)
+        if whole:
+            self._fragments = [one for one in self._fragments if one.key != fragment.key]
+        return whole
+
+
+def forwarded(packet: bytes) -> bytes | None:
+    """The packet one hop further; None if that was one hop too many."""
+    ip = parse_ip(packet)
+    if ip is None or ip.hop_limit <= 1:
+        return None
+    return altered(packet, hop_limit=ip.hop_limit - 1)
+
+
+def packed(hosts: tuple[str, ...]) -> frozenset[bytes]:
+    """Addresses as octets."""
+    return frozenset(ip_address(host).packed for host in hosts if host)
