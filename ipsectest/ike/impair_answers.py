@@ -31,6 +31,10 @@ def _say_no_proposal_chosen(_: IkeSa | None, message: Message) -> None:
         message.payloads = [p if error_of(p) is None else other for p in message.payloads]
 
 
+def _hide_transport(_: IkeSa | None, message: Message) -> None:
+    message.payloads = [p for p in message.payloads if p is not message.notify(NotifyType.USE_TRANSPORT_MODE)]
+
+
 def _number_one(_: IkeSa | None, message: Message) -> None:
     for proposal in _answered(message):
         proposal.number = 1
@@ -125,6 +129,7 @@ ANSWERS: tuple[Impairment, ...] = (
     Impairment("answers-proposal-number-one", "the answered proposal has number 1", edits=_number_one),
     Impairment("answers-other-key-length", "the answered Key Length is another one", edits=_other_key_length),
     Impairment("invalid-ke-without-group", "INVALID_KE_PAYLOAD names no group", edits=_forget_group),
+    Impairment("hides-transport", "USE_TRANSPORT_MODE is never sent", edits=_hide_transport),
     Impairment("child-failure-kills-ike-sa", "a failed Child SA ends the IKE SA", mixin=_Fragile),
     Impairment("pairs-every-delete", "every Delete is answered with a Delete", mixin=_PairsEveryDelete),
     Impairment("deletes-without-pair", "a Delete is answered empty", mixin=_PairsNoDelete),

@@ -47,6 +47,7 @@ IMPAIRMENTS: dict[str, str] = {
     "swallows-too-big": "a packet too large for the tunnel is dropped in silence (RFC 4301 section 8.2.1)",
     "drops-large": "a packet that has to be cut is dropped (RFC 4301 section 8.2.1)",
     "refuses-tfc-padding": "octets behind the inner packet are no padding (RFC 4303 section 2.7)",
+    "drops-inner-fragments": "fragments that come out of a tunnel are dropped (RFC 4301 section 7.1)",
     "accepts-bad-ah-icv": "a wrong ICV of AH is no reason to drop (RFC 4302 section 3.4.4)",
     "ah-covers-mutable-fields": "DSCP and TTL must not have changed on the way (RFC 4302 section 3.3.3)",
     "takes-one-encapsulation": "ESP must come the way it is sent, in UDP or not (RFC 7296 section 2.23)",
@@ -136,6 +137,8 @@ def unwrap_impaired(
     inner = parse_ip(opened.payload)
     if "refuses-tfc-padding" in faults and inner and len(opened.payload) > len(inner.headers) + len(inner.payload):
         return sa.drop(DropReason.BAD_INNER, opened.sequence)
+    if "drops-inner-fragments" in faults and inner and inner.is_fragment:
+        return sa.drop(DropReason.FRAGMENT, opened.sequence)
     marked = inner is not None and ip.traffic_class & _CE == _CE
     unmarked = replace(ip, traffic_class=ip.traffic_class & ~_CE)
     if "loses-ce" in faults or ("takes-ce-on-not-ect" in faults and marked and inner and not inner.traffic_class & _CE):

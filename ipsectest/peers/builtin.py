@@ -299,7 +299,7 @@ class _Node:
             case ChildInstalled(sa=sa, child=installed):
                 self._children[installed] = sa
                 self._tunnels.install(event)
-                if settings.child_lifetime:
+                if settings.child_lifetime and "ignores-child-limits" not in self._faults:
                     self._due.append((now + settings.child_lifetime, installed))
             case ChildRekeyed(new=new):
                 self._tunnels.switch(new)

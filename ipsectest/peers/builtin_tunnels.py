@@ -133,6 +133,8 @@ class Tunnels:
         tunnel = self._tunnel_of(datagram, ip)
         if tunnel is None or ip is None:
             return []
+        if tunnel.is_worn and self._settings.child_expires:
+            return []  # an expired SA is not used (RFC 7296 section 2.8)
         passed = self._unprotected(tunnel, datagram, ip)
         if isinstance(passed, Drop):
             dummy = passed.reason is DropReason.DUMMY and "answers-dummy" in self._faults

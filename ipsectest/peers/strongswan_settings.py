@@ -9,7 +9,7 @@ from ipaddress import ip_address, summarize_address_range
 from pathlib import PurePosixPath
 
 from ipsectest.base.errors import UnsupportedError
-from ipsectest.base.iana import ProtocolId
+from ipsectest.base.iana import ProtocolId, TransformType
 from ipsectest.base.suites import TransformSpec, format_suite
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.options import DaemonOptions
@@ -243,6 +243,7 @@ def _refuse(settings: PeerSettings, *, user_space_esp: bool) -> None:
         "a security policy": bool(settings.spd),
         "traffic that sets Child SAs up": settings.trap,
         "limits of packets and octets": bool(settings.child_packets or settings.child_bytes),
+        "extended sequence numbers": any(_has_esn(suite) for suite in settings.esp),
         "a choice of DF": not settings.copy_df,
     }
     for ability in (name for name, wanted in lacking.items() if wanted):
@@ -253,6 +254,10 @@ def _refuse(settings: PeerSettings, *, user_space_esp: bool) -> None:
 
 def _suite(suite: tuple[TransformSpec, ...]) -> str:
     return format_suite(suite)
+
+
+def _has_esn(suite: tuple[TransformSpec, ...]) -> bool:
+    return any(transform.type == TransformType.ESN and transform.id for transform in suite)
 
 
 def _seconds(value: float) -> str:

@@ -109,12 +109,19 @@ class Judge:
     def _silence(self, arrival: Arrival, silence: Silence, option: Option) -> tuple[Fit, str]:
         """FITS means here: this breaks the silence."""
         if silence.but is None:
-            broken = not arrival.again and arrival.carried is not Carried.KEEPALIVE and not is_liveness(arrival)
-            broken = broken and not is_stray(arrival) and not self._is_late_pong(arrival) and not is_noise(arrival)
-            return (Fit.FITS, "") if broken else (Fit.OTHER, "")
+            return (Fit.FITS if self._breaks_silence(arrival) else Fit.OTHER), ""
+        if isinstance(silence.but, DataPattern):
+            return (Fit.FITS if self._data(arrival, silence.but)[0] is Fit.FITS else Fit.OTHER), ""
         if isinstance(silence.but, SamePattern):
             return (Fit.FITS if self._repeats(arrival, silence.but.label) else Fit.OTHER), ""
-        message, forbidden = arrival.message, silence.but
+        return self._forbidden(arrival, silence.but, option)
+
+    def _breaks_silence(self, arrival: Arrival) -> bool:
+        ignored = arrival.again or arrival.carried is Carried.KEEPALIVE or is_liveness(arrival) or is_stray(arrival)
+        return not (ignored or self._is_late_pong(arrival) or is_noise(arrival))
+
+    def _forbidden(self, arrival: Arrival, forbidden: MessagePattern, option: Option) -> tuple[Fit, str]:
+        message = arrival.message
         if message is None or arrival.again or not self._is_meant(arrival, message, forbidden, option):
             return Fit.OTHER, ""
         if is_sealed(message):  # what is in it cannot be seen, but that it was sent can

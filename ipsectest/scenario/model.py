@@ -277,7 +277,7 @@ class Silence:
     """``nothing for 1s``; with ``but`` only that message is forbidden (``no ... for 1s``)."""
 
     seconds: float
-    but: "MessagePattern | SamePattern | None" = None
+    but: "MessagePattern | SamePattern | DataPattern | None" = None
     modifiers: "Modifiers | None" = None
 
 

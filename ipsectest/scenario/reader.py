@@ -218,6 +218,8 @@ def _forbidden(node: Node, source: SourceLine) -> Silence:
     message, seconds = child_of(node, 0), _seconds(node.children[1])
     if message.data == "same":
         return Silence(seconds, SamePattern(str(message.children[0]), source.spot(column_of(message))))
+    if message.data == "data":
+        return Silence(seconds, data_lines.read(message, source, ()))
     modifiers, _ = _modifiers(message.children, source)
     return Silence(seconds, _message(message, source), modifiers)
 

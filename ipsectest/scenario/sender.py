@@ -86,6 +86,8 @@ class Sender:
                 raise UnsupportedError("AH", why)
             if pattern.carrier == "clear":
                 raise UnsupportedError("a policy for packets in clear", why)
+            if "behind" in {pattern.source, pattern.destination}:
+                raise UnsupportedError("a host behind the peer", why)
         return datagram
 
     def _labelled(self, label: str) -> Labelled:

@@ -273,7 +273,7 @@ class Resolver:
         response, answers = False, ""
         if what.but is not None:
             self._check_names(what.but, (), line.spot)
-        if isinstance(what.but, SamePattern):
+        if isinstance(what.but, SamePattern | DataPattern):
             return Option(what, modifiers, sa, response, answers, line.text)
         if what.but is not None:
             response, answers = self._direction(what.but, modifiers, sa, self._ours)

@@ -35,7 +35,7 @@ same: "same" "octets" "as" NAME
 keepalive: "keepalive"
 octets: "octets" value
 nothing: "nothing" "for" TIME
-forbidden: "no" (message | same) "for" TIME
+forbidden: "no" (message | same | data) "for" TIME
 condition: carrier [content]
 data: carrier content
 carrier: ESP ["(" VALUE argument* ")"]
