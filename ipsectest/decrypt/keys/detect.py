@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ipsectest.base.errors import InputError, Place
-from ipsectest.decrypt.keys import cilium, esp_sa, fortigate, ike_tables, iproute2, ours, tcpdump
+from ipsectest.decrypt.keys import cilium, esp_sa, fortigate, ike_tables, iproute2, libreswan, ours, strongswan, tcpdump
 from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.decrypt.keys.source import STANDARD_INPUT, Source, TooManyKeysError
 
@@ -38,6 +38,15 @@ NOTATIONS = (
         re.compile(r"^\s*\"?[0-9a-f]{16}\"?\s*,\s*\"?[0-9a-f]*\"?\s*$", re.IGNORECASE),
         ike_tables.read_ikev1,
     ),
+    Notation(
+        "log of Libreswan",
+        re.compile(
+            r"\| (ikev2 [IR] 0x|(ESP|AH) (enckey|authkey|encrypt key|integrity key):)"
+            r"|Libreswan Version|\bpluto\[\d+\]:|\"(\[\d+\] \S+)? #\d+: "
+        ),
+        libreswan.read,
+    ),
+    Notation("log of strongSwan", re.compile(r"(^|\s)\d\d\[[A-Z]{3}\d?\] "), strongswan.read),
     Notation(
         "ip xfrm state",
         re.compile(r"^src \S+ dst \S+\s*(\\.*)?$|^\s+proto \S+ spi 0x|\bip\b.*\bxfrm\s+state\s+(add|update)\b"),

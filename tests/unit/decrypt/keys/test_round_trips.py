@@ -48,7 +48,8 @@ def test_each_sa_is_written_or_told_of(ring: KeyRing, target: str) -> None:
 
 
 def _samples() -> list[Path]:
-    return sorted([*VECTORS.iterdir(), *PCAPS.glob("*gcm16.keys.toml")])
+    kept = (path for path in VECTORS.iterdir() if path.name != "README.md")
+    return sorted([*kept, *PCAPS.glob("*gcm16.keys.toml")])
 
 
 @pytest.mark.parametrize("path", _samples(), ids=lambda path: path.name)

@@ -1,0 +1,165 @@
+"""pluto's log with ``plutodebug=private`` (or ``all,private``): IKE SAs by two lines, Child SAs by blocks of octets.
+
+    | ikev2 I 0x... 0x... sha256:0x... aes256:0x...        see ``ikev2_lines``
+    | ESP enckey:                                          4.x; 5.x says "ESP encrypt key:"
+    |   cc 1e 3a e5  bf e7 75 6d  ...
+    | ESP authkey:                                         "ESP integrity key:"
+    "conn" #2: responder established Child SA using #1; ... {ESP=>0x<outbound> <0x<inbound> xfrm=AES_CBC_256-...}
+
+A block does not tell its SPI, unless ``all`` adds ``Add SA esp.SPI@ADDRESS``. 4.10 prints the outbound half first, 5.2
+the inbound one. SK_d is never logged.
+"""
+
+import re
+from collections import deque
+from dataclasses import dataclass
+
+from ipsectest.base.suites import TransformSpec
+from ipsectest.decrypt.keys import daemon_names, lengths
+from ipsectest.decrypt.keys.hexadecimal import spi
+from ipsectest.decrypt.keys.ikev2_lines import Ikev2Lines, LineError
+from ipsectest.decrypt.keys.model import SaKeys
+from ipsectest.decrypt.keys.source import Source
+
+_VERSION = re.compile(r"Libreswan Version v?(\d+)\.(\d+)")
+_HEADER = re.compile(r"\| (ESP|AH) (enckey|encrypt key|authkey|integrity key):\s*$")
+_ROW = re.compile(r"\|   ((?:[0-9a-f]{2} {1,2}){1,16})")
+_ADDED = re.compile(r"Add SA (?:esp|ah)\.([0-9a-f]{1,8})@(\S+?)[:,]?(?=\s|$)")
+_ESTABLISHED = re.compile(r"\{(ESP|AH)(\S*?)=>0x([0-9a-f]{1,8}) <0x([0-9a-f]{1,8}) xfrm=(\S+)")
+_PEER = re.compile(r"\"[^\"]*\"(?:\[\d+\])? ([0-9a-f.:]+) #\d+:")
+_WAITING = 64
+"""Halves that are kept until their Child SA is established."""
+_LONGEST = 256
+
+
+@dataclass(slots=True)
+class _Half:
+    """Keys of one direction."""
+
+    line: int
+    encryption_key: bytes = b""
+    integrity_key: bytes = b""
+    spi: bytes = b""
+    destination: str = ""
+
+
+class _Reader:
+    """What the lines so far say."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._ike = Ikev2Lines(source)
+        self._halves: deque[_Half] = deque(maxlen=_WAITING)
+        self._octets: bytearray | None = None
+        self._is_cipher = True
+        self._major = 0
+        self._guessed = False
+
+    def take(self, number: int, line: str) -> None:
+        """One line."""
+        row = _ROW.search(line) if self._octets is not None else None
+        if row and self._octets is not None:
+            if len(self._octets) < _LONGEST:
+                self._octets += bytes.fromhex(row[1])
+            return
+        self._finish()
+        header = _HEADER.search(line)
+        if header:
+            self._begin(number, header)
+            return
+        if self._ike.take(number, line):
+            return
+        version, added, established = _VERSION.search(line), _ADDED.search(line), _ESTABLISHED.search(line)
+        if version:
+            self._major = int(version[1][:4])
+        if added and self._halves:
+            self._halves[-1].spi, self._halves[-1].destination = spi(added[1]) or b"", added[2]
+        if established:
+            peer = _PEER.search(line)
+            self._establish(number, established, peer[1] if peer else "")
+
+    def end(self) -> None:
+        """Tell of what stayed alone."""
+        self._finish()
+        self._ike.end()
+
+    def _begin(self, number: int, header: re.Match[str]) -> None:
+        self._is_cipher = header[2] in {"enckey", "encrypt key"}
+        if self._is_cipher or not self._halves or self._halves[-1].integrity_key:
+            self._halves.append(_Half(number))
+        self._octets = bytearray()
+
+    def _finish(self) -> None:
+        """A block is over."""
+        if self._octets is None:
+            return
+        if self._is_cipher:
+            self._halves[-1].encryption_key = bytes(self._octets)
+        else:
+            self._halves[-1].integrity_key = bytes(self._octets)
+        self._octets = None
+
+    def _establish(self, number: int, found: re.Match[str], peer: str) -> None:
+        if found[1] == "AH":
+            self._source.note(f"keys of AH SAs (0x{found[3]}, 0x{found[4]}) are not read from logs", number)
+            return
+        outbound, inbound = spi(found[3]) or b"", spi(found[4]) or b""
+        halves = self._take_halves(outbound, inbound, number)
+        if halves is None:
+            self._source.note(f"the log has no keys of SAs 0x{found[3]} and 0x{found[4]}", number)
+            return
+        names = found[5].rstrip("}").split("-")
+        for half, number_of_sa, ends in ((halves[0], outbound, ("", peer)), (halves[1], inbound, (peer, ""))):
+            try:
+                self._source.add(self._keys(half, names, number_of_sa, ends, esn="ESN" in found[2].split("/")))
+            except (LineError, lengths.KeyLengthError) as error:
+                self._source.problem(f"SA {number_of_sa.hex()}: {error}", half.line)
+
+    def _take_halves(self, outbound: bytes, inbound: bytes, line: int) -> tuple[_Half, _Half] | None:
+        """The halves of a Child SA, outbound first: by their SPIs if told, else the last two."""
+        by_spi = {half.spi: half for half in self._halves if half.spi}
+        if outbound in by_spi and inbound in by_spi:
+            found = by_spi[outbound], by_spi[inbound]
+        else:
+            last = [half for half in self._halves if not half.spi][-2:]
+            if len(last) < 2:
+                return None
+            if not self._major and not self._guessed:
+                self._guessed = True
+                self._source.note("the log does not tell pluto's version: halves are taken as 5.x prints them", line)
+            found = (last[0], last[1]) if self._major == 4 else (last[1], last[0])
+        for half in found:
+            self._halves.remove(half)
+        return found
+
+    def _keys(self, half: _Half, names: list[str], number: bytes, ends: tuple[str, str], *, esn: bool) -> SaKeys:
+        cipher = daemon_names.cipher(names[0])
+        if cipher is None:
+            raise LineError(f"nothing here knows {names[0]}")
+        integrity: TransformSpec | None = None
+        if len(names) > 1 and names[1] != "NONE":
+            mac = daemon_names.integrity(names[1])
+            if mac is None:
+                raise LineError(f"nothing here knows {names[1]}")
+            integrity = lengths.integrity(mac, half.integrity_key)
+        return SaKeys(
+            spi=number,
+            source=ends[0],
+            destination=ends[1] or half.destination,
+            encryption=lengths.encryption(cipher, half.encryption_key),
+            encryption_key=half.encryption_key,
+            integrity=integrity,
+            integrity_key=half.integrity_key if integrity else b"",
+            esn=esn,
+            origin=self._source.origin(half.line),
+        )
+
+
+def read(source: Source) -> None:
+    """Every SA of the log."""
+    reader = _Reader(source)
+    for number, line in source.lines():
+        reader.take(number, line)
+    reader.end()
+    if not source.ring.count:
+        source.note("a log of Libreswan without secrets: plutodebug=private prints them")
