@@ -155,7 +155,8 @@ def opened_ah(sa: SecurityAssociation, ip: IpPacket, faults: Collection[str]) ->
     if "ah-covers-mutable-fields" in faults and (ip.traffic_class >> 2 or ip.hop_limit != sa.hop_limit):
         return sa.drop(DropReason.BAD_ICV)
     opened = open_ah(sa, ip)
-    if isinstance(opened, Drop) and opened.reason is DropReason.BAD_ICV and "accepts-bad-ah-icv" in faults:
+    forgiven = {DropReason.BAD_ICV: "accepts-bad-ah-icv", DropReason.UNKNOWN_SPI: "ignores-esp-spi"}
+    if isinstance(opened, Drop) and forgiven.get(opened.reason) in faults:
         length = (ip.payload[1] + 2) * 4
         opened = Opened(ip.payload[length:], ip.payload[0], opened.sequence or 0)
     return opened if isinstance(opened, Drop) else unwrap(sa, opened, ip)

@@ -133,8 +133,6 @@ class Tunnels:
         tunnel = self._tunnel_of(datagram, ip)
         if tunnel is None or ip is None:
             return []
-        if tunnel.is_worn and self._settings.child_expires:
-            return []  # an expired SA is not used (RFC 7296 section 2.8)
         passed = self._unprotected(tunnel, datagram, ip)
         if isinstance(passed, Drop):
             dummy = passed.reason is DropReason.DUMMY and "answers-dummy" in self._faults
@@ -151,6 +149,8 @@ class Tunnels:
             tunnel = next(iter(self._tunnels.values()), None)
         if tunnel and (datagram.protocol == AH) != (tunnel.inbound.protocol == ProtocolId.AH):
             return None
+        if tunnel and tunnel.is_worn and self._settings.child_expires:
+            return None  # an expired SA is not used (RFC 7296 section 2.8)
         one_way = "takes-one-encapsulation" in self._faults
         if tunnel and one_way and (datagram.protocol == UDP) != bool(tunnel.inbound.udp_ports):
             return None

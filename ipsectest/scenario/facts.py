@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ipsectest.base.addresses import Address
+from ipsectest.base.iana import ProtocolId
 from ipsectest.base.suites import UnknownKeywordError, parse_suite
 from ipsectest.ike.config import Suite
 from ipsectest.scenario.arguments import read_selector
@@ -162,6 +163,7 @@ TESTER_KEYS: Mapping[str, Reader] = {
 PEER_KEYS: Mapping[str, Reader] = {
     "ike": _suites,
     "esp": _suites,
+    "ah": _suites,
     "auth": _authentication,
     "id": _identity,
     "psk": _secret,
@@ -258,7 +260,8 @@ def both_ends(case: Case, place: Environment) -> Ends:
         remote_auth=own_auth,
         secret=secret if uses_secret else b"",
         ike=_get(peer, "ike", default_ike),
-        esp=_get(peer, "esp", default_esp),
+        esp=_get(peer, "ah", _get(peer, "esp", default_esp)),
+        protocol=ProtocolId.AH if "ah" in peer else ProtocolId.ESP,
         local_ts=tuple(_setting(s, place) for s in ts),
         remote_ts=tuple(_setting(s, place) for s in ts_tester),
         inner_local=place.inner_peer,
@@ -282,7 +285,7 @@ def both_ends(case: Case, place: Environment) -> Ends:
     )
 
 
-_PASSED_ON = PEER_KEYS.keys() - {"ike", "esp", "auth", "id", "psk", "ts", "ts_tester", "spd"}
+_PASSED_ON = PEER_KEYS.keys() - {"ike", "esp", "auth", "id", "psk", "ts", "ts_tester", "spd", "ah"}
 
 
 def _get(facts: Facts, key: str, default: T) -> T:

@@ -47,7 +47,7 @@ def identity_of(given: ports.Identity) -> Identity:
 def endpoint_config(ends: Ends, place: Environment) -> EndpointConfig:
     """The tester as an endpoint with one connection; UnsupportedError if the runner has no certificates."""
     settings = ends.peer
-    child = ChildConfig(settings.child, ends.ts, ends.ts_peer, ends.esp, Mode(ends.mode))
+    child = ChildConfig(settings.child, ends.ts, ends.ts_peer, ends.esp, Mode(ends.mode), settings.protocol)
     connection = ConnectionConfig(
         settings.name,
         place.tester,
