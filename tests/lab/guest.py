@@ -1,6 +1,8 @@
 """Running our own tests in a guest of the lab VM: the interpreter, the packages and the tests go in as one archive."""
 
+import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from importlib.util import find_spec
@@ -36,6 +38,16 @@ LEFT_OUT = (
     "lib2to3",
     f"config-{sys.version_info[0]}.{sys.version_info[1]}-x86_64-linux-gnu",
 )
+_COMPILE = """
+import importlib.util, py_compile, sys, pytest
+pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", *sys.argv[1:]])
+for module in list(sys.modules.values()):
+    source = getattr(module, "__file__", None)
+    if source and source.endswith(".py"):
+        place = importlib.util.cache_from_source(source)
+        py_compile.compile(source, place, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+"""
+"""Compiling what is imported takes most of a minute in the guest; times of files are lost on the way there."""
 MODULES = "tun veth dummy xfrm_user esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm_interface"
 
 
@@ -61,6 +73,11 @@ def bring_python(machine: Machine, *tests: Path) -> str:
     for room in ("base", "crypto", "wire", "net", "ike", "ipsec", "scenario", "peers", "runner"):
         selection.add_tree(str(ROOT / "ipsectest" / room), without=LEFT_OUT)
     selection.add(*(str(path) for path in (*tests, Path(__file__).with_name("two_namespaces.py"))))
+    bytecode = _bytecode(machine)
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(bytecode)}
+    command = [sys.executable, "-c", _COMPILE, *map(str, tests)]
+    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60, check=True)
+    selection.add_tree(str(bytecode))
     selection.add("/var/run", *(f"/{name}" for name in ("proc", "sys", "dev", "run", "tmp")))
     with (machine.directory / "python.cpio").open("wb") as file:
         archive = CpioWriter(file)
@@ -76,12 +93,25 @@ def bring_python(machine: Machine, *tests: Path) -> str:
     return "/tmp/python"
 
 
+def _bytecode(machine: Machine) -> Path:
+    """Where the modules stand compiled, here and in the guest."""
+    return machine.directory / "bytecode"
+
+
+def interpreter(machine: Machine, directory: str) -> str:
+    """The command in the guest that runs what ``bring_python`` brought, without arguments."""
+    path = ":".join([*{str(_place(name).parent) for name in PACKAGES}, str(ROOT)])
+    bytecode = f"PYTHONDONTWRITEBYTECODE=1 PYTHONPYCACHEPREFIX={_bytecode(machine)}"
+    return (
+        f"chroot {directory} /usr/bin/env PATH=/usr/sbin:/usr/bin:/sbin:/bin PYTHONPATH={path} {bytecode} "
+        f"PYTHONHOME={sys.base_prefix} {Path(sys.executable).resolve()}"
+    )
+
+
 def run_tests(machine: Machine, directory: str, *tests: Path, timeout: float) -> dict[str, str]:
     """Outcomes by test name: empty if passed, else why not. Raises AssertionError if pytest itself failed."""
-    path = ":".join([*{str(_place(name).parent) for name in PACKAGES}, str(ROOT)])
     result = machine.run(
-        f"exec chroot {directory} /usr/bin/env PATH=/usr/sbin:/usr/bin:/sbin:/bin PYTHONPATH={path} "
-        f"PYTHONDONTWRITEBYTECODE=1 PYTHONHOME={sys.base_prefix} {Path(sys.executable).resolve()} -c '"
+        f"exec {interpreter(machine, directory)} -c '"
         f'import os, sys, pytest; os.chdir("{ROOT}"); sys.exit(pytest.main(sys.argv[1:]))'
         f"' -p no:cacheprovider -q --junitxml=/lab/junit.xml {' '.join(map(str, tests))}",
         timeout=timeout,

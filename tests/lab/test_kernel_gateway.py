@@ -192,8 +192,9 @@ def test_the_first_packet_sets_the_tunnel_up(world: World) -> None:
 def test_a_soft_limit_rekeys_and_a_hard_one_deletes(world: World) -> None:
     form = Form()
     gateways = world.connected(form, Lifetimes(soft_packets=50, hard_packets=5000))
-    assert " 120 received, 0% packet loss" in world.ping(0, form.ends[1], "-c", "120")
-    assert gateways[0].has(ChildRekeyed, 2)
+    ping = world.start_ping(0, form.ends[1], "-c", "300")
+    world.wait(lambda: gateways[0].has(ChildRekeyed, 2), gateways)
+    assert " 300 received, 0% packet loss" in world.finish(ping)
 
 
 def test_what_the_kernel_cannot_do_is_deleted_at_the_peer(world: World) -> None:

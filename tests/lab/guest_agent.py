@@ -1,0 +1,183 @@
+"""Kernel gateways of ours in the guest, told what to do over standard input: one interpreter for all of them.
+
+A request is a line of JSON, ``{"do": verb, "name": gateway, ...}``; the answer is one line, ``{"result": ...}`` or
+``{"error": ...}``. Keys leave as digests only.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import traceback
+from collections import Counter, deque
+from typing import Any
+
+from ipsectest.base.addresses import Address
+from ipsectest.base.iana import TransformType
+from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig, Identity, Mode, SharedKey, suites
+from ipsectest.ike.sa import ChildSa
+from ipsectest.net.loop import EventLoop
+from ipsectest.net.xfrm.algorithms import encryption, integrity
+from ipsectest.peers.builtin_settings import Encapsulating
+from ipsectest.runner.kernel_gateway import KernelGateway
+from ipsectest.wire import TrafficSelector
+
+CAP = 30.0
+
+
+class Requests:
+    """Lines of standard input; a machine."""
+
+    def __init__(self) -> None:
+        self.lines: deque[bytes] = deque()
+        self.ended = False
+        self._rest = b""
+
+    def handles(self) -> list[int]:
+        return [0]
+
+    def readable(self, handle: int, now: float) -> None:
+        del now
+        data = os.read(handle, 65536)
+        self.ended = self.ended or not data
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self.lines += lines
+
+    def get_timer(self) -> None:
+        return None
+
+    def handle_timer(self, now: float) -> None:
+        raise AssertionError(f"no timer was set, called at {now}")
+
+
+def connection(given: dict[str, Any]) -> ConnectionConfig:
+    """A connection with one Child SA, of the words in a request."""
+    near, far = (tuple(map(TrafficSelector.of, given[key])) for key in ("local_ts", "remote_ts"))
+    child = ChildConfig("net", near, far, suites(given["esp"]), Mode(given["mode"]))
+    return ConnectionConfig(
+        "pair",
+        Address(given["local"], 500),
+        Address(given["remote"], 500),
+        Identity.of(given["local_id"]),
+        Identity.of(given["remote_id"]),
+        SharedKey(bytes.fromhex(given["secret"])),
+        SharedKey(bytes.fromhex(given["secret"])),
+        (child,),
+        suites(given["ike"]),
+    )
+
+
+def digest(*keys: bytes) -> str:
+    return hashlib.sha256(b"".join(keys)).hexdigest()[:16]
+
+
+def record(gateway: KernelGateway, child: ChildSa, source: Address, destination: Address) -> dict[str, Any]:
+    """What was negotiated for one direction, in the words of ``ip xfrm state``."""
+    keys, outbound = child.keys, source is gateway.pairs[child.spi_in][1]
+    secrets = (keys.encryption_out, keys.integrity_out) if outbound else (keys.encryption_in, keys.integrity_in)
+    cipher, authenticator = child.chosen.of(TransformType.ENCR), child.chosen.of(TransformType.INTEG)
+    assert cipher
+    algorithms = [encryption(cipher.id, secrets[0])]
+    algorithms += [integrity(authenticator.id, secrets[1])] if authenticator else []
+    return {
+        "src": source.host,
+        "dst": destination.host,
+        "proto": "esp",
+        "spi": (child.spi_out if outbound else child.spi_in).hex(),
+        "mode": child.mode.value,
+        "algorithms": sorted([one.name, digest(one.key), *one[2:]] for one in algorithms),
+        "encap": ["espinudp", source.port, destination.port] if source.port else None,
+        "esn": child.chosen.esn,
+    }
+
+
+class Agent:
+    def __init__(self) -> None:
+        self.loop = EventLoop()
+        self.gateways: dict[str, KernelGateway] = {}
+
+    def open(self, name: str, **given: Any) -> None:
+        config = EndpointConfig((given["local"],), (connection(given),))
+        policy = Encapsulating() if given["encapsulated"] else None
+        window = given["replay_window"]
+        self.gateways[name] = KernelGateway(self.loop, name, config, policy=policy, replay_window=window)
+
+    def initiate(self, name: str) -> None:
+        gateway = self.gateways[name]
+        gateway.initiate(gateway.endpoint.config.connections[0])
+
+    def trap(self, name: str) -> None:
+        gateway = self.gateways[name]
+        gateway.trap(gateway.endpoint.config.connections[0])
+
+    def rekey(self, name: str, kind: str) -> None:
+        gateway, now = self.gateways[name], self.loop.clock.now()
+        (sa,) = gateway.endpoint.sessions()
+        if kind == "child":
+            gateway.endpoint.rekey_child(next(iter(sa.children.values())), now)
+        else:
+            gateway.endpoint.rekey_ike(sa, now)
+        gateway.flush()
+
+    def delete(self, name: str) -> None:
+        gateway = self.gateways[name]
+        for sa in gateway.endpoint.sessions():
+            gateway.endpoint.delete_ike(sa, self.loop.clock.now())
+        gateway.flush()
+
+    def events(self, name: str) -> dict[str, int]:
+        return dict(Counter(type(event).__name__ for event in self.gateways[name].events))
+
+    def wait(self, name: str, kind: str, count: int) -> bool:
+        """Whether so many events of a kind came, and nothing lingers, before the cap."""
+        gateway = self.gateways[name]
+        return self.loop.run_until(lambda: self.events(name).get(kind, 0) >= count and gateway.get_timer() is None, CAP)
+
+    def turn(self, seconds: float) -> None:
+        self.loop.run_until(lambda: False, seconds)
+
+    def tell(self, name: str) -> dict[str, Any]:
+        """What happened, for the text of a failure."""
+        gateway = self.gateways[name]
+        last = [f"{type(event).__name__} {getattr(event, 'reason', '')}" for event in gateway.events[-12:]]
+        drops = {reason.value: count for reason, count in gateway.endpoint.drops.items()}
+        return {"events": last, "drops": drops, "refused": [str(one) for one in gateway.refused]}
+
+    def remote(self, name: str) -> list[Any]:
+        """Where the peer of the only IKE SA is."""
+        (sa,) = self.gateways[name].endpoint.sessions()
+        return [sa.remote.host, sa.remote.port]
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        gateway = self.gateways[name]
+        made = []
+        for child, local, remote in gateway.pairs.values():
+            made += [record(gateway, child, local, remote), record(gateway, child, remote, local)]
+        return made
+
+    def close(self, name: str) -> None:
+        self.gateways.pop(name).close()
+
+    def answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            return {"result": getattr(self, request.pop("do"))(**request)}
+        except Exception:  # noqa: BLE001  # the other end fails the test with it
+            return {"error": traceback.format_exc()}
+
+
+def say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    agent, requests = Agent(), Requests()
+    agent.loop.add(requests)
+    say({"result": "ready"})
+    while agent.loop.run_until(lambda: bool(requests.lines) or requests.ended, 3600.0) and requests.lines:
+        say(agent.answer(requests.lines.popleft()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""Our endpoint with the kernel's ESP against strongSwan and Libreswan with the kernel's ESP, in the lab VM.
+
+``IPSECTEST_ALL_CELLS=1`` plays every combination with 10 MiB of TCP, else a spread of them with 1 MiB.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import pytest
+
+from ipsectest.base.addresses import Address
+from ipsectest.base.suites import parse_suite
+from ipsectest.lab import Lab
+from ipsectest.lab.vm import network
+from ipsectest.lab.vm.host import VmHost
+from ipsectest.lab.vm.machine import Machine
+from ipsectest.lab.vm.qemu import PROGRAM
+from ipsectest.peers import table
+from ipsectest.peers.libreswan import Libreswan
+from ipsectest.peers.options import DaemonOptions
+from ipsectest.peers.strongswan import StrongSwan
+from ipsectest.scenario.ports import Identity, PeerRequest, PeerSettings, Selector, Verb
+from tests.lab.guest_gateways import Agent, boot, inside, link, states
+from tests.lab.two_namespaces import require_lab
+from tests.unit.peers.settings import settings
+
+pytestmark = [pytest.mark.lab, pytest.mark.peer, pytest.mark.slow]
+
+PEERS = ("strongswan", "libreswan")
+OUTER = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8::1", "2001:db8::2")}
+INNER = {4: ("198.51.100.1", "203.0.113.1"), 6: ("2001:db8:1::1", "2001:db8:2::1")}
+IKE = "aes128gcm16-prfsha256-x25519"
+SECRET = b"a secret of this test"
+SUITES = ("aes128gcm16-noesn", "aes256-sha256-esn", "chacha20poly1305-esn")
+ALL = bool(os.environ.get("IPSECTEST_ALL_CELLS"))
+LENGTH = 10 << 20 if ALL else 1 << 20
+OUR_WINDOW, THEIR_WINDOW = 64, 128
+CAP = 30.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    peer: str
+    starts: str
+    version: int
+    encapsulated: bool
+    mode: str
+    esp: str
+
+    def __str__(self) -> str:
+        way = "udp" if self.encapsulated else "plain"
+        return f"{self.peer}-{self.starts}-v{self.version}-{way}-{self.mode}-{self.esp}"
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Addresses whose traffic is protected, ours first."""
+        return (INNER if self.mode == "tunnel" else OUTER)[self.version]
+
+    @property
+    def ours(self) -> str:
+        return f"ours-{self.peer}"
+
+    def for_us(self) -> dict[str, Any]:
+        local, remote = OUTER[self.version]
+        length = 32 if self.version == 4 else 128
+        return {
+            "local": local,
+            "remote": remote,
+            "local_id": "ours.example",
+            "remote_id": "peer.example",
+            "secret": SECRET.hex(),
+            "ike": IKE,
+            "esp": self.esp,
+            "mode": self.mode,
+            "local_ts": [f"{self.ends[0]}/{length}"],
+            "remote_ts": [f"{self.ends[1]}/{length}"],
+            "encapsulated": self.encapsulated,
+            "replay_window": OUR_WINDOW,
+        }
+
+    def for_peer(self) -> PeerSettings:
+        remote, local = OUTER[self.version]
+        return settings(
+            1,
+            local=Address(local, 500),
+            remote=Address(remote, 500),
+            local_id=Identity("fqdn", "peer.example"),
+            remote_id=Identity("fqdn", "ours.example"),
+            secret=SECRET,
+            ike=(parse_suite(IKE),),
+            esp=(parse_suite(self.esp),),
+            local_ts=(Selector(self.ends[1], self.ends[1]),),
+            remote_ts=(Selector(self.ends[0], self.ends[0]),),
+            inner_local=self.ends[1],
+            inner_remote=self.ends[0],
+            mode=self.mode,
+            replay_window=THEIR_WINDOW,
+            force_encapsulation=self.encapsulated,
+        )
+
+
+EVERY = [
+    Cell(*choice, SUITES[number % len(SUITES)])
+    for number, choice in enumerate(product(PEERS, ("ours", "theirs"), (4, 6), (False, True), ("tunnel", "transport")))
+]
+SPREAD = [
+    cell
+    for cell in EVERY
+    if cell.encapsulated == ((cell.peer == PEERS[0]) != (cell.starts == "ours"))
+    and (cell.mode == "tunnel") == ((cell.peer == PEERS[0]) != (cell.version == 4))
+]
+"""A quarter of them, in which each pair of choices comes twice."""
+
+
+@dataclass(frozen=True)
+class World:
+    machine: Machine
+    agent: Agent
+    daemons: dict[str, StrongSwan | Libreswan]
+
+    def run(self, namespace: str, command: str) -> str:
+        result = inside(self.machine, namespace, command)
+        assert result.status == 0, (command, result.text)
+        return result.text
+
+    def await_states(self, namespace: str, wanted: Callable[[int], bool]) -> list[dict[str, Any]]:
+        """The states of a daemon's namespace: it installs and removes them a moment after it has answered."""
+        end = time.monotonic() + CAP
+        while not wanted(len(found := states(self.machine, namespace))):
+            assert time.monotonic() < end, [state["spi"] for state in found]
+        return found
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    require_lab()
+    for program in (PROGRAM, "mmdebstrap"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
+    names = {label: table.parse(label) for label in PEERS}
+    for name in names.values():
+        table.install(name)
+    with ExitStack() as stack:
+        machine, agent = boot(stack.enter_context(Lab()), names.values())
+        stack.callback(machine.close)
+        stack.callback(agent.close)
+        daemons: dict[str, StrongSwan | Libreswan] = {}
+        for label, name in names.items():
+            sides = (f"ours-{label}", label)
+            for side in sides:
+                network.namespace(machine, side)
+            ends = [(side, "wire", [f"{OUTER[4][n]}/24", f"{OUTER[6][n]}/64"]) for n, side in enumerate(sides)]
+            link(machine, ends[0], ends[1])
+            for n, side in enumerate(sides):
+                network.add_addresses(machine, side, "lo", [f"{INNER[4][n]}/32", f"{INNER[6][n]}/128"])
+                routes = (
+                    f"route add {INNER[v][1 - n]} via {OUTER[v][1 - n]} dev wire src {INNER[v][n]}" for v in (4, 6)
+                )
+                network.batch(machine, "\n".join(routes), side)
+            host = VmHost(machine, f"{label}-daemon", label, str(name))
+            options = DaemonOptions(user_space_esp=False)
+            daemon = StrongSwan(host, None, options) if label == "strongswan" else Libreswan(host)
+            daemon.start()
+            stack.callback(daemon.stop)
+            daemons[label] = daemon
+        machine.run(f"head -c {LENGTH} /dev/urandom >/tmp/data", timeout=CAP, check=True)
+        yield World(machine, agent, daemons)
+
+
+@contextmanager
+def connected(world: World, cell: Cell) -> Iterator[None]:
+    """A cell with its SAs up; taken down, and its SAs seen to go, afterwards."""
+    daemon, agent, given = world.daemons[cell.peer], world.agent, cell.for_peer()
+    daemon.configure(given)
+    agent("open", name=cell.ours, **cell.for_us())
+    try:
+        if cell.starts == "ours":
+            agent("initiate", name=cell.ours)
+        else:
+            daemon.perform(PeerRequest(0, Verb.INITIATE, given))
+        up = agent("wait", name=cell.ours, kind="ChildInstalled", count=1)
+        assert up, (agent("tell", name=cell.ours), daemon.log(given))
+        world.await_states(cell.peer, lambda count: count == 2)
+        yield
+        agent("delete", name=cell.ours)
+        assert agent("wait", name=cell.ours, kind="IkeClosed", count=1), agent("tell", name=cell.ours)
+        world.await_states(cell.peer, lambda count: count == 0)
+        assert states(world.machine, cell.ours) == []
+        assert daemon.crash() is None
+    finally:
+        agent("close", name=cell.ours)
+        daemon.forget(given)
+
+
+def check_records(world: World, cell: Cell) -> None:
+    """Both kernels have what we have negotiated, field by field."""
+    records = world.agent("records", name=cell.ours)
+    for namespace, window in ((cell.ours, OUR_WINDOW), (cell.peer, THEIR_WINDOW)):
+        found = {state["spi"]: state for state in states(world.machine, namespace)}
+        here = OUTER[cell.version][namespace == cell.peer]
+        assert set(found) == {one["spi"] for one in records}
+        for one in records:
+            state = found[one["spi"]]
+            assert {key: state[key] for key in one} == one
+            if state["dst"] == here:
+                assert state["window"] == window
+
+
+def send(world: World, cell: Cell) -> None:
+    """A file by TCP from the side that started to the other."""
+    sides = (cell.ours, cell.peer) if cell.starts == "ours" else (cell.peer, cell.ours)
+    source, target = cell.ends if cell.starts == "ours" else cell.ends[::-1]
+    family, address = ("TCP4", target) if cell.version == 4 else ("TCP6", f"[{target}]")
+    listen = f"{family}-LISTEN:9999,bind={address},reuseaddr"
+    result = world.machine.run(
+        f"nsenter --net=/run/netns/{sides[1]} socat -u {listen} - | cmp - /tmp/data &\n"
+        f"nsenter --net=/run/netns/{sides[0]} socat -u OPEN:/tmp/data "
+        f"{family}:{address}:9999,bind={source if cell.version == 4 else f'[{source}]'},retry=20,interval=0.1\n"
+        "wait $!",
+        timeout=120,
+    )
+    assert (result.status, result.text) == (0, "")
+    carried = {state["spi"]: state["bytes"] for state in states(world.machine, cell.ours)}
+    assert max(carried.values()) >= LENGTH
+
+
+@pytest.mark.parametrize(
+    "cells", [[cell] for cell in EVERY] if ALL else [SPREAD], ids=lambda c: str(c[0]) if ALL else "spread"
+)
+def test_ping_and_tcp_cross_and_both_kernels_have_what_we_recorded(world: World, cells: list[Cell]) -> None:
+    for cell in cells:
+        try:
+            with connected(world, cell):
+                check_records(world, cell)
+                for namespace, ends in ((cell.ours, cell.ends), (cell.peer, cell.ends[::-1])):
+                    said = world.run(namespace, f"ping -n -c3 -i0.05 -W5 -I {ends[0]} {ends[1]}")
+                    assert " 3 received" in said
+                send(world, cell)
+        except BaseException as error:
+            error.add_note(f"in {cell}")
+            raise
