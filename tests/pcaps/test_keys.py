@@ -1,17 +1,22 @@
 """Tables and files of keys as other programs take them: every row accepted, and packets decrypted with it."""
 
 import os
+import shutil
 import subprocess
 from getpass import getuser
 from pathlib import Path
 
 import pytest
 
-from ipsectest.base.iana import TransformType
+from ipsectest.base.iana import ProtocolId, TransformType
 from ipsectest.base.suites import TransformSpec, parse_suite
 from ipsectest.decrypt.keys import convert, detect
 from ipsectest.decrypt.keys.model import IkeKeys, IkeV1Keys, KeyRing, SaKeys
 from ipsectest.ike.keylog import IKE_ENCRYPTION, IKE_INTEGRITY
+from ipsectest.ipsec.inner import Echo, build_echo
+from ipsectest.ipsec.packets import protect
+from ipsectest.ipsec.sa import Mode, SecurityAssociation
+from ipsectest.net.pcapng import PcapngWriter
 from tests.pcaps.tshark import require_tshark
 
 PCAPS = Path(__file__).parent.parent.parent / "pcaps"
@@ -32,6 +37,15 @@ def tshark(folder: Path, capture: Path, *fields: str) -> list[list[str]]:
     ]
     assert not complaints, done.stderr
     return [line.split(";") for line in done.stdout.splitlines()]
+
+
+def tcpdump(capture: Path, keys: Path) -> str:
+    """What it prints, with the file of keys."""
+    if not shutil.which("tcpdump"):
+        pytest.skip("tcpdump is not installed (script/bootstrap installs it)")
+    # As root it becomes another user, who may not read the file, unless told not to.
+    command = ["tcpdump", "-Z", getuser(), "-nn", "-vvv", "-r", str(capture), "-E", f"file {keys}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def write(folder: Path, ring: KeyRing) -> None:
@@ -151,12 +165,39 @@ def test_tcpdump_decrypts_ikev2_with_converted_keys(tmp_path: Path) -> None:
     made = convert.to_tcpdump(detect.read(capture.with_suffix(".keys.toml")))
     assert all("tcpdump knows ICVs of 12 octets, not sha256" in line for line in made.left_out)
     (tmp_path / "keys").write_text(made.files[""])
-    done = subprocess.run(
-        ["tcpdump", "-Z", getuser(), "-nn", "-vvv", "-r", str(capture), "-E", f"file {tmp_path / 'keys'}"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
+    shown = tcpdump(capture, tmp_path / "keys")
+    assert "fqdn:peer.example" in shown
+    assert "v2TSi" in shown
+
+
+@pytest.mark.parametrize("suite", ["aes256-sha1", "3des-md5"])
+def test_tcpdump_decrypts_esp_with_converted_keys(suite: str, tmp_path: Path) -> None:
+    encryption, integrity = parse_suite(suite)
+    keys = bytes(range(32 if suite.startswith("aes") else 24)), bytes(range(20 if suite.endswith("sha1") else 16))
+    sa = SecurityAssociation(
+        spi=bytes.fromhex("01020304"),
+        source="192.0.2.1",
+        destination="192.0.2.2",
+        protocol=ProtocolId.ESP,
+        encryption=encryption,
+        encryption_key=keys[0],
+        integrity=integrity,
+        integrity_key=keys[1],
+        mode=Mode.TUNNEL,
     )
-    assert "fqdn:peer.example" in done.stdout
-    assert "v2TSi" in done.stdout
+    packet = protect(sa, build_echo(Echo("198.51.100.1", "203.0.113.1", 7, 1, bytes(32), is_reply=False)), bytes)
+    with PcapngWriter((tmp_path / "esp.pcapng").open("wb")) as writer:
+        writer.add_interface("wire")
+        writer.packet(0, packet)
+    log = SaKeys(
+        spi=sa.spi,
+        source=sa.source,
+        destination=sa.destination,
+        encryption=encryption,
+        encryption_key=keys[0],
+        integrity=integrity,
+        integrity_key=keys[1],
+    )
+    (tmp_path / "keys").write_text(convert.to_tcpdump(KeyRing(sas=[log])).files[""])
+    shown = tcpdump(tmp_path / "esp.pcapng", tmp_path / "keys")
+    assert "198.51.100.1 > 203.0.113.1: ICMP echo request, id 7, seq 1" in shown
