@@ -13,6 +13,7 @@ import ipsectest
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant, RandomBytes
 from ipsectest.base.errors import PeerError, UnsupportedError
+from ipsectest.base.iana import NAT_KEEPALIVE
 from ipsectest.ike.endpoint import Endpoint
 from ipsectest.ike.events import (
     ChildInstalled,
@@ -37,6 +38,8 @@ from ipsectest.wire.ip import UDP
 
 _WINDOW = 64
 _CLEAR = 0
+_KEEPALIVE = 20.0
+"""Seconds between two NAT keepalives."""
 _PATIENCE = 1.0
 """Seconds that a verb waits for the SA it speaks of."""
 _REPLAYED = (DropReason.REPLAYED, DropReason.LEFT_OF_WINDOW)
@@ -140,6 +143,7 @@ class _Node:
         self._children: dict[ChildSa, IkeSa] = {}
         self._asked: dict[PeerRequest, Instant | None] = {}
         self._outbox: list[Datagram] = []
+        self._keepalive_due: Instant | None = None
         self._due: list[tuple[Instant, IkeSa | ChildSa]] = []
 
     @property
@@ -167,7 +171,7 @@ class _Node:
         return [*self._endpoint.datagrams_to_send(now), *outbox]
 
     def get_timer(self) -> Instant | None:
-        timers = [self._endpoint.get_timer(), *(when for when, _ in self._due)]
+        timers = [self._endpoint.get_timer(), self._keepalive_due, *(when for when, _ in self._due)]
         return min((timer for timer in timers if timer is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
@@ -175,8 +179,16 @@ class _Node:
         self._due = [(when, what) for when, what in self._due if when > now]
         for what in due:
             self._rekey(what, now)
+        if self._keepalive_due is not None and self._keepalive_due <= now:
+            self._keep_alive(now)
         self._endpoint.handle_timer(now)
         self._take_events(now)
+
+    def _keep_alive(self, now: Instant) -> None:
+        """RFC 3948 section 4: from behind a NAT, while there is an SA."""
+        sas = [sa for sa in self._endpoint.sessions() if sa.state in _UP and sa.local_behind_nat]
+        self._keepalive_due = now + _KEEPALIVE if sas else None
+        self._outbox += [Datagram(NAT_KEEPALIVE, sa.local, sa.remote) for sa in sas]
 
     def perform(self, request: PeerRequest) -> int | None:
         """Refuse now what can never be done; the rest waits for the time to be known, and for the SA it speaks of."""
@@ -209,7 +221,9 @@ class _Node:
             del self._asked[request]
 
     def _serve_traffic(self, now: Instant) -> None:
-        """Traffic asks for Child SAs, and wears them out."""
+        """Traffic asks for Child SAs, wears them out, and shows where the tester is."""
+        while self._tunnels.moved:
+            self._endpoint.follow(*self._tunnels.moved.popleft())
         if self._tunnels.acquired:
             flow = self._tunnels.acquired[0]
             self._tunnels.acquired.clear()
@@ -292,6 +306,8 @@ class _Node:
         settings = self.settings
         match event:
             case IkeEstablished(sa=sa, rekeyed_from=old):
+                if sa.local_behind_nat and "sends-no-keepalive" not in self._faults:
+                    self._keepalive_due = now + _KEEPALIVE
                 if settings.ike_lifetime:
                     self._due.append((now + settings.ike_lifetime, sa))
                 if settings.unique == "replace" and old is None:

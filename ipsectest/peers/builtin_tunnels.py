@@ -61,6 +61,8 @@ class Tunnels:
         self._sequence = 0
         self.acquired: deque[Flow] = deque(maxlen=16)
         """Traffic that no Child SA carries, though policy wants it protected."""
+        self.moved: deque[tuple[Address, Address]] = deque(maxlen=16)
+        """Where the tester was, and where its newest packet came from."""
 
     # Child SAs ------------------------------------------------------------------------------------------------------
 
@@ -137,8 +139,18 @@ class Tunnels:
         if isinstance(passed, Drop):
             dummy = passed.reason is DropReason.DUMMY and "answers-dummy" in self._faults
             return self._seal(tunnel, self._last_words(tunnel)) if dummy else []
+        self._notice_source(tunnel, datagram, passed)
         tunnel.may_send = True  # the tester uses it, so both ends have it (RFC 7296 section 2.8)
         return self._let_in(passed.inner)
+
+    def _notice_source(self, tunnel: _Tunnel, datagram: Datagram, passed: Unprotected) -> None:
+        """The newest genuine packet shows where the tester is now; a late one must not lead back."""
+        out = tunnel.outbound
+        if not out.udp_ports or datagram.protocol != UDP or "esp-never-moves" in self._faults:
+            return
+        known = Address(out.destination, out.udp_ports[1])
+        if datagram.source != known and passed.sequence == tunnel.inbound.replay.highest:
+            self.moved.append((known, datagram.source))
 
     def _tunnel_of(self, datagram: Datagram, ip: IpPacket | None) -> _Tunnel | None:
         spi = datagram.data[:4]
@@ -151,6 +163,9 @@ class Tunnels:
             return None
         if tunnel and tunnel.is_worn and self._settings.child_expires:
             return None  # an expired SA is not used (RFC 7296 section 2.8)
+        checksum = ip.payload[6:8] if ip and datagram.protocol == UDP else b""
+        if any(checksum) and "wants-no-checksum" in self._faults:
+            return None
         one_way = "takes-one-encapsulation" in self._faults
         if tunnel and one_way and (datagram.protocol == UDP) != bool(tunnel.inbound.udp_ports):
             return None

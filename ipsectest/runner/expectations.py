@@ -8,6 +8,7 @@ reason = "keeps both SAs"                  # one sentence for the report
 issue = "https://example.org/1"            # optional
 versions = ["5.9.*"]                       # globs, default: all
 peers = ["strongswan@bookworm"]            # globs of peer names, default: all places of this driver
+labs = ["vm"]                              # where daemons run, "vm" or "host"; default: both
 """
 
 import tomllib
@@ -21,7 +22,7 @@ from ipsectest.base.errors import InputError, Place
 from ipsectest.runner.records import Outcome
 from ipsectest.scenario.results import Verdict
 
-_FIELDS = {"scenario", "variant", "verdict", "reason", "issue", "versions", "peers"}
+_FIELDS = {"scenario", "variant", "verdict", "reason", "issue", "versions", "peers", "labs"}
 _AS_GOOD_AS_PASS = frozenset({Verdict.PASS, Verdict.UNSUPPORTED, Verdict.SKIPPED})
 
 
@@ -35,6 +36,7 @@ class Expectation:
     variant: str = "*"
     versions: tuple[str, ...] = ("*",)
     peers: tuple[str, ...] = ("*",)
+    labs: tuple[str, ...] = ("*",)
 
     def applies(self, scenario: str, variant: str, version: str, peer: str) -> bool:
         """Whether the entry speaks of this case of this peer."""
@@ -69,8 +71,11 @@ class Expectations:
         return (Outcome.FIXED if verdict is Verdict.PASS else Outcome.REGRESSION), entry.reason
 
 
-def load(folder: Path, driver: str) -> Expectations:
-    """The entries of ``expected/<driver>.toml`` below the scenarios folder; none if there is no such file."""
+def load(folder: Path, driver: str, lab: str = "host") -> Expectations:
+    """The entries of ``expected/<driver>.toml`` below the scenarios folder that hold in a lab; none without a file.
+
+    A kernel's ESP and a daemon's own are different implementations: what is known of one says nothing of the other.
+    """
     path = folder / "expected" / f"{driver}.toml"
     if not path.exists():
         return Expectations()
@@ -81,7 +86,8 @@ def load(folder: Path, driver: str) -> Expectations:
     entries = content.pop("expect", [])
     if content or not isinstance(entries, list):
         raise InputError("holds [[expect]] tables only", Place(path))
-    return Expectations([_entry(entry, number, path) for number, entry in enumerate(entries, 1)])
+    known = [_entry(entry, number, path) for number, entry in enumerate(entries, 1)]
+    return Expectations([entry for entry in known if any(fnmatchcase(lab, pattern) for pattern in entry.labs)])
 
 
 def _entry(fields: Any, number: int, path: Path) -> Expectation:
@@ -97,7 +103,7 @@ def _entry(fields: Any, number: int, path: Path) -> Expectation:
             raise wrong(f'needs {name} = "..."')
     if fields["verdict"] not in {v.value for v in Verdict}:
         raise wrong(f"verdict {fields['verdict']!r} is none of {', '.join(Verdict)}")
-    globs = {name: fields.get(name, ["*"]) for name in ("versions", "peers")}
+    globs = {name: fields.get(name, ["*"]) for name in ("versions", "peers", "labs")}
     for name, value in globs.items():
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
             raise wrong(f"{name} is a list of strings")
@@ -109,4 +115,5 @@ def _entry(fields: Any, number: int, path: Path) -> Expectation:
         str(fields.get("variant", "*")),
         tuple(globs["versions"]),
         tuple(globs["peers"]),
+        tuple(globs["labs"]),
     )

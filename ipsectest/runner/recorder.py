@@ -56,6 +56,8 @@ class Recorder:
     """Time of day (seconds since 1970) at instant 0 of the run's clock."""
     strict: bool = False
     ip: int = 4
+    vm: bool = False
+    """Whether daemons run in the lab's virtual machine."""
     results: list[CaseRecord] = field(default_factory=list)
     peers: dict[str, PeerUnderTest] = field(default_factory=dict)
 
@@ -102,7 +104,8 @@ class Recorder:
     def _repro(self, peer: PeerUnderTest, case: Case) -> str:
         what = os.path.relpath(case.path) if case.scenario.startswith("sanity/") else case.id
         words = ["ipsectest", "run", what, "--peer", peer.name, "--seed", str(self.seed)]
-        return shlex.join(words + (["--ip", str(self.ip)] if self.ip != 4 else []))
+        words += ["--ip", str(self.ip)] if self.ip != 4 else []
+        return shlex.join(words + (["--lab", "vm"] if self.vm else []))
 
     def record(self, run_id: str, started: str, duration: float, command: str = "") -> RunRecord:
         """The whole run."""

@@ -47,6 +47,11 @@ def test_an_entry_speaks_only_of_what_it_names(tmp_path: Path, case: tuple[str, 
     assert _load(tmp_path, ENTRY).judge(*case, "charon", Verdict.PASS) == (Outcome.AS_EXPECTED, "")
 
 
+def test_an_entry_of_another_lab_is_left_out(tmp_path: Path) -> None:
+    assert _load(tmp_path, ENTRY + 'labs = ["vm"]\n').entries == ()
+    assert len(expectations.load(tmp_path, "charon", "vm").entries) == 1
+
+
 @pytest.mark.parametrize(
     ("verdict", "outcome", "strict_outcome"),
     [
