@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ipsectest.lab.topology import Topology
+    from ipsectest.runner.measure import Plan, Sample
+
+    Measured = tuple[list[Sample], dict[str, str]]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--topology", default="host-to-host", metavar="NAME|FILE", help="default: host-to-host")
+    parser.add_argument(
+        "--lab", choices=("host", "vm"), default="host", help="host: our user-space ESP; vm: the kernel's, in a guest"
+    )
+    parser.add_argument("--peer", metavar="NAME", help="daemon at both ends in the guest (default: strongswan)")
     parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="IP version (default: 4)")
     parser.add_argument("--ike", default="aes128gcm16-prfsha256-x25519", metavar="SUITE", help="IKE proposal")
     parser.add_argument("--esp", default="aes128gcm16-noesn", metavar="SUITE", help="ESP proposal")
@@ -27,11 +34,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(arguments: Namespace) -> int:
     """Measure and print."""
+    from ipsectest.base.errors import UsageError  # noqa: PLC0415
     from ipsectest.base.suites import parse_suite  # noqa: PLC0415
     from ipsectest.lab import privileges  # noqa: PLC0415
     from ipsectest.report import measurements  # noqa: PLC0415
-    from ipsectest.runner.measure import Plan, measure  # noqa: PLC0415
-    from ipsectest.runner.measure.traffic import has_iperf3  # noqa: PLC0415
+    from ipsectest.runner.measure import Plan  # noqa: PLC0415
 
     plan = Plan(
         _topology(arguments.topology),
@@ -44,11 +51,11 @@ def execute(arguments: Namespace) -> int:
         arguments.setups,
         arguments.sas,
     )
+    if arguments.peer and arguments.lab != "vm":
+        raise UsageError("--peer goes with --lab vm: elsewhere our own endpoint is measured")
     privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
-    if not has_iperf3():
-        _say("throughput is left out: apt-get install iperf3")
-    samples = measure(plan, _say)
-    run = {"plane": "user", "topology": plan.topology.name, "ip": str(plan.ip), "esp": arguments.esp}
+    samples, found = _in_guest(plan, arguments.peer) if arguments.lab == "vm" else _here(plan)
+    run = {**found, "topology": plan.topology.name, "ip": str(plan.ip), "esp": arguments.esp}
     if arguments.json:
         print(measurements.to_json(samples, {**run, "ike": arguments.ike}))  # noqa: T201
     elif arguments.prometheus:
@@ -56,8 +63,29 @@ def execute(arguments: Namespace) -> int:
     else:
         from rich.console import Console  # noqa: PLC0415
 
+        Console().print(" ".join(f"{name}={value}" for name, value in run.items()), highlight=False, soft_wrap=True)
         Console().print(measurements.table(samples))
     return 0
+
+
+def _here(plan: "Plan") -> "Measured":
+    from ipsectest.runner.measure import measure  # noqa: PLC0415
+    from ipsectest.runner.measure.traffic import has_iperf3  # noqa: PLC0415
+
+    if not has_iperf3():
+        _say("throughput is left out: apt-get install iperf3")
+    return measure(plan, _say), {"plane": "user"}
+
+
+def _in_guest(plan: "Plan", peer: str | None) -> "Measured":
+    from ipsectest.peers import table  # noqa: PLC0415
+    from ipsectest.runner.measure.guest import GuestBench  # noqa: PLC0415
+
+    name = table.parse(peer or "strongswan")
+    bench = GuestBench(plan, name)
+    table.install(name, _say)
+    samples = list(bench.samples(_say))
+    return samples, {"plane": "kernel", **bench.labels}
 
 
 def _topology(name: str) -> "Topology":

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ipsectest.cli.main import main
+from ipsectest.lab.vm.qemu import PROGRAM
 from ipsectest.runner.measure.traffic import has_iperf3
 from tests.lab.two_namespaces import require_lab
 
@@ -31,6 +32,40 @@ def test_numbers_with_and_without_ipsec(capsys: pytest.CaptureFixture[str], topo
     assert found["child_sa_setup_per_second", True] > 1
     if has_iperf3():
         assert 1e5 < found["throughput_bits_per_second", True] < found["throughput_bits_per_second", False]
+
+
+def test_daemons_and_the_kernels_esp_in_the_guest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    if not Path(PROGRAM).exists():
+        pytest.skip("QEMU is not installed: script/bootstrap")
+    assert main(["measure", "--lab=vm", "--ip=6", "--json", *QUICK]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["run"]["plane"], document["run"]["ip"]) == ("kernel", "6")
+    assert document["run"]["daemon"].startswith("strongswan@")
+    found = {(row["metric"], row["ipsec"], *row["labels"].values()): row["value"] for row in document["samples"]}
+    assert 0 < found["round_trip_seconds", False, "0.5"] < found["round_trip_seconds", True, "0.5"] < 1
+    assert 1e4 < found["throughput_bits_per_second", True] < found["throughput_bits_per_second", False]
+    assert 0 < found["handshake_seconds", True, "0.5"] < 10
+    assert found["ike_sa_setup_per_second", True] > 0.2
+    assert found["child_sa_setup_per_second", True] > 0.2
+    for count in ("1", "50"):
+        assert 0 < found["flood_round_trip_seconds", False, count] < found["flood_round_trip_seconds", True, count]
+    assert 0 < found["install_seconds", True, "50"] < found["install_seconds", True, "1"]
+    assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--peer=strongswan"], "--peer goes with --lab vm"),
+        (["--lab=vm", "--peer=libreswan"], "measures with strongswan"),
+        (["--lab=vm", "--topology=two-paths"], "measures host-to-host"),
+    ],
+)
+def test_what_the_guest_cannot_measure_is_told(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["measure", *arguments]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_prometheus_text_and_unknown_topologies(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ipsectest.ipsec.spd import Action, PolicyEntry, Selector
 from ipsectest.runner.measure.samples import Sample
 
 _NEAR, _FAR = "2001:db8:a::1", int(ip_address("2001:db8:b::"))
+_OTHER_PORTS = range(10_000, 10_500)
 _PAYLOAD = bytes(1400 - 48)
 """With the headers of IPv6 and UDP 1,400 octets."""
 
@@ -33,6 +34,7 @@ def cost(suite: Suite, counts: tuple[int, ...], seconds: float = 0.2) -> Iterato
         opening = partial(receiver.open, _sealed(sealing()))
         passing = partial(_with_policies(count).outbound, _packet(count - 1), secrets.token_bytes)
         sas, policies = {"sas": str(count)}, {"policies": str(count)}
+        yield Sample("first_seal_seconds", _first(sender, count // 2, seconds), ipsec=True, labels=sas)
         yield Sample("seal_seconds", _each(sealing, seconds), ipsec=True, labels=sas)
         yield Sample("open_seconds", _each(opening, seconds), ipsec=True, labels=sas)
         yield Sample("bypass_seconds", _each(passing, seconds), ipsec=False, labels=policies)
@@ -67,8 +69,19 @@ def _with_policies(count: int) -> Gateway:
     return Gateway(PolicyEntry(selector, Action.BYPASS, number) for number, selector in enumerate(entries))
 
 
-def _packet(number: int) -> bytes:
-    return build_udp_packet(UdpPacket(_NEAR, 5000, str(ip_address(_FAR + number)), 5000, _PAYLOAD))
+def _packet(number: int, port: int = 5000) -> bytes:
+    return build_udp_packet(UdpPacket(_NEAR, port, str(ip_address(_FAR + number)), 5000, _PAYLOAD))
+
+
+def _first(sender: Gateway, number: int, seconds: float) -> float:
+    """Mean seconds for a packet of a flow whose SA the gateway does not remember: another port each time."""
+    packets = [_packet(number, port) for port in _OTHER_PORTS]
+    begun = time.perf_counter()
+    for calls, packet in enumerate(packets, 1):
+        _sealed(sender.seal(packet, secrets.token_bytes))
+        if calls >= 3 and time.perf_counter() - begun > seconds:
+            break
+    return (time.perf_counter() - begun) / calls
 
 
 def _sealed(datagram: Datagram | None) -> Datagram:

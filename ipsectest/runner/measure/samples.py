@@ -21,8 +21,13 @@ METRICS = {
     "handshake_seconds": Metric("s", "IKE_SA_INIT and IKE_AUTH until both ends have the first Child SA"),
     "ike_sa_setup_per_second": Metric("1/s", "IKE SAs with a Child SA each, all started at once"),
     "child_sa_setup_per_second": Metric("1/s", "CREATE_CHILD_SA exchanges one after the other in one IKE SA"),
-    "seal_seconds": Metric("s", "one packet of 1,400 octets from the policy lookup to the ESP packet"),
-    "open_seconds": Metric("s", "one such ESP packet from the SA lookup to the inner packet"),
+    "install_seconds": Metric("s", "one outbound SA and its policy, by ip -batch, mean of so many"),
+    "flood_round_trip_seconds": Metric(
+        "s", "ICMP echo one after the other, mean, through the SA in the middle of so many"
+    ),
+    "first_seal_seconds": Metric("s", "one packet of 1,400 octets from the policy lookup to the ESP packet, new flow"),
+    "seal_seconds": Metric("s", "one such packet of a flow whose SA is remembered"),
+    "open_seconds": Metric("s", "one such ESP packet, from the SA lookup to the inner packet"),
     "bypass_seconds": Metric("s", "one such packet that the last of so many policies lets pass in clear"),
 }
 

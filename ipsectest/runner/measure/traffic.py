@@ -55,7 +55,7 @@ class Traffic:
         """Round-trip times of pings, in seconds; those that got no answer are missing."""
         words = ["ping", "-n", f"-c{count}", f"-i{_PING_INTERVAL}", "-W1", "-I", source, destination]
         said = self._run(namespace, words, count * _PING_INTERVAL + _PATIENCE)
-        return [float(found) / 1000 for found in re.findall(r"time=([\d.]+) ms", said)]
+        return echo_times(said)
 
     def throughput(self, client: Namespace, server: Namespace, source: str, destination: str, seconds: float) -> float:
         """Bits of TCP payload that arrive in a second; LabError with iperf3's own words if there is no way."""
@@ -67,7 +67,7 @@ class Traffic:
             # The server may not listen yet: its port is refused then, and the client ends at once, with status 0.
             while "refused" in said and self._loop.clock.now() < end:
                 said = self._run(client, words, seconds + _PATIENCE)
-            return _received(said)
+            return received(said)
         finally:
             listening.stop()
 
@@ -99,7 +99,13 @@ def has_iperf3() -> bool:
     return shutil.which("iperf3", path=_PATH) is not None
 
 
-def _received(said: str) -> float:
+def echo_times(said: str) -> list[float]:
+    """Seconds of each round trip that ping(8) reports."""
+    return [float(found) / 1000 for found in re.findall(r"time=([\d.]+) ms", said)]
+
+
+def received(said: str) -> float:
+    """Bits per second that iperf3's server got, from the client's JSON; LabError with its own words if it has none."""
     try:
         document = json.loads(said)
         return float(document["end"]["sum_received"]["bits_per_second"])
