@@ -51,7 +51,8 @@ def execute(arguments: Namespace) -> int:
     cases = library.wanted(arguments.scenario, [case for s in scenarios.values() for case in s.cases])
     catalogue = requirements.load(selection.folder(arguments) / "requirements")
     seed = secrets.randbelow(1 << 32) if arguments.seed is None else arguments.seed
-    recorder = Recorder(scenarios, catalogue, seed, folder, wall_clock_offset(), arguments.strict, arguments.ip, arguments.lab == "vm")
+    where = (arguments.ip, arguments.lab == "vm")
+    recorder = Recorder(scenarios, catalogue, seed, folder, wall_clock_offset(), arguments.strict, *where)
     begun = time.monotonic()
     with RunProgress(len(cases) * len(peers)) as progress:
         pki = make(started, stream(seed, "pki")) if needs_certificates(cases) else None

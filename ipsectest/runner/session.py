@@ -186,7 +186,8 @@ class Session:
 
     def peer_under_test(self, name: PeerName, version: str) -> PeerUnderTest:
         """The name of a peer in the report, with what is known of its driver."""
-        return PeerUnderTest(str(name), version, expectations.load(self.folder, name.driver, "vm" if self.vm else "host"))
+        lab = "vm" if self.vm else "host"
+        return PeerUnderTest(str(name), version, expectations.load(self.folder, name.driver, lab))
 
 
 def wall_clock_offset() -> float:

@@ -48,7 +48,7 @@ def test_an_entry_speaks_only_of_what_it_names(tmp_path: Path, case: tuple[str, 
 
 
 def test_an_entry_of_another_lab_is_left_out(tmp_path: Path) -> None:
-    assert _load(tmp_path, ENTRY + 'labs = ["vm"]\n').entries == ()
+    assert _load(tmp_path, ENTRY + 'labs = ["vm"]\n').entries == []
     assert len(expectations.load(tmp_path, "charon", "vm").entries) == 1
 
 
