@@ -1,7 +1,7 @@
 """Encrypted IKEv2 messages of a capture, opened with the keys of their SA (RFC 7296 section 3.14, RFC 7383)."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ipsectest.base.suites import TransformSpec
@@ -12,7 +12,8 @@ from ipsectest.wire import SK, SKF, Anomaly, Message, Payload, build_message, pa
 MOST_PARTIAL = 256
 """Fragmented messages that are collected at once; the oldest is given up for a new one."""
 MOST_FRAGMENTS = 1024
-"""Of one message: far more than fit into 64 KiB."""
+MOST_OCTETS = 1 << 18
+"""Of one fragmented message: four times what fits into a datagram."""
 _NO_INTEG = 0
 
 
@@ -107,10 +108,9 @@ class IkeDatabase:
             return
         self._suites.setdefault((keys.spi_i, keys.spi_r), []).append(suite)
 
-    def keys(self) -> Iterator[IkeKeys]:
-        """All usable keys."""
-        for suites in self._suites.values():
-            yield from (suite.keys for suite in suites)
+    def knows(self, spi_i: bytes, spi_r: bytes) -> bool:
+        """Whether there are keys for an IKE SA."""
+        return (spi_i, spi_r) in self._suites
 
     def open(self, octets: bytes) -> Opened | None:
         """One message without its non-ESP marker; None for a fragment whose message is not complete yet. No raise."""
@@ -155,6 +155,9 @@ class IkeDatabase:
         while len(self._partial) > MOST_PARTIAL:
             self._partial.popitem(last=False)
         partial.parts.setdefault(number, chain)
+        if sum(map(len, partial.parts.values())) > MOST_OCTETS:
+            del self._partial[place]
+            return Opened(message, [], message.anomalies, "too long a message", is_encrypted=True, keys=keys)
         if number == 1:
             partial.first = fragment.first
         if len(partial.parts) < total:

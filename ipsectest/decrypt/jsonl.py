@@ -9,8 +9,8 @@ from ipsectest.decrypt.frames import Frame
 from ipsectest.decrypt.ike import Opened
 from ipsectest.decrypt.output import why
 from ipsectest.decrypt.unwrap import Unwrapped
-from ipsectest.net.packet_wire import host_text
 from ipsectest.wire import Payload, payload_name
+from ipsectest.wire.datagrams import host_text
 from ipsectest.wire.fields import Field, Form
 from ipsectest.wire.ip import parse_ip
 

@@ -28,13 +28,29 @@ class _Init:
     prf: TransformSpec | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A negotiated SA without keys."""
+
+    protocol: int
+    spis: tuple[bytes, bytes]
+    """Of the initiator and the responder of its exchange."""
+    why: str
+    """What its keys would need."""
+
+    def __str__(self) -> str:
+        """One line."""
+        names = {ProtocolId.IKE: "IKE", ProtocolId.AH: "AH"}
+        return f"{names.get(ProtocolId(self.protocol), 'ESP')} SAs {':'.join(s.hex() for s in self.spis)}: {self.why}"
+
+
 @dataclass(slots=True)
 class Learned:
     """What a response brought about."""
 
     sas: list[SaKeys] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    """SAs whose keys cannot be had from what there is, and what would be needed."""
+    closed: list["Closed"] = field(default_factory=list)
+    """SAs whose keys do not follow from what there is."""
 
 
 class Negotiations:
@@ -81,37 +97,42 @@ class Negotiations:
 
     def _child(self, request: Opened, response: Opened, source: str, destination: str) -> Learned:
         chosen, keys = _chosen(response.payloads), response.keys
-        if chosen is None or keys is None:
+        if chosen is None or keys is None or chosen.protocol not in {ProtocolId.IKE, ProtocolId.AH, ProtocolId.ESP}:
             return Learned()
-        if chosen.protocol == ProtocolId.IKE:
-            spi = f"{_offer_spi(request).hex()}:{chosen.spi.hex()}"
-            return Learned(notes=[f"IKE SA {spi}: made by a rekey, its keys need the Diffie-Hellman secret"])
+        spis = _offer_spi(request, chosen), bytes(chosen.spi)
+        init, nonces = self._nonces(request, response)
+        function = keys.prf or init.prf
+        why = _lacking(chosen, response, keys, function, nonces)
+        if not why and function is not None:
+            try:
+                # The response travels from responder to initiator of the exchange.
+                ends = destination, source
+                return Learned(list(_derived(keys, function, chosen, request=request, nonces=nonces, ends=ends)))
+            except (UnsupportedAlgorithmError, ValueError, LookupError) as error:
+                why = str(error)
+        return Learned(closed=[Closed(chosen.protocol, spis, why)])
+
+    def _nonces(self, request: Opened, response: Opened) -> tuple[_Init, tuple[bytes, bytes]]:
+        """What IKE_SA_INIT settled, and the nonces that count for a Child SA of this exchange."""
         message = response.message
         init = self._inits.get((message.initiator_spi, message.responder_spi), _Init())
-        nonces: tuple[bytes, bytes] = init.nonce_i, init.nonce_r
-        if message.exchange_type == ExchangeType.CREATE_CHILD_SA:
-            pair = _first(request.payloads, Nonce), _first(response.payloads, Nonce)
-            nonces = bytes(pair[0].data) if pair[0] else b"", bytes(pair[1].data) if pair[1] else b""
-        name = f"{'AH' if chosen.protocol == ProtocolId.AH else 'ESP'} SA {chosen.spi.hex()}"
-        if _first(response.payloads, KE):
-            return Learned(notes=[f"{name}: made with PFS, its keys need the Diffie-Hellman secret"])
-        function = keys.prf or init.prf
-        missing = [
-            text
-            for text, there in (
-                ("SK_d", keys.sk_d), ("the IKE_SA_INIT exchange with its nonces", all(nonces)), ("the PRF", function),
-            )
-            if not there
-        ]  # fmt: skip
-        if missing or function is None:
-            return Learned(notes=[f"{name}: its keys need {' and '.join(missing)}"])
-        try:
-            # The response travels from responder to initiator of the exchange.
-            return Learned(
-                list(_derived(keys, function, chosen, request=request, nonces=nonces, ends=(destination, source)))
-            )
-        except (UnsupportedAlgorithmError, ValueError, LookupError) as error:
-            return Learned(notes=[f"{name}: {error}"])
+        if message.exchange_type != ExchangeType.CREATE_CHILD_SA:
+            return init, (init.nonce_i, init.nonce_r)
+        pair = _first(request.payloads, Nonce), _first(response.payloads, Nonce)
+        return init, (bytes(pair[0].data) if pair[0] else b"", bytes(pair[1].data) if pair[1] else b"")
+
+
+def _lacking(
+    chosen: Proposal, response: Opened, keys: IkeKeys, function: TransformSpec | None, nonces: tuple[bytes, bytes]
+) -> str:
+    """Why the keys of what was chosen do not follow from what there is; empty if they do."""
+    if chosen.protocol == ProtocolId.IKE:
+        return "made by a rekey, their keys need the shared secret of the key exchange"
+    if _first(response.payloads, KE):
+        return "made with PFS, their keys need the shared secret of the key exchange"
+    wanted = {"SK_d": keys.sk_d, "the IKE_SA_INIT exchange with its nonces": all(nonces), "the PRF": function}
+    missing = [text for text, there in wanted.items() if not there]
+    return f"their keys need {' and '.join(missing)}" if missing else ""
 
 
 def _derived(

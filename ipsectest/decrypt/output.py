@@ -4,6 +4,7 @@ from typing import BinaryIO
 
 from ipsectest.base.suites import format_suite
 from ipsectest.decrypt.frames import Frame, Interface
+from ipsectest.decrypt.ike import Opened
 from ipsectest.decrypt.sas import CapturedSa
 from ipsectest.decrypt.unwrap import Unwrapped
 from ipsectest.ipsec.drop import DropReason
@@ -50,6 +51,15 @@ class Output:
         number = self.inner_interface(frame.interface, interface)
         comment = comment_of(unwrapped) if self.comments else ""
         self._writer.packet(frame.nanoseconds, unwrapped.packet, interface=number, comment=comment)
+        self.written += 1
+
+    def message(self, frame: Frame, interface: Interface, packet: bytes, opened: Opened) -> None:
+        """Write an IKE message in clear, as an IP packet; one that did not open as it was, with the reason."""
+        number = self.inner_interface(frame.interface, interface)
+        comment = opened.failure or ("IKE decrypted" if opened.is_encrypted else "")
+        self._writer.packet(
+            frame.nanoseconds, packet, interface=number, comment=comment if self.comments or opened.failure else ""
+        )
         self.written += 1
 
     def blocks(self, octets: bytes | memoryview, packets: int) -> None:

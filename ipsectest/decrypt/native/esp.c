@@ -45,12 +45,7 @@ struct window {
     const struct interface *interfaces;
     uint32_t interface_count;
     uint32_t is_pcapng;
-    uint64_t frames;      /* counted up */
-    uint64_t slow_at;     /* of a slow frame: its data, */
-    uint64_t slow_length; /* captured octets, */
-    uint64_t slow_wire;   /* octets on the wire, */
-    uint64_t slow_time;   /* nanoseconds, */
-    uint32_t slow_interface;
+    uint64_t frames; /* opened, counted up */
 };
 
 struct interface {
@@ -196,7 +191,7 @@ static enum stop next_frame(const struct window *window, struct frame *frame, ui
         return END_OF_INPUT;
     captured = le32(at + 20);
     frame->interface = le32(at + 8);
-    if (captured > block - BLOCK_OVERHEAD || frame->interface >= window->interface_count ||
+    if (le32(at + block - 4) != block || captured > block - BLOCK_OVERHEAD || frame->interface >= window->interface_count ||
         !window->interfaces[frame->interface].usable)
         return NO_FRAME;
     uint64_t units = (uint64_t)le32(at + 12) << 32 | le32(at + 16);
@@ -379,7 +374,7 @@ static uint64_t finish_block(const struct sa *sa, const struct frame *frame, uin
     return length;
 }
 
-/* Open frames until the buffer ends, the output is full or a frame is not for this path. */
+/* Open frames until the buffer ends, the output is full or `position` is at a frame that is not for this path. */
 int esp_run(struct window *window, struct table *table)
 {
     for (;;) {
@@ -401,16 +396,9 @@ int esp_run(struct window *window, struct table *table)
             if (size % sa->block_length == 0 && decrypt(sa, esp, length, sequence, out + 28))
                 inner = inner_length(out + 28, size);
         }
-        window->frames++;
-        if (!inner) {
-            window->slow_at = (uint64_t)(frame.data - window->in);
-            window->slow_length = frame.length;
-            window->slow_wire = frame.wire;
-            window->slow_time = frame.time;
-            window->slow_interface = frame.interface;
-            window->position = after;
+        if (!inner)
             return SLOW_FRAME;
-        }
+        window->frames++;
         window->written += finish_block(sa, &frame, interface->out_interface, sequence, inner,
                                         window->out + window->written);
         window->position = after;

@@ -67,11 +67,6 @@ class Window(ctypes.Structure):
         ("interface_count", ctypes.c_uint32),
         ("is_pcapng", ctypes.c_uint32),
         ("frames", ctypes.c_uint64),
-        ("slow_at", ctypes.c_uint64),
-        ("slow_length", ctypes.c_uint64),
-        ("slow_wire", ctypes.c_uint64),
-        ("slow_time", ctypes.c_uint64),
-        ("slow_interface", ctypes.c_uint32),
     )
 
 

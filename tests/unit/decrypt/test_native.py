@@ -83,8 +83,10 @@ class Run:
         assert outcome == SLOW_FRAME
         self.slow += 1
         table.collect()
-        start = window.slow_at + (14 if self.link_type == 1 else 0)
-        result = unwrap(source.raw[start : window.slow_at + window.slow_length], self.database, window.slow_time)
+        captured = struct.unpack_from("<I", source.raw, window.position + 8)[0]
+        start = window.position + 16
+        window.position = start + captured
+        result = unwrap(source.raw[start + (14 if self.link_type == 1 else 0) : start + captured], self.database, 0)
         if result and result.packet:
             self.packets.append(result.packet)
         for layer in result.layers if result else []:

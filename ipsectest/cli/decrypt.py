@@ -1,0 +1,141 @@
+"""Decrypt captures: IKE and ESP in clear as pcapng or JSON lines, and what stayed closed with the reason."""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from ipsectest.decrypt.pipeline import Decryption
+
+_STANDARD = "-"
+_BUFFER = 1 << 20
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "captures", nargs="+", metavar="CAPTURE", help="pcap or pcapng, compressed or not; - for a pipe"
+    )
+    parser.add_argument(
+        "-k", "--keys", action="append", default=[], metavar="FILE", help="keys in any notation, or a folder of them"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the packets in clear as pcapng; - for a pipe")
+    parser.add_argument("--with-outer", action="store_true", help="write the captured frames beside those in clear")
+    parser.add_argument("--no-comments", action="store_true", help="leave the comment of each packet out")
+    parser.add_argument("--jsonl", metavar="FILE", help="write a JSON object for each packet and message; - for a pipe")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
+    parser.add_argument("--slow", action="store_true", help="do without the compiled fast path")
+
+
+def execute(arguments: Namespace) -> int:
+    """Decrypt, and print a summary."""
+    from ipsectest.base.errors import UsageError  # noqa: PLC0415 - nothing is imported for the help
+    from ipsectest.decrypt.jsonl import JsonLines  # noqa: PLC0415
+    from ipsectest.decrypt.keys import detect  # noqa: PLC0415
+    from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
+    from ipsectest.decrypt.output import Output  # noqa: PLC0415
+    from ipsectest.decrypt.pipeline import Decryption  # noqa: PLC0415
+
+    if [arguments.output, arguments.jsonl].count(_STANDARD) > 1:
+        raise UsageError("only one of --output and --jsonl can go to standard output")
+    ring = KeyRing()
+    for name in arguments.keys:
+        ring.add(detect.read(Path(name)))
+    with ExitStack() as stack:
+        output = jsonl = None
+        if arguments.output:
+            file = stack.enter_context(_written(arguments.output, arguments.captures))
+            output = Output(file, with_outer=arguments.with_outer, comments=not arguments.no_comments)
+        if arguments.jsonl:
+            import io  # noqa: PLC0415
+
+            raw = stack.enter_context(_written(arguments.jsonl, arguments.captures))
+            text = stack.enter_context(io.TextIOWrapper(raw, encoding="utf-8", write_through=False))
+            jsonl = JsonLines(text)
+        run = Decryption(ring, output, jsonl)
+        interrupted = _decrypt_all(run, output, arguments)
+    _report(run, arguments)
+    if interrupted:
+        raise KeyboardInterrupt
+    return 0
+
+
+def _decrypt_all(run: "Decryption", output: object, arguments: Namespace) -> bool:
+    """Decrypt every capture; whether it was interrupted, which leaves complete files of what was done."""
+    from ipsectest.decrypt.capture import open_capture  # noqa: PLC0415
+
+    try:
+        for name in arguments.captures:
+            capture = open_capture(name)
+            try:
+                _decrypt_one(run, capture, output, arguments)
+            finally:
+                run.finish()
+                run.notes += capture.notes
+                capture.close()
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _decrypt_one(run: "Decryption", capture: object, output: object, arguments: Namespace) -> None:
+    from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
+    from ipsectest.decrypt.capture import CaptureFile  # noqa: PLC0415
+    from ipsectest.decrypt.fast import fast_path  # noqa: PLC0415
+    from ipsectest.decrypt.output import Output  # noqa: PLC0415
+
+    if not isinstance(capture, CaptureFile):
+        raise TypeError(capture)
+    is_plain = isinstance(output, Output) and not output.with_outer and not arguments.jsonl and not arguments.slow
+    if isinstance(output, Output) and is_plain:
+        run.fast = fast_path(capture, output)
+    frames = capture.frames()
+    with ReadingProgress(capture.position) as progress:
+        while True:
+            if run.fast:
+                run.fast.run()
+            frame = next(frames, None)
+            if frame is None:
+                break
+            run.take(frame, capture.interfaces[frame.interface])
+            progress()
+
+
+@contextmanager
+def _written(name: str, captures: list[str]) -> Iterator[BinaryIO]:
+    """A new file that only its owner can read, because it holds what was encrypted; or standard output."""
+    from ipsectest.base.errors import UsageError  # noqa: PLC0415
+
+    if name == _STANDARD:
+        with os.fdopen(os.dup(1), "wb", buffering=_BUFFER) as file:
+            yield file
+        return
+    path = Path(name)
+    for capture in captures:
+        if capture != _STANDARD and path.exists() and Path(capture).exists() and path.samefile(capture):
+            raise UsageError(f"{name} would be written over while it is read")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb", buffering=_BUFFER) as file:
+        yield file
+
+
+def _report(run: "Decryption", arguments: Namespace) -> None:
+    import json  # noqa: PLC0415
+
+    from ipsectest.decrypt.summary import summary  # noqa: PLC0415
+
+    found = summary(run)
+    to_pipe = _STANDARD in {arguments.output, arguments.jsonl}
+    stream = sys.stderr if to_pipe else sys.stdout
+    if arguments.json:
+        print(json.dumps(found, indent=1), file=stream)
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    from ipsectest.report.decryption import render  # noqa: PLC0415
+
+    render(found, Console(file=stream))

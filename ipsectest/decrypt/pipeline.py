@@ -1,0 +1,180 @@
+"""From frames to what they carried, one after another: link layer, IP fragments, ESP, AH and IKE, outputs."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ipsectest.base.iana import IKE_PORT, NON_ESP_MARKER, ProtocolId
+from ipsectest.decrypt.fast import FastPath
+from ipsectest.decrypt.frames import Frame, Interface
+from ipsectest.decrypt.ike import IkeDatabase, Opened
+from ipsectest.decrypt.jsonl import JsonLines
+from ipsectest.decrypt.keys.model import KeyRing
+from ipsectest.decrypt.links import ip_packet
+from ipsectest.decrypt.negotiations import Closed, Negotiations
+from ipsectest.decrypt.output import Output
+from ipsectest.decrypt.reassembly import Fragments
+from ipsectest.decrypt.sas import SaDatabase
+from ipsectest.decrypt.unwrap import Unwrapped, unwrap
+from ipsectest.ipsec.transport import replace_payload
+from ipsectest.wire.datagrams import host_text
+from ipsectest.wire.ip import UDP, IpPacket, build_udp, parse_ip, parse_udp
+
+_MOST_NOTES = 1000
+_IKE_HEADER = 28
+
+
+@dataclass(slots=True)
+class Totals:
+    """What became of all frames."""
+
+    frames: int = 0
+    truncated: int = 0
+    """Of which the capture has a part only."""
+    without_ip: Counter[str] = field(default_factory=Counter)
+    """By reason."""
+    fragments: int = 0
+    """IP fragments, whole packets made of them not counted."""
+    clear: int = 0
+    """IP packets without IPsec."""
+    opened: int = 0
+    """ESP and AH packets that opened down to an inner packet."""
+    closed: Counter[str] = field(default_factory=Counter)
+    """ESP and AH packets that did not, by reason."""
+    ike: int = 0
+    """IKE messages."""
+    ike_opened: int = 0
+    """Encrypted ones that opened."""
+    ike_closed: int = 0
+    """Encrypted ones that did not."""
+
+
+class Decryption:
+    """One run over captures with one key ring. ``output`` and ``jsonl`` are where results go, None: nowhere."""
+
+    def __init__(self, keys: KeyRing, output: Output | None = None, jsonl: JsonLines | None = None) -> None:
+        self.totals = Totals()
+        self.sas = SaDatabase(keys.sas)
+        self.ike = IkeDatabase(keys.ike)
+        self.notes: list[str] = list(keys.notes)
+        """What is needed or was noticed, each once; bounded."""
+        self.learned = 0
+        """SAs whose keys were derived."""
+        self.fast: FastPath | None = None
+        self._output = output
+        self._jsonl = jsonl
+        self._negotiations = Negotiations()
+        self._fragments = Fragments()
+
+    def finish(self) -> None:
+        """Count what the fast path opened; after the last frame."""
+        if self.fast:
+            self.totals.frames += self.fast.packets
+            self.totals.opened += self.fast.packets
+            self.fast.close()
+            self.fast = None
+
+    def take(self, frame: Frame, interface: Interface) -> None:
+        """One frame. Never raises for what it holds."""
+        totals = self.totals
+        totals.frames += 1
+        totals.truncated += frame.length > len(frame.data)
+        packet = ip_packet(frame.data, interface.link_type)
+        if isinstance(packet, str):
+            totals.without_ip[packet] += 1
+            self._pass(frame, interface)
+            return
+        whole = self._fragments.take(packet, frame.nanoseconds)
+        totals.fragments += whole is not packet
+        if whole is None:
+            self._pass(frame, interface)
+            return
+        self._packet(whole, frame, interface)
+
+    def _packet(self, packet: bytes, frame: Frame, interface: Interface) -> None:
+        unwrapped = unwrap(packet, self.sas, frame.nanoseconds)
+        if unwrapped:
+            self._protected(packet, unwrapped, frame, interface)
+            packet = unwrapped.packet
+        ip = parse_ip(packet) if packet else None
+        message = _ike_octets(ip) if ip else None
+        if ip and message:
+            self._message(ip, message, frame, interface, is_inner=bool(unwrapped and unwrapped.packet))
+        elif not unwrapped:
+            self.totals.clear += 1
+            self._pass(frame, interface)
+
+    def _protected(self, packet: bytes, unwrapped: Unwrapped, frame: Frame, interface: Interface) -> None:
+        if unwrapped.failure:
+            self.totals.closed[unwrapped.failure.reason.value] += 1
+        elif unwrapped.packet:
+            self.totals.opened += 1
+        if self._jsonl:
+            self._jsonl.packet(frame, unwrapped)
+        self._pass(frame, interface)
+        if self._output and unwrapped.packet:
+            self._output.inner(frame, interface, unwrapped)
+        if self.fast and len(unwrapped.layers) == 1 and unwrapped.packet and not unwrapped.failure:
+            outer = parse_ip(packet)
+            if outer:
+                self.fast.follow(unwrapped.layers[0].sa, host_text(outer.source), host_text(outer.destination))
+
+    def _message(self, ip: IpPacket, octets: bytes, frame: Frame, interface: Interface, *, is_inner: bool) -> None:
+        self.totals.ike += 1
+        if not is_inner:
+            self._pass(frame, interface)
+        opened = self.ike.open(octets)
+        if opened is None:
+            return
+        self.totals.ike_opened += opened.is_encrypted and opened.is_clear
+        self.totals.ike_closed += opened.is_encrypted and not opened.is_clear
+        source, destination = host_text(ip.source), host_text(ip.destination)
+        learned = self._negotiations.take(opened, source, destination)
+        self.learned += sum(self.sas.add(keys) is not None for keys in learned.sas)
+        for closed in learned.closed:
+            if not self._knows(closed):
+                self._note(str(closed))
+        if self._jsonl:
+            self._jsonl.message(frame, opened)
+        if self._output and not is_inner:
+            try:
+                clear = _in_clear(ip, opened)
+            except ValueError:  # put together of fragments it may be longer than a datagram can be
+                self._note(f"frame {frame.number}: the IKE message is too long for one datagram in clear")
+            else:
+                self._output.message(frame, interface, clear, opened)
+
+    def _knows(self, closed: Closed) -> bool:
+        """Whether some file has the keys of an SA that the capture does not give away."""
+        if closed.protocol == ProtocolId.IKE:
+            return self.ike.knows(*closed.spis)
+        return all(self.sas.knows(closed.protocol, spi) for spi in closed.spis)
+
+    def _pass(self, frame: Frame, interface: Interface) -> None:
+        if self._output and self._output.with_outer:
+            self._output.outer(frame, interface)
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes and len(self.notes) < _MOST_NOTES:
+            self.notes.append(text)
+
+
+def _ike_octets(ip: IpPacket) -> bytes | None:
+    """The IKE message in a packet, without its marker: on port 500, or behind a marker on any port (RFC 3948)."""
+    udp = parse_udp(ip.payload) if ip.protocol == UDP and not ip.is_fragment else None
+    if udp is None:
+        return None
+    source, destination, data = udp
+    if data[:4] == NON_ESP_MARKER and IKE_PORT not in {source, destination}:
+        return data[4:] if len(data) >= 4 + _IKE_HEADER and _looks_like_ike(data[4:]) else None
+    return data if IKE_PORT in {source, destination} and data else None
+
+
+def _looks_like_ike(data: bytes) -> bool:
+    """Whether a header after a marker is IKE's: version 1 or 2, and the length it says."""
+    return data[17] >> 4 in {1, 2} and int.from_bytes(data[24:28], "big") == len(data)
+
+
+def _in_clear(ip: IpPacket, opened: Opened) -> bytes:
+    """The message as an IP packet on port 500, where every reader expects IKE without a marker."""
+    datagram = build_udp(ip.source, ip.destination, IKE_PORT, IKE_PORT, opened.rebuilt())
+    return replace_payload(ip, UDP, datagram)
