@@ -6,6 +6,7 @@ started, not awaited: what comes of them is seen on the wire.
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from ipsectest.base.errors import PeerError, UnsupportedError
@@ -104,7 +105,8 @@ class Libreswan:
 
     def configure(self, settings: PeerSettings) -> None:
         """Load the connection of a case; nothing is sent."""
-        if options_for(settings) != self._options:
+        wanted = replace(options_for(settings), user_space_esp=self._options.user_space_esp)  # it has none of its own
+        if wanted != self._options:
             raise UnsupportedError("daemon options", f"this pluto was started with {self._options}")
         section = connection(settings, self.version)
         if "leftcert=" in section and settings.local_auth not in self._credentials.mine:
@@ -123,8 +125,11 @@ class Libreswan:
         if status:
             why = said.strip() or self.log(settings).strip().rpartition("\n")[2]  # 4.x tells its log only
             raise UnsupportedError("configuration", why[-_SAID:] or f"addconn ends with status {status}")
+        if settings.trap:
+            with self._lock:
+                self._told("--route", "--name", settings.name)
 
-    def perform(self, request: PeerRequest) -> int | None:
+    def perform(self, request: PeerRequest) -> int | None:  # noqa: C901 - a table of verbs
         """Start what is asked; the answer is None, or the number for a counter."""
         settings = request.settings
         name = ["--name", settings.name]
@@ -149,6 +154,8 @@ class Libreswan:
                 self._told("--impair", f"{word}:{self._ike(request).number}")
             case Verb.PING:
                 self._host.ping(settings.inner_local, settings.inner_remote)
+            case Verb.SEND if request.packet:
+                self._host.send(request.packet)
             case Verb.COUNTER:
                 return self._counter(request)
             case _:

@@ -13,8 +13,8 @@ from ipsectest.base.iana import EncryptionAlgorithm as Encr
 from ipsectest.base.iana import ExtendedSequenceNumbers as Esn
 from ipsectest.base.iana import IntegrityAlgorithm as Integ
 from ipsectest.base.iana import KeyExchangeMethod as Ke
+from ipsectest.base.iana import ProtocolId, TransformType
 from ipsectest.base.iana import PseudorandomFunction as Prf
-from ipsectest.base.iana import TransformType
 from ipsectest.base.suites import TransformSpec
 from ipsectest.peers.options import DaemonOptions
 from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector
@@ -90,8 +90,7 @@ def connection(settings: PeerSettings, version: str) -> str:
         "auto": "add",
         "type": settings.mode,
         "ike": ",".join(_ike(suite) for suite in settings.ike),
-        "phase2": "esp",
-        "esp": ",".join(_esp(suite) for suite in settings.esp),
+        **_phase2(settings),
         "esn": _esn(settings.esp),
         "pfs": _yes(any(_of(suite, TransformType.KE) for suite in settings.esp)),
         "narrowing": "yes",
@@ -103,6 +102,8 @@ def connection(settings: PeerSettings, version: str) -> str:
         **_ends(settings, modern=modern),
         **_lifetimes(settings),
     }
+    if not settings.copy_df:
+        words["nopmtudisc"] = "yes"
     if settings.dpd:
         words |= {"dpddelay": _seconds(settings.dpd)}
     if settings.replay_window is not None:
@@ -224,6 +225,14 @@ def _ike(suite: tuple[TransformSpec, ...]) -> str:
     return "-".join(["+".join(_ciphers(suite)), "+".join(prfs or integrities), "+".join(groups)])
 
 
+def _phase2(settings: PeerSettings) -> dict[str, str]:
+    """The protocol of Child SAs and its suites; AH has integrity only."""
+    if settings.protocol == ProtocolId.ESP:
+        return {"phase2": "esp", "esp": ",".join(_esp(suite) for suite in settings.esp)}
+    suites = ["+".join(_hash(spec) for spec in _of(suite, TransformType.INTEG)) for suite in settings.esp]
+    return {"phase2": "ah", "ah": ",".join(suites)}
+
+
 def _esp(suite: tuple[TransformSpec, ...]) -> str:
     integrities = [_hash(spec) for spec in _of(suite, TransformType.INTEG) if spec.id != Integ.NONE]
     groups = [_group(spec) for spec in _of(suite, TransformType.KE)]
@@ -273,6 +282,13 @@ def _refuse(settings: PeerSettings) -> None:
         raise UnsupportedError(f"childless = {settings.childless}", "Libreswan always announces RFC 6023")
     if settings.unique == "keep":
         raise UnsupportedError("unique = keep", "Libreswan replaces the older IKE SA or keeps both")
+    lacking = {
+        "a security policy": bool(settings.spd),
+        "limits of packets and octets": bool(settings.child_packets or settings.child_bytes),
+        "a Child SA that ends without a rekey": settings.child_expires,
+    }
+    for ability in (name for name, wanted in lacking.items() if wanted):
+        raise UnsupportedError(ability, "the driver of Libreswan does not set it up")
     kinds = {spec.type for suite in (*settings.ike, *settings.esp) for spec in suite}
     if kinds - {TransformType.ENCR, TransformType.PRF, TransformType.INTEG, TransformType.KE, TransformType.ESN}:
         raise UnsupportedError("additional key exchanges", "Libreswan does not know RFC 9370")

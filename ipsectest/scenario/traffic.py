@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import RandomBytes
+from ipsectest.base.errors import UnsupportedError
 from ipsectest.base.iana import NAT_T_PORT, ProtocolId, TransformType
 from ipsectest.ike.sa import ChildSa, IkeSa
 from ipsectest.ipsec.drop import Drop
@@ -110,7 +111,7 @@ class Traffic:
         if part is None:
             return probes.build(probe, **fields)
         if ":" in probe.source:
-            raise LookupError("part= is for IPv4")
+            raise UnsupportedError("part=", "IPv6 fragments have a header of their own")
         whole = probes.build(probe, **fields, identification=0x4000 + self._count)
         half = 20 + (len(whole) - 20) // 16 * 8
         self._pieces = cut(whole, half + 8, 0x4000 + self._count)
@@ -300,6 +301,8 @@ def _with_header(datagram: Datagram, edits: tuple[Edit, ...], values: Values) ->
     if not fields and not checksums:
         return datagram
     packet = packet_of(datagram)
+    if datagram.source.is_ipv6 and (checksums or "dont_fragment" in fields):
+        raise UnsupportedError("df= and checksum=", "IPv6 has no DF bit, and a UDP checksum always")
     if checksums and datagram.protocol == UDP:
         at = len(packet) - len(datagram.data) - 2
         correct = int.from_bytes(packet[at : at + 2], "big")
@@ -325,7 +328,9 @@ def _changes(edits: tuple[Edit, ...], values: Values) -> dict[str, int | bool]:
 def _header_fields(edits: tuple[Edit, ...], values: Values, *, is_v4: bool) -> dict[str, int]:
     """Arguments of ``wire.ip.build_ip``."""
     changes = _changes(edits, values)
-    if changes.pop("dont_fragment", False) and is_v4:
+    if "dont_fragment" in changes and not is_v4:
+        raise UnsupportedError("df=", "IPv6 has no such bit")
+    if changes.pop("dont_fragment", False):
         changes["flags_and_offset"] = DONT_FRAGMENT
     return {name: int(value) for name, value in changes.items()}
 
