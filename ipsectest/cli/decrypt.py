@@ -34,7 +34,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 def execute(arguments: Namespace) -> int:
     """Decrypt, and print a summary."""
     from ipsectest.base.errors import UsageError  # noqa: PLC0415 - nothing is imported for the help
-    from ipsectest.decrypt.jsonl import JsonLines  # noqa: PLC0415
     from ipsectest.decrypt.keys import detect  # noqa: PLC0415
     from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
     from ipsectest.decrypt.output import Output  # noqa: PLC0415
@@ -52,6 +51,8 @@ def execute(arguments: Namespace) -> int:
             output = Output(file, with_outer=arguments.with_outer, comments=not arguments.no_comments)
         if arguments.jsonl:
             import io  # noqa: PLC0415
+
+            from ipsectest.decrypt.jsonl import JsonLines  # noqa: PLC0415
 
             raw = stack.enter_context(_written(arguments.jsonl, arguments.captures))
             text = stack.enter_context(io.TextIOWrapper(raw, encoding="utf-8", write_through=False))

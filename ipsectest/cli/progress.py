@@ -5,10 +5,10 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ipsectest.runner.conductor import Finished
-
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from ipsectest.runner.conductor import Finished
 
 PATIENCE = 1.0
 """Seconds before anything is drawn."""
@@ -23,7 +23,7 @@ class RunProgress:
         self._started = time.monotonic()
         self._progress: Progress | None = None
 
-    def __call__(self, peer: str, finished: Finished) -> None:
+    def __call__(self, peer: str, finished: "Finished") -> None:
         """One more case has ended."""
         self.step(f"{peer} {finished.case.id}: {finished.result.verdict}")
 

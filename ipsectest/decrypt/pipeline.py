@@ -2,12 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ipsectest.base.iana import IKE_PORT, NON_ESP_MARKER, ProtocolId
 from ipsectest.decrypt.fast import FastPath
 from ipsectest.decrypt.frames import Frame, Interface
 from ipsectest.decrypt.ike import IkeDatabase, Opened
-from ipsectest.decrypt.jsonl import JsonLines
 from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.decrypt.links import ip_packet
 from ipsectest.decrypt.negotiations import Closed, Negotiations
@@ -18,6 +18,9 @@ from ipsectest.decrypt.unwrap import Unwrapped, unwrap
 from ipsectest.ipsec.transport import replace_payload
 from ipsectest.wire.datagrams import host_text
 from ipsectest.wire.ip import UDP, IpPacket, build_udp, parse_ip, parse_udp
+
+if TYPE_CHECKING:
+    from ipsectest.decrypt.jsonl import JsonLines
 
 _MOST_NOTES = 1000
 _IKE_HEADER = 28
@@ -51,7 +54,7 @@ class Totals:
 class Decryption:
     """One run over captures with one key ring. ``output`` and ``jsonl`` are where results go, None: nowhere."""
 
-    def __init__(self, keys: KeyRing, output: Output | None = None, jsonl: JsonLines | None = None) -> None:
+    def __init__(self, keys: KeyRing, output: Output | None = None, jsonl: "JsonLines | None" = None) -> None:
         self.totals = Totals()
         self.sas = SaDatabase(keys.sas)
         self.ike = IkeDatabase(keys.ike)

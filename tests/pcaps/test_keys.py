@@ -10,9 +10,9 @@ import pytest
 
 from ipsectest.base.iana import ProtocolId, TransformType
 from ipsectest.base.suites import TransformSpec, parse_suite
+from ipsectest.base.wireshark import IKE_ENCRYPTION, IKE_INTEGRITY
 from ipsectest.decrypt.keys import convert, detect
 from ipsectest.decrypt.keys.model import IkeKeys, IkeV1Keys, KeyRing, SaKeys
-from ipsectest.ike.keylog import IKE_ENCRYPTION, IKE_INTEGRITY
 from ipsectest.ipsec.inner import Echo, build_echo
 from ipsectest.ipsec.packets import protect
 from ipsectest.ipsec.sa import Mode, SecurityAssociation

@@ -11,12 +11,12 @@ from ipaddress import ip_address
 from ipsectest.base.iana import EncryptionAlgorithm as Encr
 from ipsectest.base.iana import ProtocolId
 from ipsectest.base.suites import TransformSpec
+from ipsectest.base.wireshark import ESP_ENCRYPTION, ESP_INTEGRITY
 from ipsectest.decrypt.keys import lengths
 from ipsectest.decrypt.keys.hexadecimal import octets, spi
 from ipsectest.decrypt.keys.model import ANY, SaKeys
 from ipsectest.decrypt.keys.source import Source
 from ipsectest.decrypt.keys.uat import Cell, RowError, cells, quoted
-from ipsectest.ike.keylog import ESP_ENCRYPTION, ESP_INTEGRITY
 
 _ENCRYPTION = {
     **ESP_ENCRYPTION,

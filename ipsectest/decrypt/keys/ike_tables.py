@@ -7,12 +7,12 @@ IKEv1: initiator cookie, encryption key. Octets are hexadecimal digits, without 
 from ipsectest.base.iana import IntegrityAlgorithm as Integ
 from ipsectest.base.iana import TransformType
 from ipsectest.base.suites import TransformSpec
+from ipsectest.base.wireshark import IKE_ENCRYPTION, IKE_INTEGRITY
 from ipsectest.decrypt.keys import lengths
 from ipsectest.decrypt.keys.hexadecimal import octets
 from ipsectest.decrypt.keys.model import IkeKeys, IkeV1Keys
 from ipsectest.decrypt.keys.source import Source
 from ipsectest.decrypt.keys.uat import Cell, RowError, cells
-from ipsectest.ike.keylog import IKE_ENCRYPTION, IKE_INTEGRITY
 
 _NONE = "NONE [RFC4306]"
 _UNCHECKED = {bits // 8: f"ANY {bits}-bits of Authentication [No Checking]" for bits in (64, 96, 128, 160, 192, 256)}
