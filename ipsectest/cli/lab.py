@@ -20,6 +20,8 @@ def add_arguments(parser: ArgumentParser) -> None:
             "--peer", action="append", default=[], help="put an installed peer into it, such as strongswan"
         )
         one.add_argument("--python", action="store_true", help="put an interpreter into it")
+        if verb == "start":
+            one.add_argument("--daemon", action="store_true", help="let the first peer's daemon be running in it")
     shell = verbs.add_parser("shell", help="a shell in it (Ctrl-] leaves), or one command")
     shell.add_argument("command", nargs="*", help="the command; its exit status is ours")
     verbs.add_parser("stop", help="end it and remove everything")
@@ -60,15 +62,21 @@ def _build(arguments: Namespace) -> int:
         print(f"  {line}", file=sys.stderr)  # noqa: T201
 
     peers = [table.parse(text) for text in arguments.peer]
+    daemon = arguments.verb == "start" and arguments.daemon
+    if daemon and not peers:
+        raise UsageError("--daemon needs a --peer")
+    resident = guest.resident(peers[0]) if daemon else ""
     for name in peers:
         table.install(name, progress)
     image = guest.build(peers, progress, python=arguments.python)
     if arguments.verb == "build":
         print(f"kernel {image.release}, {image.size >> 20} MiB in {image.kernel.parent}")  # noqa: T201
         return 0
-    kept = keeper.keep(image, guest.cache_directory())
+    kept = keeper.keep(image, guest.cache_directory(), resident)
     print(f"running: kernel {image.release}, 192.0.2.2 at the namespace {kept.namespace} (192.0.2.1)")  # noqa: T201
     print(f"{kept.share} is /lab inside")  # noqa: T201
+    if daemon:
+        print(f"{peers[0]} runs with {guest.RESIDENT} as its directory; its control socket stands there")  # noqa: T201
     return 0
 
 

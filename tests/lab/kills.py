@@ -35,7 +35,7 @@ COMMANDS = {
     "guest": (*RUN, "--peer=strongswan", "--peer=libreswan", "--lab=vm"),
     "kept": START,
     "keeper": START,
-    "first": START,
+    "first": (*START, "--daemon"),
 }
 """What is killed; of the kept guest, the command that starts it or the process that keeps it.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pyroute2 import netns
 
-from ipsectest.base.errors import LabError, UnsupportedError
+from ipsectest.base.errors import LabError, UnsupportedError, UsageError
 from ipsectest.lab import Lab, clean
 from ipsectest.lab.journal import PREFIX, start_time
 from ipsectest.lab.namespaces import Namespace
@@ -33,6 +33,7 @@ from tests.lab.two_namespaces import require_lab
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 STRONGSWAN = table.parse("strongswan")
+CONTROL = "unix:///run/peer/charon.vici"
 KEY = "0x" + "0123456789abcdef" * 2
 LONG = "0x" + "0123456789abcdef" * 4
 SALTED = f"{KEY}01020304"
@@ -193,6 +194,23 @@ def test_two_guests_of_one_snapshot_differ_in_their_random_numbers() -> None:
             machine = start(lab, guest.cache_directory(), image)
             seen.append(machine.run("cat /proc/sys/kernel/random/uuid", check=True).text)
     assert seen[0] != seen[1]
+
+
+def test_a_daemon_is_running_when_a_snapshot_with_it_starts() -> None:
+    require_lab()
+    image = guest.build([STRONGSWAN])
+    resident = guest.resident(STRONGSWAN)
+    with Lab() as lab:
+        started = []
+        for name in ("first", "second"):
+            machine = start(lab, guest.cache_directory(), image, name=name, resident=resident)
+            started.append(machine.run("cut -d' ' -f22 /proc/$(pidof charon-systemd)/stat", check=True).text)
+            command = f"chroot /proc/$(pidof charon-systemd)/root swanctl --version --daemon --uri {CONTROL}"
+            assert "charon-systemd" in machine.run(command, timeout=60, check=True).text
+            machine.stop()
+        assert started[0] == started[1]  # one process, saved once
+    with pytest.raises(UsageError, match="only strongswan"):
+        guest.resident(table.parse("libreswan"))
 
 
 VICTIM = """

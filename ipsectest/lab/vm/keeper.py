@@ -47,12 +47,15 @@ class Kept:
     """Directory that the guest sees as ``/lab``."""
 
 
-def keep(image: Image, cache_directory: Path) -> Kept:
-    """Start a keeper and wait until its guest is ready; LabError says why it is not."""
+def keep(image: Image, cache_directory: Path, resident: str = "") -> Kept:
+    """Start a keeper and wait until its guest is ready; LabError says why it is not.
+
+    ``resident`` is a script that starts what shall be running in the guest.
+    """
     if kept():
         raise LabError("a virtual machine is running already: ipsectest lab vm stop")
     order = {"kernel": str(image.kernel), "release": image.release, "parts": [str(part) for part in image.parts]}
-    argument = json.dumps({**order, "cache": str(cache_directory)})
+    argument = json.dumps({**order, "cache": str(cache_directory), "resident": resident})
     child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", __name__, argument],
         stdin=subprocess.DEVNULL,
@@ -108,17 +111,17 @@ def main(arguments: Sequence[str]) -> None:
     try:
         if not can_make_namespaces():
             become_root_of_a_namespace()
-        _serve(image, Path(order["cache"]))
+        _serve(image, Path(order["cache"]), order["resident"])
     except IpsectestError as error:
         print(json.dumps({"refusal": str(error)}), flush=True)  # noqa: T201
     except KeyboardInterrupt:
         pass
 
 
-def _serve(image: Image, cache_directory: Path) -> None:
+def _serve(image: Image, cache_directory: Path, resident: str) -> None:
     with Lab() as lab:
         namespace = lab.namespace("vm")
-        machine = start(lab, cache_directory, image, (Tap(_TAP),), namespace=namespace)
+        machine = start(lab, cache_directory, image, (Tap(_TAP),), namespace=namespace, resident=resident)
         namespace.add_addresses(_TAP, *_HERE)
         namespace.up(_TAP)
         network.add_addresses(machine, "", "eth0", _THERE)

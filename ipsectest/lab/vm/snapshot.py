@@ -14,6 +14,7 @@ SAVING = ".saving-"
 """How the name of a file begins that is not complete yet; it is written under the lock of the one it becomes."""
 _SAVE_CAP_POLLS = 3000
 _POLL = 0.02
+_SCRIPT_CAP = 60.0
 _BANDWIDTH = 10 << 30
 _WARM = """
 modprobe -a vmgenid esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm_user xfrm_interface
@@ -26,20 +27,29 @@ ip -n warm xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 2 mode tunne
     enc 'cbc(aes)' 0x0102030405060708090a0b0c0d0e0f10
 ip netns delete warm
 """
+# Memory that was used and freed (the archives of the image above all) is not empty, and would be saved.
+_EMPTY = """
+mkdir /run/zero && mount -t tmpfs -o size=100% tmpfs /run/zero
+free=$(awk '/MemAvailable/ { print int($2 / 1024) - 24 }' /proc/meminfo)
+dd if=/dev/zero of=/run/zero/fill bs=1M count="$free" 2>/dev/null
+umount /run/zero && rmdir /run/zero
+"""
 
 
-def path_of(cache_directory: Path, image: Image, hardware: Hardware, qemu_version: str) -> Path:
-    """Where the snapshot of that image on that hardware stands, or would stand."""
-    facts = f"{image.key} {hardware} {qemu_version} {_WARM}"
+def path_of(cache_directory: Path, image: Image, hardware: Hardware, qemu_version: str, resident: str = "") -> Path:
+    """Where the snapshot of that image on that hardware, with that resident, stands or would stand."""
+    facts = f"{image.key} {hardware} {qemu_version} {_WARM} {_EMPTY} {resident}"
     return cache_directory / f"snapshot-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
 
 
-def save(machine: Machine, path: Path) -> None:
+def save(machine: Machine, path: Path, resident: str = "") -> None:
     """Load what labs need, write the state to ``path`` (whole or not at all) and end the guest.
 
-    One process at a time may do so for one path.
+    ``resident`` is a script that starts what shall be running already; it must not hold ``/lab``. One process
+    at a time may do so for one path.
     """
-    machine.run(_WARM, timeout=60, check=True)
+    for script in filter(None, (_WARM, resident, _EMPTY)):
+        machine.run(script, timeout=_SCRIPT_CAP, check=True)
     machine.let_go()
     temporary = path.with_name(f"{SAVING}{path.name}")
     try:

@@ -23,22 +23,24 @@ def start(
     name: str = "vm",
     namespace: Namespace | None = None,
     from_snapshot: bool = True,
+    resident: str = "",
 ) -> Machine:
     """A guest that takes commands; ``namespace`` is where its TAP devices appear.
 
     The first start of an image boots it and saves a snapshot (seconds), later ones begin there (a fraction of one).
+    ``resident`` is a script whose processes are part of the snapshot.
     """
     if not Path(PROGRAM).exists():
         raise LabError("QEMU is missing: apt-get install qemu-system-x86")
     kind = accelerator.choose(cache_directory, image)
     machine = Machine(lab, image, cards, name=name, accelerator=kind, namespace=namespace)
-    machine.start(snapshot.incoming(_saved(lab, cache_directory, machine)) if from_snapshot else "")
+    machine.start(snapshot.incoming(_saved(lab, cache_directory, machine, resident)) if from_snapshot else "")
     return machine
 
 
-def _saved(lab: Lab, cache_directory: Path, like: Machine) -> Path:
+def _saved(lab: Lab, cache_directory: Path, like: Machine, resident: str) -> Path:
     """The snapshot that fits a machine, made first if need be."""
-    path = snapshot.path_of(cache_directory, like.image, like.hardware, accelerator.qemu_identity())
+    path = snapshot.path_of(cache_directory, like.image, like.hardware, accelerator.qemu_identity(), resident)
     with (cache_directory / f"{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
@@ -51,7 +53,7 @@ def _saved(lab: Lab, cache_directory: Path, like: Machine) -> Path:
             )
             mould = Machine(lab, like.image, cards, name=f"{like.name}-mould", accelerator=like.hardware.accelerator)
             mould.start()
-            snapshot.save(mould, path)
+            snapshot.save(mould, path, resident)
             _forget_old(cache_directory)
     return path
 
