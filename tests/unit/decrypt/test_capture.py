@@ -143,7 +143,9 @@ def test_what_breaks_off_is_read_up_to_there(cut: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "text"), [(b"", "is empty"), (b"\x7fELF" + bytes(60), "is no capture"), (gzip.compress(b"text"), "gzip")]
+    ("data", "text"),
+    [(b"", "is empty"), (b"\x7fELF" + bytes(60), "is no capture"), (gzip.compress(b"text"), "gzip")],
+    ids=["empty", "elf", "gzip"],
 )
 def test_what_is_no_capture_says_so(data: bytes, text: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
