@@ -93,7 +93,7 @@ def connection(settings: PeerSettings, version: str) -> str:
         **_phase2(settings),
         "esn": _esn(settings.esp),
         "pfs": _yes(any(_of(suite, TransformType.KE) for suite in settings.esp)),
-        "narrowing": "yes",
+        "narrowing": _yes(not settings.trap),  # pluto cannot start what has yet to be narrowed
         "encapsulation": "yes" if settings.force_encapsulation else "auto",
         "mobike": _yes(settings.mobike),
         "fragmentation": _yes(settings.fragmentation),
