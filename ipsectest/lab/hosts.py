@@ -18,6 +18,8 @@ from ipsectest.lab.xfrm import esp_refusal
 from ipsectest.scenario.ports import PeerPacket
 
 _RUN_CAP = 10.0
+_ANSWER_CAP = 5.0
+_MAX_ANSWER = 65535
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _INSIDE = PurePosixPath("/run/peer")
 
@@ -113,6 +115,13 @@ class NamespaceHost:
         """Not here: what policy does to a packet is seen where the kernel has IPsec."""
         raise UnsupportedError(f"a {packet.kind} of the peer's host", "only where its kernel has IPsec: --lab vm")
 
-    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
-        """A socket in the daemon's network."""
-        return self.namespace.socket(family, kind, protocol)
+    def ask(self, question: bytes, source: str, destination: str, port: int) -> bytes:
+        """The answer to a UDP datagram from one IPv4 address of the daemon's network to another; empty if none came."""
+        with self.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind((source, 0))
+            sender.settimeout(_ANSWER_CAP)
+            sender.sendto(question, (destination, port))
+            try:
+                return sender.recv(_MAX_ANSWER)
+            except TimeoutError:
+                return b""

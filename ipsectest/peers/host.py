@@ -72,6 +72,6 @@ class Host(Protocol):
         """Send a packet from an address of the daemon's network; PeerError if there is no way."""
         ...
 
-    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
-        """A socket in the daemon's network; UnsupportedError where the daemon has a kernel of its own."""
+    def ask(self, question: bytes, source: str, destination: str, port: int) -> bytes:
+        """The answer to a UDP datagram from one IPv4 address of the daemon's network to another; empty if none came."""
         ...

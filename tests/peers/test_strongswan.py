@@ -173,7 +173,7 @@ def test_pings_cross_both_ways(tunnel: Tunnel) -> None:
         (tunnel.left, tunnel.left, tunnel.mine),
         (tunnel.right, tunnel.right, tunnel.theirs),
     ):
-        with there._host.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as ears:
+        with there._host.namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as ears:
             ears.settimeout(CAP)
             pinging.perform(request(Verb.PING, given))
             answer = IP(ears.recv(2000))

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from ipsectest.base.errors import LabError, PeerError, UnsupportedError
+from ipsectest.base.errors import LabError, PeerError
 from ipsectest.lab.vm.channel import TIMED_OUT, Channel, Result, script
 from ipsectest.lab.vm.machine import Machine
 from ipsectest.scenario.ports import PeerPacket
 
 _INSIDE = PurePosixPath("/run/peer")
 _RUN_CAP = 20.0
+_ANSWER_WAIT = 2
 _SIGNALLED = 128
 _SA = (
     "ip netns add esp-probe 2>/dev/null; ip -n esp-probe xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp "
@@ -153,10 +154,13 @@ class VmHost:
             self._esp_refusal = result.text if result.status else ""
         return self._esp_refusal
 
-    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
-        """Not to be had: sockets of this process cannot live in the guest."""
-        del family, kind, protocol
-        raise UnsupportedError("a socket in the peer's network", "the peer runs in a virtual machine")
+    def ask(self, question: bytes, source: str, destination: str, port: int) -> bytes:
+        """The answer to a UDP datagram from one IPv4 address of the daemon's network to another; empty if none came."""
+        octets = "".join(f"\\{octet:04o}" for octet in question)
+        # After the question socat has no more to send, and stays for so many seconds.
+        ask = shlex.join(["socat", f"-t{_ANSWER_WAIT}", "-", f"UDP4:{destination}:{port},bind={source}"])
+        enter = f"nsenter --net=/run/netns/{self._namespace}"
+        return self._machine.run(f"printf %b {shlex.quote(octets)} | {enter} {ask} 2>/dev/null").output
 
     def _launch(self, argv: Sequence[str]) -> str:
         return shlex.join(["launch", f"/run/netns/{self._namespace}", self._root, self._shared, *argv])

@@ -3,19 +3,25 @@
 # First process of the guest: mounts, modules, and one server for each command channel.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root TERM=linux
 umask 022
-mount -t proc proc /proc
-# QEMU keeps what it translated by virtual address: a program that stands elsewhere at each start is translated each time,
-# which makes it four times as slow.
-echo 0 >/proc/sys/kernel/randomize_va_space
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-mkdir -p /dev/pts /dev/shm
-mount -t devpts devpts /dev/pts
-mount -t tmpfs -o mode=0755 tmpfs /run
-mount -t tmpfs -o mode=1777 tmpfs /tmp
-mkdir -p /run/netns /run/lab /lab /root
-modprobe -a virtio_pci virtio_console virtio_net
-ip link set lo up
+if [ $$ = 1 ]; then
+    mount -t proc proc /proc
+    # QEMU keeps what it translated by virtual address: a program that stands elsewhere at each start is translated each time,
+    # which makes it four times as slow.
+    echo 0 >/proc/sys/kernel/randomize_va_space
+    mount -t sysfs sysfs /sys
+    mount -t devtmpfs devtmpfs /dev
+    mkdir -p /dev/pts /dev/shm
+    mount -t devpts devpts /dev/pts
+    mount -t tmpfs -o mode=0755 tmpfs /run
+    mount -t tmpfs -o mode=1777 tmpfs /tmp
+    mkdir -p /run/netns /run/lab /lab /root
+    modprobe -a virtio_pci virtio_console virtio_net
+    ip link set lo up
+    # strongSwan refuses every cookie while its clock shows less than ten seconds: time for what is served began long ago.
+    unshare --time --monotonic 1000000 --fork "$0" &
+    # The shell reaps orphans while it waits for its child, which never ends.
+    while :; do wait; done
+fi
 
 # Serve a port (argument 1) until the host lets go of it. One request is a line "TOKEN COMMAND"; the answer is what the command
 # writes, then a byte 1, TOKEN, its status and a newline. The port is opened only once, because a second open is refused;
@@ -67,5 +73,4 @@ if [ -c /dev/hvc0 ]; then
 fi
 read -r uptime _ </proc/uptime
 echo "LAB ready $uptime" >/dev/console
-# The shell reaps orphans while it waits for its children, which never end.
 while :; do wait; done
