@@ -1,0 +1,45 @@
+"""Scenarios of policy and data plane against strongSwan with a kernel that has IPsec: in the lab's virtual machine."""
+
+import shutil
+
+import pytest
+
+from ipsectest.lab.privileges import can_make_namespaces
+from ipsectest.lab.vm.qemu import PROGRAM
+from ipsectest.peers import rootfs
+from ipsectest.peers.names import PeerName
+from ipsectest.runner.recorder import Recorder
+from ipsectest.runner.records import Outcome
+from ipsectest.runner.session import Session
+from ipsectest.scenario.load import load
+from ipsectest.scenario.requirements import scenarios_folder
+from ipsectest.scenario.results import Verdict
+
+NAME = PeerName("strongswan", "trixie")
+SPREAD = (
+    "ah/tunnel", "esp/esn/across-the-wrap", "esp/header/ecn-ce", "esp/transport/accepted", "policy/gateway/too-big",
+    "policy/inbound/clear", "policy/lifetime/packets", "policy/outbound/bypass", "policy/spd/order",
+    "policy/trap/first-selector",
+)  # fmt: skip
+
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.lab,
+    pytest.mark.slow,
+    pytest.mark.skipif(not can_make_namespaces(), reason="needs network namespaces (root)"),
+    pytest.mark.skipif(not shutil.which(PROGRAM), reason=f"{PROGRAM} is not installed"),
+    pytest.mark.skipif(rootfs.find(NAME) is None, reason=f"{NAME} is not installed"),
+]
+
+
+def test_strongswan_with_the_kernels_ipsec_meets_a_spread_of_them() -> None:
+    folder = scenarios_folder()
+    scenarios = {name: load(folder / f"{name}.toml") for name in SPREAD}
+    recorder = Recorder(scenarios, {}, 1, vm=True)
+    cases = [case for scenario in scenarios.values() for case in scenario.cases]
+    Session(recorder, folder, 1, vm=True).daemons(NAME, cases)
+    odd = [(case.case_id, case.verdict, case.reason) for case in recorder.results if case.verdict is not Verdict.PASS]
+    assert not odd
+    assert len(recorder.results) >= len(cases)
+    assert {case.outcome for case in recorder.results} == {Outcome.AS_EXPECTED}
+    assert all("--lab vm" in case.repro for case in recorder.results)
