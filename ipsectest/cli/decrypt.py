@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    from ipsectest.decrypt.keys.model import KeyRing
+    from ipsectest.decrypt.output import Output
     from ipsectest.decrypt.pipeline import Decryption
 
 _STANDARD = "-"
@@ -28,6 +30,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--no-comments", action="store_true", help="leave the comment of each packet out")
     parser.add_argument("--jsonl", metavar="FILE", help="write a JSON object for each packet and message; - for a pipe")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="workers for each large file; 0: as many as cores (default: 1)"
+    )
     parser.add_argument("--slow", action="store_true", help="do without the compiled fast path")
 
 
@@ -58,52 +63,64 @@ def execute(arguments: Namespace) -> int:
             text = stack.enter_context(io.TextIOWrapper(raw, encoding="utf-8", write_through=False))
             jsonl = JsonLines(text)
         run = Decryption(ring, output, jsonl)
-        interrupted = _decrypt_all(run, output, arguments)
+        interrupted = _decrypt_all(run, output, ring, arguments)
     _report(run, arguments)
     if interrupted:
         raise KeyboardInterrupt
     return 0
 
 
-def _decrypt_all(run: "Decryption", output: object, arguments: Namespace) -> bool:
+def _decrypt_all(run: "Decryption", output: "Output | None", ring: "KeyRing", arguments: Namespace) -> bool:
     """Decrypt every capture; whether it was interrupted, which leaves complete files of what was done."""
-    from ipsectest.decrypt.capture import open_capture  # noqa: PLC0415
-
     try:
         for name in arguments.captures:
-            capture = open_capture(name)
-            try:
-                _decrypt_one(run, capture, output, arguments)
-            finally:
-                run.finish()
-                run.notes += capture.notes
-                capture.close()
+            if not _decrypt_in_parts(run, output, ring, arguments, name):
+                _decrypt_whole(run, output, arguments, name)
     except KeyboardInterrupt:
         return True
     return False
 
 
-def _decrypt_one(run: "Decryption", capture: object, output: object, arguments: Namespace) -> None:
+def _decrypt_whole(run: "Decryption", output: "Output | None", arguments: Namespace, name: str) -> None:
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
-    from ipsectest.decrypt.capture import CaptureFile  # noqa: PLC0415
-    from ipsectest.decrypt.fast import fast_path  # noqa: PLC0415
-    from ipsectest.decrypt.output import Output  # noqa: PLC0415
+    from ipsectest.decrypt.capture import open_capture  # noqa: PLC0415
+    from ipsectest.decrypt.parallel import decrypt_one  # noqa: PLC0415
 
-    if not isinstance(capture, CaptureFile):
-        raise TypeError(capture)
-    is_plain = isinstance(output, Output) and not output.with_outer and not arguments.jsonl and not arguments.slow
-    if isinstance(output, Output) and is_plain:
-        run.fast = fast_path(capture, output)
-    frames = capture.frames()
-    with ReadingProgress(capture.position) as progress:
-        while True:
-            if run.fast:
-                run.fast.run()
-            frame = next(frames, None)
-            if frame is None:
-                break
-            run.take(frame, capture.interfaces[frame.interface])
+    capture = open_capture(name)
+    try:
+        with ReadingProgress(capture.position) as progress:
+            run.looked = progress
+            decrypt_one(run, capture, output, fast=not arguments.slow)
+    finally:
+        run.notes += capture.notes
+        capture.close()
+
+
+def _decrypt_in_parts(
+    run: "Decryption", output: "Output | None", ring: "KeyRing", arguments: Namespace, name: str
+) -> bool:
+    """Use several workers, if they were asked for and the file can be cut."""
+    jobs = arguments.jobs or os.cpu_count() or 1
+    if jobs < 2 or name == _STANDARD or arguments.jsonl or arguments.with_outer:
+        return False
+    import tempfile  # noqa: PLC0415
+
+    from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
+    from ipsectest.decrypt.parallel import Workers, decrypt_in_parts  # noqa: PLC0415
+
+    beside = Path(arguments.output).parent if output and arguments.output != _STANDARD else None
+    state = [0, jobs]
+    with (
+        tempfile.TemporaryDirectory(prefix=".ipsectest-", dir=beside) as folder,
+        ReadingProgress(lambda: (state[0], state[1])) as progress,
+    ):
+
+        def step(done: int, of: int) -> None:
+            state[:] = done, of
             progress()
+
+        workers = Workers(jobs, Path(folder), fast=not arguments.slow, step=step)
+        return decrypt_in_parts(run, Path(name), ring, output, workers)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The capture in clear: inner packets with their times and a comment each, alone or beside the outer ones."""
 
+from pathlib import Path
 from typing import BinaryIO
 
 from ipsectest.base.suites import format_suite
@@ -10,6 +11,7 @@ from ipsectest.decrypt.unwrap import Unwrapped
 from ipsectest.ipsec.drop import DropReason
 from ipsectest.net.pcapng import LINKTYPE_RAW, PcapngWriter
 
+_PIECE = 1 << 20
 _WORDS = {
     DropReason.UNKNOWN_SPI: "no keys",
     DropReason.BAD_ICV: "ICV wrong: wrong key or damaged",
@@ -66,6 +68,15 @@ class Output:
         """Append packet blocks that the fast path made."""
         self._writer.blocks(octets)
         self.written += packets
+
+    def append(self, path: Path) -> None:
+        """Append a whole file that another output wrote, as a section of its own."""
+        with path.open("rb") as file:
+            while octets := file.read(_PIECE):
+                self._writer.blocks(octets)
+        self._inner.clear()
+        self._outer.clear()
+        self._writer.end_section()
 
     def close(self) -> None:
         """Close the file."""

@@ -1,6 +1,7 @@
 """From frames to what they carried, one after another: link layer, IP fragments, ESP, AH and IKE, outputs."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from ipsectest.base.iana import IKE_PORT, NON_ESP_MARKER, ProtocolId
 from ipsectest.decrypt.fast import FastPath
 from ipsectest.decrypt.frames import Frame, Interface
 from ipsectest.decrypt.ike import IkeDatabase, Opened
-from ipsectest.decrypt.keys.model import KeyRing
+from ipsectest.decrypt.keys.model import KeyRing, SaKeys
 from ipsectest.decrypt.links import ip_packet
 from ipsectest.decrypt.negotiations import Closed, Negotiations
 from ipsectest.decrypt.output import Output
@@ -62,6 +63,10 @@ class Decryption:
         """What is needed or was noticed, each once; bounded."""
         self.learned = 0
         """SAs whose keys were derived."""
+        self.derived: list[SaKeys] = []
+        """These keys."""
+        self.looked: Callable[[], None] = lambda: None
+        """Called after each frame that did not go the fast way, for a progress bar."""
         self.fast: FastPath | None = None
         self._output = output
         self._jsonl = jsonl
@@ -132,17 +137,19 @@ class Decryption:
         self.totals.ike_closed += opened.is_encrypted and not opened.is_clear
         source, destination = host_text(ip.source), host_text(ip.destination)
         learned = self._negotiations.take(opened, source, destination)
-        self.learned += sum(self.sas.add(keys) is not None for keys in learned.sas)
+        derived = [keys for keys in learned.sas if self.sas.add(keys) is not None]
+        self.derived += derived
+        self.learned += len(derived)
         for closed in learned.closed:
             if not self._knows(closed):
-                self._note(str(closed))
+                self.note(str(closed))
         if self._jsonl:
             self._jsonl.message(frame, opened)
         if self._output and not is_inner:
             try:
                 clear = _in_clear(ip, opened)
             except ValueError:  # put together of fragments it may be longer than a datagram can be
-                self._note(f"frame {frame.number}: the IKE message is too long for one datagram in clear")
+                self.note(f"frame {frame.number}: the IKE message is too long for one datagram in clear")
             else:
                 self._output.message(frame, interface, clear, opened)
 
@@ -156,7 +163,13 @@ class Decryption:
         if self._output and self._output.with_outer:
             self._output.outer(frame, interface)
 
-    def _note(self, text: str) -> None:
+    @property
+    def writes_lines(self) -> bool:
+        """Whether each packet is told as a JSON line."""
+        return self._jsonl is not None
+
+    def note(self, text: str) -> None:
+        """Remember something that was noticed, once."""
         if text not in self.notes and len(self.notes) < _MOST_NOTES:
             self.notes.append(text)
 

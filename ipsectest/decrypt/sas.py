@@ -37,6 +37,17 @@ class Traffic:
     last: int | None = None
 
 
+@dataclass(slots=True)
+class SaRecord:
+    """What one process saw of an SA, to be handed to another."""
+
+    keys: SaKeys
+    esn: bool
+    traffic: Traffic
+    sequence: SequenceTrack
+    failures: Counter[DropReason]
+
+
 class CapturedSa:
     """One direction of ESP or AH. Raises SaError for keys that do not fit their algorithm."""
 
@@ -75,6 +86,24 @@ class CapturedSa:
     def open_ah(self, packet: IpPacket, at: int) -> Opened | Drop:
         """Check an AH packet; never raises."""
         return self._try(lambda sa: open_ah(sa, packet), at)
+
+    def record(self) -> SaRecord:
+        """What was seen so far, without the contexts that hold the keys."""
+        return SaRecord(self.keys, self.esn, self.traffic, self.sequence, self.failures)
+
+    def merge(self, later: SaRecord) -> None:
+        """Add what another process saw in a later part of the capture."""
+        mine, theirs = self.traffic, later.traffic
+        mine.packets += theirs.packets
+        mine.octets += theirs.octets
+        mine.first = theirs.first if mine.first is None else mine.first
+        mine.last = mine.last if theirs.last is None else theirs.last
+        self.sequence.merge(later.sequence)
+        self.failures += later.failures
+        if theirs.packets:
+            self._candidates = [one for one in self._candidates if one.esn == later.esn] or self._candidates
+            self.association = self._candidates[0]
+            self.association.replay.highest = self.sequence.highest
 
     def passed(self, packets: int, octets: int, first: int, last: int) -> None:
         """Count packets that the fast path opened: all genuine, with the numbers that follow the highest."""
@@ -167,6 +196,13 @@ class SaDatabase:
         place.append(made)
         self.sas.append(made)
         return made
+
+    def merge(self, record: SaRecord) -> None:
+        """Add what another process saw of an SA in a later part of the capture."""
+        self.add(record.keys)
+        for sa in self._by_spi.get((record.keys.protocol, record.keys.spi), []):
+            if replace(sa.keys, origin="") == replace(record.keys, origin=""):
+                sa.merge(record)
 
     def find(self, protocol: int, spi: bytes, source: str, destination: str) -> list[CapturedSa]:
         """The SAs that may have sealed a packet, the likeliest first.

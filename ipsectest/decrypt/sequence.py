@@ -50,10 +50,22 @@ class SequenceTrack:
         self.highest += count
         self.unique += count
 
+    def merge(self, later: "SequenceTrack") -> None:
+        """Add what was seen behind this; a packet that came on either side of the cut counts twice."""
+        if not later.unique:
+            return
+        if not self.unique:
+            self.first = later.first
+        self.first = min(self.first, later.first)
+        self.highest = max(self.highest, later.highest)
+        self.unique += later.unique
+        self.late += later.late
+        self.replayed += later.replayed
+
     @property
     def lost(self) -> int:
         """Numbers between the first and the highest that never came."""
-        return self.highest - self.first + 1 - self.unique if self.unique else 0
+        return max(0, self.highest - self.first + 1 - self.unique) if self.unique else 0
 
     def _skip(self, start: int, end: int) -> None:
         for number in range(max(start, end - WINDOW), end):

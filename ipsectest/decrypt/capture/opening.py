@@ -10,7 +10,7 @@ from ipsectest.decrypt.capture.compression import Decompressed, compression_of
 from ipsectest.decrypt.capture.pcap import PcapFile, is_pcap
 from ipsectest.decrypt.capture.pcapng import PcapngFile, is_pcapng
 from ipsectest.decrypt.capture.walk import CaptureFile
-from ipsectest.decrypt.capture.window import Window
+from ipsectest.decrypt.capture.window import Source, Window
 
 STANDARD_INPUT = "-"
 _LONGEST_MAGIC = 6
@@ -35,8 +35,13 @@ def open_capture(path: Path | str) -> CaptureFile:
 
 
 def _begin(file: io.FileIO, name: str, size: int | None) -> CaptureFile:
+    return open_source(file, name, file, size)
+
+
+def open_source(source: Source, name: str, file: io.FileIO, size: int | None) -> CaptureFile:
+    """The capture in the octets of ``source``, which come from ``file``; ``size`` of them, None: unknown."""
     notes: list[str] = []
-    raw = window = Window(file)
+    raw = window = Window(source)
     start = _start(raw)
     compression = compression_of(start)
     if compression is not None:

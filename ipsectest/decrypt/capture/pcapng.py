@@ -208,6 +208,7 @@ class PcapngFile(CaptureFile):
         number += self.section
         if number < len(self.interfaces):
             return number
+        self.is_damaged = True
         self.note(f"{self.name}: a frame at octet {self.window.offset} is of an interface that is not declared")
         return None
 

@@ -50,6 +50,8 @@ class CaptureFile:
         """Frames so far."""
         self.truncated = 0
         """Frames of which not everything was captured, those aside that others took out of the window."""
+        self.is_damaged = False
+        """Whether there were frames in the file that could not be read."""
         self._file: io.FileIO | None = None
         self._behind: Window | None = None
         self._size: int | None = None
@@ -71,6 +73,11 @@ class CaptureFile:
         """Octets of the file read and its size (None for a pipe)."""
         return (self._behind or self.window).offset, self._size
 
+    @property
+    def is_compressed(self) -> bool:
+        """Whether what is read is not what stands in the file."""
+        return self._behind is not self.window
+
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
@@ -83,5 +90,6 @@ class CaptureFile:
 
     def damaged(self, offset: int, why: str) -> None:
         """Note where and why the walk ends."""
+        self.is_damaged = True
         why = self.window.error or why
         self.note(f"{self.name}: {why} at octet {offset}, after {self.count} frames; what follows was not read")

@@ -1,0 +1,152 @@
+"""A file on several cores: the same packets and the same sums as on one."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scapy.utils import RawPcapNgReader
+
+from ipsectest.decrypt.capture import open_capture, parts
+from ipsectest.decrypt.capture.parts import cut, ended_at_its_end, open_part
+from ipsectest.decrypt.keys.model import KeyRing
+from ipsectest.decrypt.output import Output
+from ipsectest.decrypt.parallel import Workers, decrypt_in_parts, decrypt_one
+from ipsectest.decrypt.pipeline import Decryption
+from ipsectest.decrypt.summary import summary
+from ipsectest.ipsec.packets import protect
+from ipsectest.net.pcapng import LINKTYPE_ETHERNET, PcapngWriter
+from tests.unit.decrypt.test_ike import ike_keys, messages
+from tests.unit.decrypt.test_native import record
+from tests.unit.decrypt.test_unwrap import INNER, INNER_V6, PCAPS, keys_of, sender
+from tests.unit.ipsec.sas import seeded
+
+NAME = "strongswan-responder-psk-aes128gcm16"
+HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "SMALLEST", 4096)
+
+
+def sealed(count: int) -> tuple[KeyRing, list[bytes]]:
+    sas = [sender("aes128gcm16", spi=(0x1000 + n).to_bytes(4, "big"), seed=n) for n in range(3)]
+    packets = [protect(sas[n % 3], (INNER, INNER_V6)[n % 2], seeded(n)) for n in range(count)]
+    ring = KeyRing()
+    ring.sas += map(keys_of, sas)
+    return ring, packets
+
+
+def write(path: Path, packets: list[bytes], *, classic: bool) -> Path:
+    if classic:
+        path.write_bytes(HEADER + b"".join(record(packet, 1_700_000_000 + n) for n, packet in enumerate(packets)))
+        return path
+    with PcapngWriter(path.open("wb")) as writer:
+        interface = writer.add_interface("eth0", LINKTYPE_ETHERNET)
+        for n, packet in enumerate(packets):
+            writer.packet(n * 1000, bytes(12) + b"\x08\x00" + packet, interface=interface)
+    return path
+
+
+def run(path: Path, ring: KeyRing, out: Path, workers: int) -> dict:
+    with out.open("wb") as file:
+        output = Output(file)
+        decryption = Decryption(ring, output)
+        if workers == 1:
+            capture = open_capture(path)
+            decrypt_one(decryption, capture, output, fast=True)
+            capture.close()
+        else:
+            assert decrypt_in_parts(decryption, path, ring, output, Workers(workers, out.parent))
+    return summary(decryption)
+
+
+def packets_of(path: Path) -> Iterator[bytes]:
+    with RawPcapNgReader(str(path)) as reader:
+        for data, _ in reader:
+            yield data
+
+
+@pytest.mark.parametrize("classic", [True, False], ids=["pcap", "pcapng"])
+@pytest.mark.parametrize("workers", [2, 3, 5])
+def test_several_workers_find_what_one_finds(classic: bool, workers: int, tmp_path: Path) -> None:
+    ring, packets = sealed(600)
+    del packets[100:105], packets[400]
+    path = write(tmp_path / "in", packets, classic=classic)
+    assert len(cut(path, workers)) == workers
+    alone, together = run(path, ring, tmp_path / "one", 1), run(path, ring, tmp_path / "many", workers)
+    assert together == alone
+    assert sum(sa["lost"] for sa in together["sas"]) == 6
+    assert list(packets_of(tmp_path / "many")) == list(packets_of(tmp_path / "one"))
+    assert sorted(tmp_path.iterdir()) == [tmp_path / name for name in ("in", "many", "one")]
+
+
+@pytest.mark.parametrize("classic", [True, False], ids=["pcap", "pcapng"])
+def test_parts_together_are_the_file(classic: bool, tmp_path: Path) -> None:
+    _, packets = sealed(500)
+    path = write(tmp_path / "in", packets, classic=classic)
+    found = []
+    for part in cut(path, 7):
+        capture = open_part(part)
+        found += [bytes(frame.data)[14:] for frame in capture.frames()]
+        assert ended_at_its_end(capture)
+        capture.close()
+    assert found == packets
+
+
+def test_a_cut_that_is_no_frame_is_noticed(tmp_path: Path) -> None:
+    """Packets whose content looks like records of a capture, as when captures are copied over the network."""
+    ring, packets = sealed(50)
+    decoy = struct.pack("<IIII", 1_700_000_000, 0, 40, 40) + bytes(40)
+    path = write(tmp_path / "in", [*packets, *(decoy * 25 for _ in range(200))], classic=True)
+    with (tmp_path / "out").open("wb") as file:
+        done = decrypt_in_parts(Decryption(ring), path, ring, Output(file), Workers(2, tmp_path))
+    assert not done
+    assert not list(tmp_path.glob("part*"))
+
+
+def test_keys_that_one_part_tells_open_the_parts_behind_it(tmp_path: Path) -> None:
+    """The handshake lies at the beginning, its Child SA's packets fill the file."""
+    with RawPcapNgReader(str(PCAPS / f"{NAME}.pcapng")) as reader:
+        frames = [bytes(data) for data, _ in reader]
+    ike = list(messages(NAME))
+    path = tmp_path / "in"
+    with PcapngWriter(path.open("wb")) as writer:
+        writer.add_interface("any")
+        for n in range(40):
+            for frame in frames if n == 0 else [one for one in frames if one[9] == 50]:
+                writer.packet(n, frame)
+    ring = KeyRing()
+    ring.ike += list(ike_keys(NAME))[:1]
+    assert len(ike) > 10
+    alone, together = run(path, ring, tmp_path / "one", 1), run(path, ring, tmp_path / "many", 4)
+    assert together["derived"] == alone["derived"] > 0
+    assert together["opened"] == alone["opened"] > 400
+    assert list(packets_of(tmp_path / "many")) == list(packets_of(tmp_path / "one"))
+
+
+def test_what_cannot_be_cut_is_left_to_one(tmp_path: Path) -> None:
+    import gzip
+
+    ring, packets = sealed(100)
+    whole = write(tmp_path / "in", packets, classic=True)
+    packed, short, empty = (tmp_path / name for name in ("packed", "short", "empty"))
+    packed.write_bytes(gzip.compress(whole.read_bytes()))
+    short.write_bytes(whole.read_bytes()[:3000])
+    empty.write_bytes(HEADER)
+    for path in (packed, short, empty):
+        assert len(cut(path, 4)) < 2
+        assert not decrypt_in_parts(Decryption(ring), path, ring, None, Workers(4, tmp_path))
+
+
+def test_an_interface_that_is_declared_late_keeps_the_file_whole(tmp_path: Path) -> None:
+    ring, packets = sealed(300)
+    path = tmp_path / "in"
+    interface = 0
+    with PcapngWriter(path.open("wb")) as writer:
+        for n, packet in enumerate(packets):
+            interface = writer.add_interface(f"eth{n}", LINKTYPE_ETHERNET) if n in {0, 20} else interface
+            writer.packet(n * 1000, bytes(12) + b"\x08\x00" + packet, interface=interface)
+    assert len(cut(path, 3)) == 3
+    assert not decrypt_in_parts(Decryption(ring), path, ring, None, Workers(3, tmp_path))
