@@ -10,6 +10,7 @@ from ipsectest.decrypt.fast import FastPath
 from ipsectest.decrypt.frames import Frame, Interface
 from ipsectest.decrypt.ike import IkeDatabase, Opened
 from ipsectest.decrypt.keys.model import KeyRing, SaKeys
+from ipsectest.decrypt.keys.salts import Salts
 from ipsectest.decrypt.links import ip_packet
 from ipsectest.decrypt.negotiations import Closed, Negotiations
 from ipsectest.decrypt.output import Output
@@ -70,6 +71,7 @@ class Decryption:
         self.fast: FastPath | None = None
         self._output = output
         self._jsonl = jsonl
+        self._salts = Salts(keys.without_salt)
         self._negotiations = Negotiations()
         self._fragments = Fragments()
 
@@ -130,6 +132,9 @@ class Decryption:
         self.totals.ike += 1
         if not is_inner:
             self._pass(frame, interface)
+        told = self._salts.offer(octets)
+        if told:
+            self.ike.add(told)
         opened = self.ike.open(octets)
         if opened is None:
             return

@@ -21,7 +21,7 @@ from ipsectest.decrypt.keys.hexadecimal import octets, spi
 from ipsectest.decrypt.keys.model import SaKeys
 from ipsectest.decrypt.keys.source import Source
 
-_TUNNEL = re.compile(r"\bname=\S+.*?\s(\S+?):\d+->(\S+?):\d+")
+_TUNNEL = re.compile(r"\s*name=\S+ .*?\s([\[\]0-9A-Fa-f.:]{2,45}):\d{1,5}->([\[\]0-9A-Fa-f.:]{2,45}):\d{1,5}(?=\s|$)")
 _ESN = re.compile(r"\besn=(\d)")
 _CIPHER = re.compile(r"\b(dec|enc):\s*spi=([0-9a-fA-F]+)\s+esp=(\S+)\s+key=(\d+)\s*([0-9a-fA-F]*)")
 _MAC = re.compile(r"(?:^|\s)ah=(\S+)\s+key=(\d+)\s*([0-9a-fA-F]*)")
@@ -69,7 +69,7 @@ class _Reader:
 
     def take(self, number: int, line: str) -> None:
         """One line."""
-        tunnel, esn = _TUNNEL.search(line), _ESN.search(line)
+        tunnel, esn = _TUNNEL.match(line), _ESN.search(line)
         if tunnel:
             self._local, self._remote = map(_address, tunnel.groups())
             self._esn = None

@@ -25,7 +25,7 @@ _VERSION = re.compile(r"Libreswan Version v?(\d+)\.(\d+)")
 _HEADER = re.compile(r"\| (ESP|AH) (enckey|encrypt key|authkey|integrity key):\s*$")
 _ROW = re.compile(r"\|   ((?:[0-9a-f]{2} {1,2}){1,16})")
 _ADDED = re.compile(r"Add SA (?:esp|ah)\.([0-9a-f]{1,8})@(\S+?)[:,]?(?=\s|$)")
-_ESTABLISHED = re.compile(r"\{(ESP|AH)(\S*?)=>0x([0-9a-f]{1,8}) <0x([0-9a-f]{1,8}) xfrm=(\S+)")
+_ESTABLISHED = re.compile(r"\{(ESP|AH)(\S{0,40}?)=>0x([0-9a-f]{1,8}) <0x([0-9a-f]{1,8}) xfrm=(\S+)")
 _PEER = re.compile(r"\"[^\"]*\"(?:\[\d+\])? ([0-9a-f.:]+) #\d+:")
 _WAITING = 64
 """Halves that are kept until their Child SA is established."""

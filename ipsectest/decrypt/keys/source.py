@@ -10,7 +10,7 @@ from ipsectest.base.errors import InputError, Place
 from ipsectest.decrypt.keys.model import IkeKeys, IkeV1Keys, KeyRing, SaKeys
 
 STANDARD_INPUT = Path("-")
-MAX_LINE = 1 << 16
+MAX_LINE = 1 << 14
 """Octets of a line; the rest of a longer one is passed over."""
 MAX_STREAM = 1 << 28
 """Octets of standard input, which is kept in memory."""

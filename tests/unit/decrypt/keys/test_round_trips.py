@@ -1,5 +1,6 @@
 """Every notation read again as it was written, what it refuses apart; and texts of which a part was damaged."""
 
+import os
 import random
 import sys
 from contextlib import suppress
@@ -16,7 +17,7 @@ from ipsectest.decrypt.keys.model import KeyRing
 from tests.unit.decrypt.keys.rings import VECTORS, bare, read_text, rings
 
 PCAPS = Path(__file__).parent.parent.parent.parent.parent / "pcaps"
-MUTATIONS = 300
+MUTATIONS = int(os.environ.get("IPSECTEST_MUTATIONS", "300"))
 
 
 @given(rings)
