@@ -84,7 +84,7 @@ def _decrypt_all(run: "Decryption", output: "Output | None", ring: "KeyRing", ar
 def _decrypt_whole(run: "Decryption", output: "Output | None", arguments: Namespace, name: str) -> None:
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
     from ipsectest.decrypt.capture import open_capture  # noqa: PLC0415
-    from ipsectest.decrypt.parallel import decrypt_one  # noqa: PLC0415
+    from ipsectest.decrypt.worker import decrypt_one  # noqa: PLC0415
 
     capture = open_capture(name)
     try:
@@ -101,25 +101,19 @@ def _decrypt_in_parts(
 ) -> bool:
     """Use several workers, if they were asked for and the file can be cut."""
     jobs = arguments.jobs or os.cpu_count() or 1
-    if jobs < 2 or name == _STANDARD or arguments.jsonl or arguments.with_outer:
+    if jobs < 2 or name == _STANDARD or arguments.jsonl:
         return False
-    import tempfile  # noqa: PLC0415
-
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
     from ipsectest.decrypt.parallel import Workers, decrypt_in_parts  # noqa: PLC0415
 
-    beside = Path(arguments.output).parent if output and arguments.output != _STANDARD else None
-    state = [0, jobs]
-    with (
-        tempfile.TemporaryDirectory(prefix=".ipsectest-", dir=beside) as folder,
-        ReadingProgress(lambda: (state[0], state[1])) as progress,
-    ):
+    state = [0, 1]
+    with ReadingProgress(lambda: (state[0], state[1])) as progress:
 
         def step(done: int, of: int) -> None:
             state[:] = done, of
             progress()
 
-        workers = Workers(jobs, Path(folder), fast=not arguments.slow, step=step)
+        workers = Workers(jobs, fast=not arguments.slow, step=step)
         return decrypt_in_parts(run, Path(name), ring, output, workers)
 
 

@@ -1,6 +1,7 @@
 """The capture in clear: inner packets with their times and a comment each, alone or beside the outer ones."""
 
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from ipsectest.base.suites import format_suite
@@ -11,7 +12,6 @@ from ipsectest.decrypt.unwrap import Unwrapped
 from ipsectest.ipsec.drop import DropReason
 from ipsectest.net.pcapng import LINKTYPE_RAW, PcapngWriter
 
-_PIECE = 1 << 20
 _WORDS = {
     DropReason.UNKNOWN_SPI: "no keys",
     DropReason.BAD_ICV: "ICV wrong: wrong key or damaged",
@@ -19,31 +19,64 @@ _WORDS = {
 }
 
 
-class Output:
-    """A pcapng file with an interface of decrypted packets for each of the capture's, made when it is needed."""
+@dataclass(frozen=True, slots=True)
+class InterfaceNumbers:
+    """Numbers in the output of the capture's interfaces, by their numbers there."""
 
-    def __init__(self, file: BinaryIO, *, with_outer: bool = False, comments: bool = True) -> None:
+    inner: dict[int, int] = field(default_factory=dict)
+    """Of decrypted packets."""
+    outer: dict[int, int] = field(default_factory=dict)
+    """Of frames as they were captured."""
+
+
+class Output:
+    """A pcapng file with an interface of decrypted packets for each of the capture's, made when it is needed.
+
+    ``numbers``: of interfaces that are declared elsewhere, for packets that are put into another file.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        with_outer: bool = False,
+        comments: bool = True,
+        numbers: InterfaceNumbers | None = None,
+    ) -> None:
         self.with_outer = with_outer
         self.comments = comments
         self.written = 0
         """Decrypted packets."""
         self._writer = PcapngWriter(file, "decrypted by ipsectest")
-        self._inner: dict[int, int] = {}
-        self._outer: dict[int, int] = {}
+        self.numbers = numbers or InterfaceNumbers()
+        self._file = file
+
+    def declare(self, interfaces: Sequence[Interface]) -> None:
+        """Declare a capture's interfaces before their first packet."""
+        for number, interface in enumerate(interfaces):
+            self.inner_interface(number, interface)
+            if self.with_outer:
+                self.outer_interface(number, interface)
 
     def inner_interface(self, number: int, interface: Interface) -> int:
         """Number in this file of the interface for decrypted packets of one of the capture's."""
-        if number not in self._inner:
+        numbers = self.numbers.inner
+        if number not in numbers:
             name = f"{interface.name or f'interface {number}'} decrypted"
-            self._inner[number] = self._writer.add_interface(name, LINKTYPE_RAW)
-        return self._inner[number]
+            numbers[number] = self._writer.add_interface(name, LINKTYPE_RAW)
+        return numbers[number]
+
+    def outer_interface(self, number: int, interface: Interface) -> int:
+        """Number in this file of the interface for frames as they were captured."""
+        numbers = self.numbers.outer
+        if number not in numbers:
+            name = interface.name or f"interface {number}"
+            numbers[number] = self._writer.add_interface(name, interface.link_type)
+        return numbers[number]
 
     def outer(self, frame: Frame, interface: Interface, comment: str = "") -> None:
         """Write a frame as it was captured."""
-        number = self._outer.get(frame.interface)
-        if number is None:
-            name = interface.name or f"interface {frame.interface}"
-            number = self._outer[frame.interface] = self._writer.add_interface(name, interface.link_type)
+        number = self.outer_interface(frame.interface, interface)
         self._writer.packet(
             frame.nanoseconds, bytes(frame.data), interface=number, comment=comment, length=frame.length
         )
@@ -69,14 +102,18 @@ class Output:
         self._writer.blocks(octets)
         self.written += packets
 
-    def append(self, path: Path) -> None:
-        """Append a whole file that another output wrote, as a section of its own."""
-        with path.open("rb") as file:
-            while octets := file.read(_PIECE):
-                self._writer.blocks(octets)
-        self._inner.clear()
-        self._outer.clear()
-        self._writer.end_section()
+    def place(self) -> tuple[int, int] | None:
+        """(descriptor, offset) where others may write what follows; None if the file is not one to write at offsets."""
+        if not self._file.seekable():
+            return None
+        self._file.flush()
+        return self._file.fileno(), self._file.tell()
+
+    def end_at(self, offset: int, packets: int) -> None:
+        """Go on behind the packets that others wrote."""
+        self._file.seek(offset)
+        self._file.truncate()
+        self.written += packets
 
     def close(self) -> None:
         """Close the file."""

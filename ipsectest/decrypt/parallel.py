@@ -1,62 +1,34 @@
-"""One large file on several cores: each worker reads a part of it, and what they found is put together."""
+"""One large file on several cores: workers read parts of it, and what they find is put together in order.
+
+Every worker writes its packets into the output itself, at the offset that follows from the parts before it. The
+negotiations are followed here, because an IKE SA's exchanges may lie in any part.
+"""
 
 import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ipsectest.decrypt.capture.parts import Part, cut, ended_at_its_end, open_part
-from ipsectest.decrypt.capture.walk import CaptureFile
-from ipsectest.decrypt.fast import fast_path
-from ipsectest.decrypt.keys.model import KeyRing, SaKeys
-from ipsectest.decrypt.output import Output
+from ipsectest.base.errors import IpsectestError
+from ipsectest.decrypt.capture.opening import open_capture
+from ipsectest.decrypt.capture.parts import Part, cut
+from ipsectest.decrypt.keys.model import KeyRing
+from ipsectest.decrypt.output import InterfaceNumbers, Output
 from ipsectest.decrypt.pipeline import Decryption, Totals
-from ipsectest.decrypt.sas import SaRecord
+from ipsectest.decrypt.worker import Conditions, Found, Job, work
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkProcess
+
+LONGEST_PART = 1 << 25
+_PARTS_EACH = 4
+"""Parts that each worker gets of a smaller file, so that none waits long for another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a worker needs to know."""
-
-    part: Part
-    keys: KeyRing
-    output: Path | None
-    """Where the packets of this part go."""
-    comments: bool
-    fast: bool
-
-
-@dataclass(slots=True)
-class Found:
-    """What a worker found."""
-
-    is_whole: bool
-    """Whether the part was read to its very end, where the next begins."""
-    totals: Totals
-    sas: list[SaRecord]
-    derived: list[SaKeys]
-    unknown: dict[tuple[int, bytes, str, str], int]
-    notes: list[str] = field(default_factory=list)
-
-
-def decrypt_one(run: Decryption, capture: CaptureFile, output: Output | None, *, fast: bool) -> None:
-    """Every frame of an open capture, by the fast path where it can."""
-    if fast and output is not None and not output.with_outer and not run.writes_lines:
-        run.fast = fast_path(capture, output)
-    frames = capture.frames()
-    try:
-        while True:
-            if run.fast:
-                run.fast.run()
-            frame = next(frames, None)
-            if frame is None:
-                break
-            run.take(frame, capture.interfaces[frame.interface])
-            run.looked()
-    finally:
-        run.finish()
+class WorkerError(IpsectestError):
+    """A worker ended before its work did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,91 +36,196 @@ class Workers:
     """How a file is shared out."""
 
     count: int
-    folder: Path
-    """Takes the outputs of parts for a while."""
     fast: bool = True
     step: Callable[[int, int], None] = lambda _done, _of: None
-    """Is told how many of all parts are done."""
+    """Is told how many octets of the file are done."""
 
 
 def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output | None, workers: Workers) -> bool:
     """Decrypt a file with several workers at once; False, with nothing done, where it cannot be cut.
 
-    A packet whose fragments (of IP or IKE) lie on both sides of a cut is lost.
+    Raises WorkerError and OSError of what could not be written. After KeyboardInterrupt ``run`` and ``output``
+    hold the parts that were done.
     """
-    parts = cut(path, workers.count)
-    if len(parts) < 2:
+    place = output.place() if output else None
+    if output and not place:
         return False
-    comments = output is not None and output.comments
-    places = [workers.folder / f"part{n}" if output else None for n in range(len(parts))]
-    work = [Job(part, keys, place, comments, workers.fast) for part, place in zip(parts, places, strict=True)]
+    size = path.stat().st_size
+    parts = cut(path, min(LONGEST_PART, size // (workers.count * _PARTS_EACH)))
+    first = next(parts, None)
+    if first is None or first.end == size:
+        return False
+    numbers = InterfaceNumbers()
+    if output:
+        _declare(output, path)
+        numbers, place = output.numbers, output.place()
+    conditions = Conditions(
+        keys, place[0] if place else None, numbers, with_outer=bool(output and output.with_outer),
+        comments=bool(output and output.comments), fast=workers.fast,
+    )  # fmt: skip
+    queue = _Queue(run, place[1] if place else 0, lambda done: workers.step(done, size))
+    crew = _Crew(workers.count, conditions)
+    is_whole = False
     try:
-        found = _work(work, workers.step)
-        if found is None:
-            return False
-        for one in found:
-            merge(run, one)
-        for place in places:
-            if output and place:
-                output.append(place)
+        is_whole = queue.work(crew, first, parts)
+    except KeyboardInterrupt:
+        queue.conclude(run, output)
+        raise
     finally:
-        for place in places:
-            if place:
-                place.unlink(missing_ok=True)
-    return True
+        crew.dismiss()
+        if not is_whole and output and place:
+            output.end_at(queue.kept, 0)
+    if is_whole:
+        queue.conclude(run, output)
+    return is_whole
 
 
-def _work(work: Sequence[Job], step: Callable[[int, int], None]) -> list[Found] | None:
-    """What all parts gave; None if one did not read to its end."""
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(len(work), mp_context=context) as pool:
-        found = _run(pool, work, step)
-        if not all(one.is_whole for one in found):  # the last may need an interface that an earlier one declares
-            return None
-        again = _with_derived_keys(work, found)
-        for number, one in zip(again, _run(pool, list(again.values()), step), strict=True):
-            found[number] = one
-    return found
+def _declare(output: Output, path: Path) -> None:
+    capture = open_capture(path)
+    try:
+        next(capture.frames(), None)
+        output.declare(capture.interfaces)
+    finally:
+        capture.close()
 
 
-def _run(pool: ProcessPoolExecutor, work: Sequence[Job], step: Callable[[int, int], None]) -> list[Found]:
-    futures = [pool.submit(work_off, job) for job in work]
-    for done, _ in enumerate(as_completed(futures), 1):
-        step(done, len(futures))
-    return [future.result() for future in futures]
+class _Crew:
+    """The processes. They end by themselves when this one does."""
+
+    def __init__(self, count: int, conditions: Conditions) -> None:
+        context = multiprocessing.get_context("fork")  # keys and descriptor need not be handed over
+        pairs = [context.Pipe() for _ in range(count)]
+        self.connections: list[Connection] = [mine for mine, _ in pairs]
+        self._processes: list[ForkProcess] = []
+        for _, theirs in pairs:
+            others = [*self.connections, *(other for _, other in pairs if other is not theirs)]
+            process = context.Process(target=work, args=(theirs, others, conditions), daemon=True)
+            process.start()
+            self._processes.append(process)
+        for _, theirs in pairs:
+            theirs.close()
+
+    def receive(self) -> Iterator[tuple[Connection, object]]:
+        """What the workers say next."""
+        for connection in wait(self.connections):
+            if isinstance(connection, Connection):
+                try:
+                    yield connection, connection.recv()
+                except (EOFError, ConnectionResetError) as error:
+                    raise WorkerError("a worker of decrypt ended unexpectedly; try again with --jobs 1") from error
+
+    def dismiss(self) -> None:
+        """End the processes."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()
+        for connection in self.connections:
+            connection.close()
 
 
-def _with_derived_keys(work: Sequence[Job], found: Sequence[Found]) -> dict[int, Job]:
-    """Parts to do again, because earlier ones told keys of SAs that they could not open."""
-    again: dict[int, Job] = {}
-    derived: list[SaKeys] = []
-    for number, one in enumerate(found):
-        wanted = {(protocol, spi) for protocol, spi, _, _ in one.unknown}
-        useful = [keys for keys in derived if (keys.protocol, keys.spi) in wanted]
-        if useful:
-            ring = KeyRing()
-            ring.add(work[number].keys)
-            ring.sas += useful
-            old = work[number]
-            again[number] = Job(old.part, ring, old.output, old.comments, old.fast)
-        derived += one.derived
-    return again
+@dataclass(slots=True)
+class _Piece:
+    """A part on its way."""
+
+    part: Part
+    worker: Connection
+    knew: int
+    """How many derived keys the worker had."""
+    found: Found | None = None
+    is_heard: bool = False
+    """Whether its IKE messages were followed."""
+    offset: int = -1
+    is_written: bool = False
 
 
-def work_off(job: Job) -> Found:
-    """What a worker does."""
-    with ExitStack() as stack:
-        output = None
-        if job.output:
-            file = stack.enter_context(job.output.open("wb", buffering=1 << 20))
-            output = Output(file, comments=job.comments)
-        run = Decryption(job.keys, output)
-        capture = open_part(job.part)
-        stack.callback(capture.close)
-        decrypt_one(run, capture, output, fast=job.fast)
-        whole = ended_at_its_end(capture)
-    records = [sa.record() for sa in run.sas.sas]
-    return Found(whole, run.totals, records, run.derived, dict(run.sas.unknown), [*run.notes, *capture.notes])
+class _Queue:
+    """Parts in their order: the first that is not placed yet decides where all behind it go."""
+
+    def __init__(self, run: Decryption, offset: int, step: Callable[[int], None]) -> None:
+        self.kept = offset
+        """End of what was written without a gap."""
+        self._run = run
+        self._offset = offset
+        self._step = step
+        self._pieces: list[_Piece] = []
+        self._placed = 0
+        self._done = 0
+        self._of: dict[Connection, _Piece] = {}
+
+    def work(self, crew: _Crew, first: Part, parts: Iterator[Part]) -> bool:
+        """Have every part decrypted; False if one is not what it seemed."""
+        waiting: Part | None = first
+        for connection in crew.connections:
+            waiting = self._give(connection, waiting, parts)
+        while self._of:
+            for connection, said in crew.receive():
+                if isinstance(said, Found):
+                    self._of[connection].found = said
+                    if not self._place():
+                        return False
+                    continue
+                if isinstance(said, OSError):
+                    raise said
+                self._written(self._of.pop(connection))
+                waiting = self._give(connection, waiting, parts)
+        return True
+
+    def conclude(self, run: Decryption, output: Output | None) -> None:
+        """Add up what the parts had that were written."""
+        done = [piece.found for piece in self._pieces[: self._done] if piece.found]
+        for found in done:
+            merge(run, found)
+        if output:
+            output.end_at(self.kept, sum(found.packets for found in done))
+
+    def _give(self, connection: Connection, part: Part | None, parts: Iterator[Part]) -> Part | None:
+        if part is not None:
+            piece = _Piece(part, connection, len(self._run.derived))
+            self._pieces.append(piece)
+            self._of[connection] = piece
+            connection.send(Job(part, tuple(self._run.derived)))
+            return next(parts, None)
+        return None
+
+    def _place(self) -> bool:
+        """Tell every worker whose turn it is where to write, or to do it again with more keys."""
+        while self._placed < len(self._pieces):
+            piece = self._pieces[self._placed]
+            found = piece.found
+            if found is None:
+                return True
+            if not found.is_whole:
+                return False
+            if not piece.is_heard:
+                piece.is_heard = True
+                for packet in found.messages:
+                    self._run.learn(packet)
+                found.messages.clear()
+            if _opens_more(found, self._run, piece.knew):
+                piece.found, piece.knew = None, len(self._run.derived)
+                piece.worker.send(None)
+                piece.worker.send(Job(piece.part, tuple(self._run.derived)))
+                return True
+            piece.offset = self._offset
+            self._offset += found.octets
+            self._placed += 1
+            piece.worker.send(piece.offset)
+        return True
+
+    def _written(self, piece: _Piece) -> None:
+        piece.is_written = True
+        while self._done < len(self._pieces) and self._pieces[self._done].is_written:
+            one = self._pieces[self._done]
+            self._done += 1
+            self.kept = one.offset + (one.found.octets if one.found else 0)
+            self._step(one.part.end)
+
+
+def _opens_more(found: Found, run: Decryption, knew: int) -> bool:
+    """Whether keys that became known meanwhile are those of packets that stayed closed."""
+    wanted = {(protocol, spi) for protocol, spi, _, _ in found.unknown}
+    return any((keys.protocol, keys.spi) in wanted for keys in run.derived[knew:])
 
 
 def merge(run: Decryption, found: Found) -> None:
@@ -163,6 +240,5 @@ def merge(run: Decryption, found: Found) -> None:
         run.sas.merge(sa)
     for name, packets in found.unknown.items():
         run.sas.unknown[name] += packets
-    run.learned += len(found.derived)
     for note in found.notes:
         run.note(note)

@@ -62,12 +62,14 @@ class Decryption:
         self.ike = IkeDatabase(keys.ike)
         self.notes: list[str] = list(keys.notes)
         """What is needed or was noticed, each once; bounded."""
-        self.learned = 0
-        """SAs whose keys were derived."""
+        self.missing: list[str] = []
+        """What an IKE exchange negotiated and no key opens, each once; bounded."""
         self.derived: list[SaKeys] = []
-        """These keys."""
+        """Keys of SAs that follow from those of IKE SAs."""
         self.looked: Callable[[], None] = lambda: None
         """Called after each frame that did not go the fast way, for a progress bar."""
+        self.heard: Callable[[bytes], None] = lambda _: None
+        """Called with the IP packet of each IKE message."""
         self.fast: FastPath | None = None
         self._output = output
         self._jsonl = jsonl
@@ -108,6 +110,7 @@ class Decryption:
         ip = parse_ip(packet) if packet else None
         message = _ike_octets(ip) if ip else None
         if ip and message:
+            self.heard(packet)
             self._message(ip, message, frame, interface, is_inner=bool(unwrapped and unwrapped.packet))
         elif not unwrapped:
             self.totals.clear += 1
@@ -128,6 +131,28 @@ class Decryption:
             if outer:
                 self.fast.follow(unwrapped.layers[0].sa, host_text(outer.source), host_text(outer.destination))
 
+    def take_late(self, frame: Frame, interface: Interface) -> None:
+        """A frame behind those of this run: it counts only if its fragment completes a packet that began here."""
+        packet = ip_packet(frame.data, interface.link_type)
+        if isinstance(packet, str) or not self._fragments.awaits(packet):
+            return
+        whole = self._fragments.take(packet, frame.nanoseconds)
+        if whole is not None:
+            self._packet(whole, frame, interface)
+
+    @property
+    def awaits_fragments(self) -> bool:
+        """Whether packets are incomplete."""
+        return len(self._fragments) > 0
+
+    def learn(self, packet: bytes) -> None:
+        """Derive keys from the IKE message in an IP packet that another run reports."""
+        ip = parse_ip(packet)
+        message = _ike_octets(ip) if ip else None
+        opened = self.ike.open(message) if message else None
+        if ip and opened:
+            self._derive(ip, opened)
+
     def _message(self, ip: IpPacket, octets: bytes, frame: Frame, interface: Interface, *, is_inner: bool) -> None:
         self.totals.ike += 1
         if not is_inner:
@@ -140,23 +165,24 @@ class Decryption:
             return
         self.totals.ike_opened += opened.is_encrypted and opened.is_clear
         self.totals.ike_closed += opened.is_encrypted and not opened.is_clear
-        source, destination = host_text(ip.source), host_text(ip.destination)
-        learned = self._negotiations.take(opened, source, destination)
-        derived = [keys for keys in learned.sas if self.sas.add(keys) is not None]
-        self.derived += derived
-        self.learned += len(derived)
-        for closed in learned.closed:
-            if not self._knows(closed):
-                self.note(str(closed))
+        self._derive(ip, opened)
         if self._jsonl:
             self._jsonl.message(frame, opened)
         if self._output and not is_inner:
             try:
                 clear = _in_clear(ip, opened)
             except ValueError:  # put together of fragments it may be longer than a datagram can be
-                self.note(f"frame {frame.number}: the IKE message is too long for one datagram in clear")
+                spi, number = opened.message.initiator_spi.hex(), opened.message.message_id
+                self.note(f"IKE SA {spi}, message {number}: too long for one datagram in clear")
             else:
                 self._output.message(frame, interface, clear, opened)
+
+    def _derive(self, ip: IpPacket, opened: Opened) -> None:
+        learned = self._negotiations.take(opened, host_text(ip.source), host_text(ip.destination))
+        self.derived += [keys for keys in learned.sas if self.sas.add(keys) is not None]
+        for closed in learned.closed:
+            if not self._knows(closed):
+                _once(self.missing, str(closed))
 
     def _knows(self, closed: Closed) -> bool:
         """Whether some file has the keys of an SA that the capture does not give away."""
@@ -175,8 +201,12 @@ class Decryption:
 
     def note(self, text: str) -> None:
         """Remember something that was noticed, once."""
-        if text not in self.notes and len(self.notes) < _MOST_NOTES:
-            self.notes.append(text)
+        _once(self.notes, text)
+
+
+def _once(texts: list[str], text: str) -> None:
+    if text not in texts and len(texts) < _MOST_NOTES:
+        texts.append(text)
 
 
 def _ike_octets(ip: IpPacket) -> bytes | None:

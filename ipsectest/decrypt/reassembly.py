@@ -16,5 +16,9 @@ class Fragments:
         """A whole packet: ``packet`` itself or what its fragment completes; None while pieces are missing."""
         return self._reassembler.feed(packet, nanoseconds / _NANOSECONDS)
 
+    def awaits(self, packet: bytes) -> bool:
+        """Whether it is a fragment of a packet of which others came."""
+        return self._reassembler.awaits(packet)
+
     def __len__(self) -> int:
         return len(self._reassembler)

@@ -60,9 +60,11 @@ class CapturedSa:
         """Whether ICVs are checked."""
         self.was_new = True
         """Whether the sequence number of the packet opened last was not seen before."""
-        self._candidates = [self._association(esn, high) for esn, high in _sequence_forms(keys)]
-        self.association = self._candidates[0]
-        """What opens the packets: of several candidates the one that did it first."""
+        first, *self._forms = _sequence_forms(keys)
+        self.association = self._association(*first)
+        """What opens the packets: of several forms of sequence numbers the one that did it first."""
+        self._others: list[SecurityAssociation] | None = None if self._forms else []
+        """Other forms to try, made when they are needed."""
 
     @property
     def suite(self) -> str:
@@ -79,7 +81,8 @@ class CapturedSa:
         if self.keys.unchecked_icv:
             data = data[: max(0, len(data) - self.keys.unchecked_icv)]
         if not self.keys.spi and len(data) >= 4:
-            for association in self._candidates:
+            self.association.spi = data[:4]
+            for association in self._others or []:
                 association.spi = data[:4]
         return self._try(lambda sa: open_esp(sa, data), at)
 
@@ -101,8 +104,7 @@ class CapturedSa:
         self.sequence.merge(later.sequence)
         self.failures += later.failures
         if theirs.packets:
-            self._candidates = [one for one in self._candidates if one.esn == later.esn] or self._candidates
-            self.association = self._candidates[0]
+            self.association, self._others = self._association(later.esn, 0), []
             self.association.replay.highest = self.sequence.highest
 
     def passed(self, packets: int, octets: int, first: int, last: int) -> None:
@@ -122,12 +124,17 @@ class CapturedSa:
         self.was_new = self.sequence.take(opened.sequence)
 
     def _try(self, opener: "Opener", at: int) -> Opened | Drop:
-        result: Opened | Drop = Drop(DropReason.BAD_ICV)
-        for association in self._candidates:
-            result = opener(association)
-            if isinstance(result, Opened) or result.reason is DropReason.DUMMY:
-                self.association, self._candidates = association, [association]
-                break
+        result = opener(self.association)
+        if not _is_genuine(result) and self._others != []:
+            if self._others is None:
+                self._others = [self._association(esn, high) for esn, high in self._forms]
+            for association in self._others:
+                result = opener(association)
+                if _is_genuine(result):
+                    self.association = association
+                    break
+        if _is_genuine(result):
+            self._others = []
         if isinstance(result, Opened):
             # Without a window nothing is refused as a replay; the number is what later ones are inferred from.
             self.association.replay.highest = max(self.association.replay.highest, result.sequence)
@@ -159,6 +166,10 @@ class CapturedSa:
 
 
 Opener = Callable[[SecurityAssociation], Opened | Drop]
+
+
+def _is_genuine(result: Opened | Drop) -> bool:
+    return isinstance(result, Opened) or result.reason is DropReason.DUMMY
 
 
 def _sequence_forms(keys: SaKeys) -> list[tuple[bool, int]]:

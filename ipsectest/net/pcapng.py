@@ -37,14 +37,11 @@ class PcapngWriter:
     def __init__(self, file: BinaryIO, comment: str = "", application: str = "ipsectest") -> None:
         self._file = file
         self._interfaces = 0
-        self._header_due = False
-        self._options = [*_text(_COMMENT, comment), *_text(_SHB_USERAPPL, application)]
-        self._header()
+        options = [*_text(_COMMENT, comment), *_text(_SHB_USERAPPL, application)]
+        self._block(_SECTION_HEADER, struct.pack("<IHHq", _BYTE_ORDER_MAGIC, 1, 0, -1), options)
 
     def add_interface(self, name: str, link_type: int = LINKTYPE_RAW) -> int:
         """Declare an interface; its number is given with each packet."""
-        if self._header_due:
-            self._header()
         options = [*_text(_IF_NAME, name), (_IF_TSRESOL, bytes([_NANOSECONDS]))]
         self._block(_INTERFACE, struct.pack("<HHI", link_type, 0, _NO_SNAP), options)
         self._interfaces += 1
@@ -74,17 +71,9 @@ class PcapngWriter:
         """Append whole blocks that someone else made, for interfaces of this section."""
         self._file.write(octets)
 
-    def end_section(self) -> None:
-        """Begin another section with the next interface, whose number is 0 again."""
-        self._header_due = True
-
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def _header(self) -> None:
-        self._interfaces, self._header_due = 0, False
-        self._block(_SECTION_HEADER, struct.pack("<IHHq", _BYTE_ORDER_MAGIC, 1, 0, -1), self._options)
 
     def __enter__(self) -> Self:
         return self

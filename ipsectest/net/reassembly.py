@@ -36,6 +36,11 @@ class Reassembler:
             del self._waiting[fragment.key]
         return whole
 
+    def awaits(self, packet: bytes) -> bool:
+        """Whether it is a fragment of a packet of which others came."""
+        fragment = as_fragment(packet)
+        return fragment is not None and fragment.key in self._waiting
+
     def _forget(self, now: Instant) -> None:
         while self._waiting:
             key, (since, _) = next(iter(self._waiting.items()))

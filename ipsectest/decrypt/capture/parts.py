@@ -7,6 +7,7 @@ by whoever reads the part before it, which must end exactly there.
 import io
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,10 @@ SMALLEST = 1 << 20
 """Octets of a part at least."""
 _CHAIN = 16
 """Records that must follow each other."""
-_SEARCH = 1 << 22
-"""Octets in which a frame is looked for."""
+_SEARCHES = 1 << 17, 1 << 22
+"""Octets in which a frame is looked for: more where frames are long."""
+_FOLLOWING = 1 << 22
+"""Octets behind a part in which fragments may lie that belong to it."""
 _ENHANCED_PACKET = 6
 _EMPTY_BLOCK = 12
 _LONGEST_HEAD = 24
@@ -38,28 +41,34 @@ class Part:
     end: int
 
 
-def cut(path: Path, count: int) -> list[Part]:
-    """At most ``count`` parts of a file; one if it is small, compressed or of a kind that is not cut."""
+def cut(path: Path, octets: int) -> Iterator[Part]:
+    """Parts of about so many octets; none if the file is small, compressed or of a kind that is not cut."""
+    octets = max(octets, SMALLEST)
     whole = open_capture(path)
     try:
         size = whole.position()[1]
-        if size is None or whole.is_compressed or not whole.is_little_endian:
-            return []
+        if size is None or size < 2 * octets or whole.is_compressed or not whole.is_little_endian:
+            return
         first = next(whole.frames(), None)
         if first is None:
-            return []
+            return
         head, seconds = _head(whole), first.nanoseconds // 1_000_000_000
         header = whole.record_header if isinstance(whole, PcapFile) else 0
     finally:
         whole.close()
-    count = min(count, size // SMALLEST)
-    starts = [head]
+    start = head
     with path.open("rb") as file:
-        for number in range(1, count):
-            found = _find(file, size * number // count, header, seconds)
-            if found is not None and found > starts[-1]:
-                starts.append(found)
-    return [Part(path, head, start, end) for start, end in zip(starts, [*starts[1:], size], strict=True)]
+        while start < size:
+            near = start + octets
+            end = _find(file, near, header, seconds) if near + octets // 2 < size else None
+            yield Part(path, head, start, end or size)
+            start = end or size
+
+
+def behind(part: Part) -> Part | None:
+    """The beginning of what follows a part; None: nothing does."""
+    end = min(part.end + _FOLLOWING, part.path.stat().st_size)
+    return Part(part.path, part.head, part.end, end) if end > part.end else None
 
 
 def open_part(part: Part) -> CaptureFile:
@@ -108,19 +117,20 @@ def _head(capture: CaptureFile) -> int:
 def _find(file: io.BufferedReader, near: int, record_header: int, seconds: int) -> int | None:
     """The offset of a frame behind ``near``; ``record_header`` of classic files, 0: pcapng."""
     near -= near % 4 if not record_header else 0
-    file.seek(near)
-    data = file.read(_SEARCH)
     step = 1 if record_header else 4
-    for at in range(0, max(0, len(data) - _LONGEST_HEAD), step):
-        if _is_chain(data, at, record_header, seconds):
-            return near + at
+    for search in _SEARCHES:
+        file.seek(near)
+        data = file.read(search)
+        for at in range(0, max(0, len(data) - _LONGEST_HEAD), step):
+            if _is_chain(data, at, record_header, seconds, is_end=len(data) < search):
+                return near + at
     return None
 
 
-def _is_chain(data: bytes, at: int, record_header: int, seconds: int) -> bool:
+def _is_chain(data: bytes, at: int, record_header: int, seconds: int, *, is_end: bool) -> bool:
     """Whether so many records follow each other, or as many as there are up to the very end of the file."""
     for _ in range(_CHAIN):
-        if at == len(data) < _SEARCH:
+        if at == len(data) and is_end:
             return True
         if at + _LONGEST_HEAD > len(data):
             return False

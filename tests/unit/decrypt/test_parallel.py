@@ -1,19 +1,24 @@
 """A file on several cores: the same packets and the same sums as on one."""
 
+import multiprocessing
+import os
+import resource
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import IP, fragment
 from scapy.utils import RawPcapNgReader
 
 from ipsectest.decrypt.capture import open_capture, parts
 from ipsectest.decrypt.capture.parts import cut, ended_at_its_end, open_part
 from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.decrypt.output import Output
-from ipsectest.decrypt.parallel import Workers, decrypt_in_parts, decrypt_one
+from ipsectest.decrypt.parallel import WorkerError, Workers, decrypt_in_parts
 from ipsectest.decrypt.pipeline import Decryption
 from ipsectest.decrypt.summary import summary
+from ipsectest.decrypt.worker import decrypt_one
 from ipsectest.ipsec.packets import protect
 from ipsectest.net.pcapng import LINKTYPE_ETHERNET, PcapngWriter
 from tests.unit.decrypt.test_ike import ike_keys, messages
@@ -49,16 +54,16 @@ def write(path: Path, packets: list[bytes], *, classic: bool) -> Path:
     return path
 
 
-def run(path: Path, ring: KeyRing, out: Path, workers: int) -> dict:
+def run(path: Path, ring: KeyRing, out: Path, workers: int, *, with_outer: bool = False) -> dict:
     with out.open("wb") as file:
-        output = Output(file)
+        output = Output(file, with_outer=with_outer)
         decryption = Decryption(ring, output)
         if workers == 1:
             capture = open_capture(path)
             decrypt_one(decryption, capture, output, fast=True)
             capture.close()
         else:
-            assert decrypt_in_parts(decryption, path, ring, output, Workers(workers, out.parent))
+            assert decrypt_in_parts(decryption, path, ring, output, Workers(workers))
     return summary(decryption)
 
 
@@ -74,11 +79,11 @@ def test_several_workers_find_what_one_finds(classic: bool, workers: int, tmp_pa
     ring, packets = sealed(600)
     del packets[100:105], packets[400]
     path = write(tmp_path / "in", packets, classic=classic)
-    assert len(cut(path, workers)) == workers
+    assert len(list(cut(path, 20_000))) > 3
     alone, together = run(path, ring, tmp_path / "one", 1), run(path, ring, tmp_path / "many", workers)
     assert together == alone
     assert sum(sa["lost"] for sa in together["sas"]) == 6
-    assert list(packets_of(tmp_path / "many")) == list(packets_of(tmp_path / "one"))
+    assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
     assert sorted(tmp_path.iterdir()) == [tmp_path / name for name in ("in", "many", "one")]
 
 
@@ -87,7 +92,7 @@ def test_parts_together_are_the_file(classic: bool, tmp_path: Path) -> None:
     _, packets = sealed(500)
     path = write(tmp_path / "in", packets, classic=classic)
     found = []
-    for part in cut(path, 7):
+    for part in cut(path, 4096):
         capture = open_part(part)
         found += [bytes(frame.data)[14:] for frame in capture.frames()]
         assert ended_at_its_end(capture)
@@ -101,9 +106,9 @@ def test_a_cut_that_is_no_frame_is_noticed(tmp_path: Path) -> None:
     decoy = struct.pack("<IIII", 1_700_000_000, 0, 40, 40) + bytes(40)
     path = write(tmp_path / "in", [*packets, *(decoy * 25 for _ in range(200))], classic=True)
     with (tmp_path / "out").open("wb") as file:
-        done = decrypt_in_parts(Decryption(ring), path, ring, Output(file), Workers(2, tmp_path))
+        done = decrypt_in_parts(Decryption(ring), path, ring, Output(file), Workers(2))
     assert not done
-    assert not list(tmp_path.glob("part*"))
+    assert (tmp_path / "out").stat().st_size < 300
 
 
 def test_keys_that_one_part_tells_open_the_parts_behind_it(tmp_path: Path) -> None:
@@ -136,8 +141,8 @@ def test_what_cannot_be_cut_is_left_to_one(tmp_path: Path) -> None:
     short.write_bytes(whole.read_bytes()[:3000])
     empty.write_bytes(HEADER)
     for path in (packed, short, empty):
-        assert len(cut(path, 4)) < 2
-        assert not decrypt_in_parts(Decryption(ring), path, ring, None, Workers(4, tmp_path))
+        assert not list(cut(path, 4096))
+        assert not decrypt_in_parts(Decryption(ring), path, ring, None, Workers(4))
 
 
 def test_an_interface_that_is_declared_late_keeps_the_file_whole(tmp_path: Path) -> None:
@@ -148,5 +153,71 @@ def test_an_interface_that_is_declared_late_keeps_the_file_whole(tmp_path: Path)
         for n, packet in enumerate(packets):
             interface = writer.add_interface(f"eth{n}", LINKTYPE_ETHERNET) if n in {0, 20} else interface
             writer.packet(n * 1000, bytes(12) + b"\x08\x00" + packet, interface=interface)
-    assert len(cut(path, 3)) == 3
-    assert not decrypt_in_parts(Decryption(ring), path, ring, None, Workers(3, tmp_path))
+    assert len(list(cut(path, 4096))) > 3
+    assert not decrypt_in_parts(Decryption(ring), path, ring, None, Workers(3))
+
+
+def test_fragments_on_both_sides_of_a_cut_are_put_together(tmp_path: Path) -> None:
+    """Every packet in two fragments: whatever the cut, one of them is the last of a part."""
+    ring, packets = sealed(300)
+    fragments = [piece for n, packet in enumerate(packets) for piece in in_two(packet, n)]
+    path = write(tmp_path / "in", fragments, classic=False)
+    assert len(list(cut(path, 4096))) > 5
+    alone, together = run(path, ring, tmp_path / "one", 1), run(path, ring, tmp_path / "many", 3)
+    assert alone["opened"] == 300
+    assert together == alone
+    assert list(packets_of(tmp_path / "many")) == list(packets_of(tmp_path / "one"))
+
+
+def in_two(packet: bytes, number: int) -> list[bytes]:
+    ip = IP(packet)
+    ip.id = number + 1
+    return [bytes(piece) for piece in fragment(ip, (len(ip.payload) // 2 + 7) // 8 * 8)]
+
+
+def test_outer_frames_come_along(tmp_path: Path) -> None:
+    ring, packets = sealed(300)
+    path = write(tmp_path / "in", packets, classic=True)
+    for name, workers in (("one", 1), ("many", 3)):
+        run(path, ring, tmp_path / name, workers, with_outer=True)
+    assert list(packets_of(tmp_path / "many")) == list(packets_of(tmp_path / "one"))
+
+
+def test_an_interruption_leaves_what_was_done(tmp_path: Path) -> None:
+    ring, packets = sealed(2000)
+    path = write(tmp_path / "in", packets, classic=True)
+
+    def step(done: int, of: int) -> None:
+        if done > of // 3:
+            raise KeyboardInterrupt
+
+    decryption = Decryption(ring)
+    with (tmp_path / "out").open("wb") as file:
+        output = Output(file)
+        with pytest.raises(KeyboardInterrupt):
+            decrypt_in_parts(decryption, path, ring, output, Workers(2, step=step))
+    left = list(packets_of(tmp_path / "out"))
+    assert 0 < len(left) < 2000
+    assert len(left) == decryption.totals.opened == output.written
+    assert left == [(INNER, INNER_V6)[n % 2] for n in range(len(left))]
+    assert not multiprocessing.active_children()
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    ring, packets = sealed(300)
+    path = write(tmp_path / "in", packets, classic=True)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+    try:
+        with (tmp_path / "out").open("wb") as file, pytest.raises(OSError, match="too large"):
+            decrypt_in_parts(Decryption(ring), path, ring, Output(file), Workers(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+
+def test_a_worker_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring, packets = sealed(300)
+    path = write(tmp_path / "in", packets, classic=True)
+    monkeypatch.setattr("ipsectest.decrypt.worker.work_off", lambda *_: os._exit(1))
+    with pytest.raises(WorkerError, match="--jobs 1"):
+        decrypt_in_parts(Decryption(ring), path, ring, None, Workers(2))

@@ -15,8 +15,8 @@ from ipsectest.decrypt.ike import IkeDatabase
 from ipsectest.decrypt.keys import detect
 from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.decrypt.keys.salts import Salts
-from ipsectest.decrypt.parallel import decrypt_one
 from ipsectest.decrypt.pipeline import Decryption
+from ipsectest.decrypt.worker import decrypt_one
 from tests.pcaps.capture import IkeFrame, Keys, frames
 
 PCAPS = Path(__file__).parent.parent.parent.parent.parent / "pcaps"

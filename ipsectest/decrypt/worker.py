@@ -1,0 +1,152 @@
+"""One of several processes that read a file: it works off parts, one after the other, as it is told."""
+
+import io
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+from ipsectest.decrypt.capture.parts import Part, behind, ended_at_its_end, open_part
+from ipsectest.decrypt.capture.walk import CaptureFile
+from ipsectest.decrypt.fast import fast_path
+from ipsectest.decrypt.keys.model import KeyRing, SaKeys
+from ipsectest.decrypt.output import InterfaceNumbers, Output
+from ipsectest.decrypt.pipeline import Decryption, Totals
+from ipsectest.decrypt.sas import SaRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A part to be decrypted, and what was derived since the start."""
+
+    part: Part
+    derived: Sequence[SaKeys]
+
+
+@dataclass(slots=True)
+class Found:
+    """What a worker found in a part."""
+
+    is_whole: bool
+    """Whether the part was read to its very end, where the next begins, and declares no interfaces."""
+    totals: Totals
+    sas: list[SaRecord]
+    unknown: dict[tuple[int, bytes, str, str], int]
+    messages: list[bytes]
+    """IP packets with IKE messages."""
+    octets: int
+    """To be written."""
+    packets: int
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is the same for all parts."""
+
+    keys: KeyRing
+    descriptor: int | None
+    """Of the file for what was decrypted; None: there is none."""
+    numbers: InterfaceNumbers
+    with_outer: bool = False
+    comments: bool = True
+    fast: bool = True
+
+
+def decrypt_one(run: Decryption, capture: CaptureFile, output: Output | None, *, fast: bool) -> None:
+    """Every frame of an open capture, by the fast path where it can."""
+    if fast and output is not None and not output.with_outer and not run.writes_lines:
+        run.fast = fast_path(capture, output)
+    frames = capture.frames()
+    try:
+        while True:
+            if run.fast:
+                run.fast.run()
+            frame = next(frames, None)
+            if frame is None:
+                break
+            run.take(frame, capture.interfaces[frame.interface])
+            run.looked()
+    finally:
+        run.finish()
+
+
+def work(connection: Connection, others: Sequence[Connection], conditions: Conditions) -> None:
+    """For each job: report what was found; then write the packets at the offset that comes back, None: nowhere."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when it is over
+    for other in others:
+        other.close()
+    buffer = _Buffer()
+    try:
+        while (job := connection.recv()) is not None:
+            buffer.seek(0)
+            found, start = work_off(job, conditions, buffer)
+            connection.send(found)
+            offset = connection.recv()
+            if offset is not None:
+                connection.send(_write(conditions.descriptor, buffer, start, start + found.octets, offset))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the parent is gone
+
+
+def work_off(job: Job, conditions: Conditions, buffer: "_Buffer") -> tuple[Found, int]:
+    """Decrypt a part into ``buffer``; the offset there of its first packet."""
+    ring = KeyRing()
+    ring.add(conditions.keys)
+    ring.sas += job.derived
+    messages: list[bytes] = []
+    numbers = InterfaceNumbers(dict(conditions.numbers.inner), dict(conditions.numbers.outer))
+    with ExitStack() as stack:
+        output = None
+        if conditions.descriptor is not None:
+            output = Output(buffer, with_outer=conditions.with_outer, comments=conditions.comments, numbers=numbers)
+        start = buffer.tell()
+        run = Decryption(ring, output)
+        run.heard = messages.append
+        capture = open_part(job.part)
+        stack.callback(capture.close)
+        declared = len(capture.interfaces)
+        decrypt_one(run, capture, output, fast=conditions.fast)
+        whole = ended_at_its_end(capture) and len(capture.interfaces) <= max(1, declared)
+        if run.awaits_fragments and (rest := behind(job.part)):
+            _complete(run, rest)
+    sas = [sa.record() for sa in run.sas.sas if sa.traffic.packets or sa.failures]
+    return Found(
+        whole and numbers == conditions.numbers, run.totals, sas, dict(run.sas.unknown), messages,
+        buffer.tell() - start, output.written if output else 0, [*run.notes, *capture.notes],
+    ), start  # fmt: skip
+
+
+def _complete(run: Decryption, rest: Part) -> None:
+    """Look behind the end of a part for fragments of packets that began in it."""
+    capture = open_part(rest)
+    try:
+        for frame in capture.frames():
+            run.take_late(frame, capture.interfaces[frame.interface])
+            if not run.awaits_fragments:
+                break
+    finally:
+        capture.close()
+
+
+class _Buffer(io.BytesIO):
+    """Its memory is used again for the next part."""
+
+    def seekable(self) -> bool:
+        """Whether others may write into it."""
+        return False
+
+
+def _write(descriptor: int | None, buffer: _Buffer, start: int, end: int, offset: int) -> OSError | None:
+    if descriptor is None:
+        return None
+    try:
+        with buffer.getbuffer() as octets:
+            while start < end:
+                written = os.pwrite(descriptor, octets[start:end], offset)
+                start, offset = start + written, offset + written
+    except OSError as error:
+        return error
+    return None
