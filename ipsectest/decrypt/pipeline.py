@@ -149,7 +149,7 @@ class Decryption:
         """Derive keys from the IKE message in an IP packet that another run reports."""
         ip = parse_ip(packet)
         message = _ike_octets(ip) if ip else None
-        opened = self.ike.open(message) if message else None
+        opened = self._open(message) if message else None
         if ip and opened:
             self._derive(ip, opened)
 
@@ -157,10 +157,7 @@ class Decryption:
         self.totals.ike += 1
         if not is_inner:
             self._pass(frame, interface)
-        told = self._salts.offer(octets)
-        if told:
-            self.ike.add(told)
-        opened = self.ike.open(octets)
+        opened = self._open(octets)
         if opened is None:
             return
         self.totals.ike_opened += opened.is_encrypted and opened.is_clear
@@ -176,6 +173,12 @@ class Decryption:
                 self.note(f"IKE SA {spi}, message {number}: too long for one datagram in clear")
             else:
                 self._output.message(frame, interface, clear, opened)
+
+    def _open(self, octets: bytes) -> Opened | None:
+        told = self._salts.offer(octets)
+        if told:
+            self.ike.add(told)
+        return self.ike.open(octets)
 
     def _derive(self, ip: IpPacket, opened: Opened) -> None:
         learned = self._negotiations.take(opened, host_text(ip.source), host_text(ip.destination))
