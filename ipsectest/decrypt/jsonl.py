@@ -5,8 +5,10 @@ from enum import IntEnum
 from typing import Any, TextIO
 
 from ipsectest.base.iana import ExchangeType, name_of
+from ipsectest.base.iana_ikev1 import ExchangeV1, PayloadV1
 from ipsectest.decrypt.frames import Frame
 from ipsectest.decrypt.ike import Opened
+from ipsectest.decrypt.ikev1 import OpenedV1
 from ipsectest.decrypt.output import why
 from ipsectest.decrypt.unwrap import Unwrapped
 from ipsectest.wire import Payload, payload_name
@@ -52,8 +54,11 @@ class JsonLines:
             }
         self._write(line)
 
-    def message(self, frame: Frame, opened: Opened) -> None:
+    def message(self, frame: Frame, opened: Opened | OpenedV1) -> None:
         """An IKE message with its payloads in clear, or why they are not."""
+        if isinstance(opened, OpenedV1):
+            self._write({**_head("ike", frame), **_ikev1(opened)})
+            return
         message = opened.message
         line: dict[str, Any] = {
             **_head("ike", frame),
@@ -78,6 +83,26 @@ class JsonLines:
 
 def _head(kind: str, frame: Frame) -> dict[str, Any]:
     return {"type": kind, "frame": frame.number, "nanoseconds": frame.nanoseconds, "interface": frame.interface}
+
+
+def _ikev1(opened: OpenedV1) -> dict[str, Any]:
+    """A message of IKEv1; payloads are told by name and octets."""
+    message = opened.message
+    line: dict[str, Any] = {
+        "spi_i": message.cookie_i.hex(),
+        "spi_r": message.cookie_r.hex(),
+        "version": f"{message.data[17] >> 4}.{message.data[17] & 15}",
+        "exchange": name_of(ExchangeV1, message.exchange),
+        "message_id": message.message_id,
+        "encrypted": opened.is_encrypted,
+        "payloads": [
+            {"payload": name_of(PayloadV1, part.type), "type": part.type, "data": part.body.hex()}
+            for part in opened.parts
+        ],
+    }
+    if opened.failure:
+        line["failure"] = {"reason": "ike", "text": opened.failure}
+    return line
 
 
 def _payload(payload: Payload, *, response: bool) -> dict[str, Any]:

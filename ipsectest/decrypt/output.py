@@ -7,6 +7,7 @@ from typing import BinaryIO
 from ipsectest.base.suites import format_suite
 from ipsectest.decrypt.frames import Frame, Interface
 from ipsectest.decrypt.ike import Opened
+from ipsectest.decrypt.ikev1 import OpenedV1
 from ipsectest.decrypt.sas import CapturedSa
 from ipsectest.decrypt.unwrap import Unwrapped
 from ipsectest.ipsec.drop import DropReason
@@ -88,7 +89,7 @@ class Output:
         self._writer.packet(frame.nanoseconds, unwrapped.packet, interface=number, comment=comment)
         self.written += 1
 
-    def message(self, frame: Frame, interface: Interface, packet: bytes, opened: Opened) -> None:
+    def message(self, frame: Frame, interface: Interface, packet: bytes, opened: Opened | OpenedV1) -> None:
         """Write an IKE message in clear, as an IP packet; one that did not open as it was, with the reason."""
         number = self.inner_interface(frame.interface, interface)
         comment = opened.failure or ("IKE decrypted" if opened.is_encrypted else "")

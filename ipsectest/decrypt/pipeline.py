@@ -9,6 +9,8 @@ from ipsectest.base.iana import IKE_PORT, NON_ESP_MARKER, ProtocolId
 from ipsectest.decrypt.fast import FastPath
 from ipsectest.decrypt.frames import Frame, Interface
 from ipsectest.decrypt.ike import IkeDatabase, Opened
+from ipsectest.decrypt.ikev1 import Ikev1Database, OpenedV1, QuickModes
+from ipsectest.decrypt.ikev1.messages import is_ikev1
 from ipsectest.decrypt.keys.model import KeyRing, SaKeys
 from ipsectest.decrypt.keys.salts import Salts
 from ipsectest.decrypt.links import ip_packet
@@ -75,6 +77,8 @@ class Decryption:
         self._jsonl = jsonl
         self._salts = Salts(keys.without_salt)
         self._negotiations = Negotiations()
+        self._ikev1 = Ikev1Database(keys.ikev1)
+        self._quick_modes = QuickModes()
         self._fragments = Fragments()
 
     def finish(self) -> None:
@@ -149,7 +153,7 @@ class Decryption:
         """Derive keys from the IKE message in an IP packet that another run reports."""
         ip = parse_ip(packet)
         message = _ike_octets(ip) if ip else None
-        opened = self._open(message) if message else None
+        opened = self._open(message, host_text(ip.source)) if ip and message else None
         if ip and opened:
             self._derive(ip, opened)
 
@@ -157,7 +161,7 @@ class Decryption:
         self.totals.ike += 1
         if not is_inner:
             self._pass(frame, interface)
-        opened = self._open(octets)
+        opened = self._open(octets, host_text(ip.source))
         if opened is None:
             return
         self.totals.ike_opened += opened.is_encrypted and opened.is_clear
@@ -169,19 +173,26 @@ class Decryption:
             try:
                 clear = _in_clear(ip, opened)
             except ValueError:  # put together of fragments it may be longer than a datagram can be
-                spi, number = opened.message.initiator_spi.hex(), opened.message.message_id
+                spi, number = octets[:8].hex(), opened.message.message_id
                 self.note(f"IKE SA {spi}, message {number}: too long for one datagram in clear")
             else:
                 self._output.message(frame, interface, clear, opened)
 
-    def _open(self, octets: bytes) -> Opened | None:
+    def _open(self, octets: bytes, source: str) -> Opened | OpenedV1 | None:
+        """A message of either version; None for one that is not whole yet."""
+        if is_ikev1(octets):
+            return self._ikev1.open(octets, source)
         told = self._salts.offer(octets)
         if told:
             self.ike.add(told)
         return self.ike.open(octets)
 
-    def _derive(self, ip: IpPacket, opened: Opened) -> None:
-        learned = self._negotiations.take(opened, host_text(ip.source), host_text(ip.destination))
+    def _derive(self, ip: IpPacket, opened: Opened | OpenedV1) -> None:
+        ends = host_text(ip.source), host_text(ip.destination)
+        if isinstance(opened, OpenedV1):
+            learned = self._quick_modes.take(opened, *ends)
+        else:
+            learned = self._negotiations.take(opened, *ends)
         self.derived += [keys for keys in learned.sas if self.sas.add(keys) is not None]
         for closed in learned.closed:
             if not self._knows(closed):
@@ -228,7 +239,7 @@ def _looks_like_ike(data: bytes) -> bool:
     return data[17] >> 4 in {1, 2} and int.from_bytes(data[24:28], "big") == len(data)
 
 
-def _in_clear(ip: IpPacket, opened: Opened) -> bytes:
+def _in_clear(ip: IpPacket, opened: Opened | OpenedV1) -> bytes:
     """The message as an IP packet on port 500, where every reader expects IKE without a marker."""
     datagram = build_udp(ip.source, ip.destination, IKE_PORT, IKE_PORT, opened.rebuilt())
     return replace_payload(ip, UDP, datagram)

@@ -142,4 +142,6 @@ def ikev1_row(keys: IkeV1Keys) -> tuple[str, str]:
     """The row of a phase 1 SA and "", or "" and why there can be none."""
     if not keys.cookie_i:
         return "", "the initiator's cookie is not known"
+    if not keys.encryption_key:
+        return "", "its cipher key is not known, only SKEYID_e"
     return f"{keys.cookie_i.hex()},{keys.encryption_key.hex()}", ""

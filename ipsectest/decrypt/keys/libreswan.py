@@ -74,7 +74,7 @@ class _Reader:
             self._major = int(version[1][:4])
         if added and self._halves:
             self._halves[-1].spi, self._halves[-1].destination = spi(added[1]) or b"", added[2]
-        if established:
+        if established and "inbound IPsec SA installed" not in line:  # IKEv1's responder has one half by then
             peer = _PEER.search(line)
             self._establish(number, established, peer[1] if peer else "")
 

@@ -7,6 +7,7 @@ from ipsectest.base.iana import ProtocolId
 from ipsectest.base.suites import format_suite
 from ipsectest.decrypt.keys.model import IkeKeys, IkeV1Keys, KeyRing, SaKeys
 
+_IKEV1_SECRETS = ("encryption_key", "skeyid_d", "skeyid_a", "skeyid_e")
 _SECRETS = ("sk_d", "sk_ai", "sk_ar", "sk_ei", "sk_er", "sk_pi", "sk_pr")
 
 
@@ -43,7 +44,8 @@ def _line(kind: str, row: dict[str, Any]) -> str:
             extra = f"  unchecked ICV of {row['unchecked_icv']} octets" if row["unchecked_icv"] else ""
             text = f"{row['protocol']:<5} {row['spi'] or '*':<8}  {ends}  {row['suite'] or '-'}{esn}{extra}"
         case "ikev1":
-            text = f"IKEv1 {row['cookie_i'] or '?'}"
+            secrets = "" if "skeyid_d" in row["keys"] else "  no SKEYID_d"
+            text = f"IKEv1 {row['cookie_i'] or '?'}{secrets}"
         case _:
             unsalted = "  salt not known" if kind == "ike_without_salt" else ""
             spis = f"{row['spi_i'] or '?'}:{row['spi_r'] or '?'}"
@@ -86,6 +88,6 @@ def _ike(keys: IkeKeys, secrets: bool) -> dict[str, Any]:
 def _ikev1(keys: IkeV1Keys, secrets: bool) -> dict[str, Any]:
     return {
         "cookie_i": keys.cookie_i.hex(),
-        "keys": _keys(secrets, {"encryption_key": keys.encryption_key}),
+        "keys": _keys(secrets, {name: getattr(keys, name) for name in _IKEV1_SECRETS}),
         "origin": keys.origin,
     }

@@ -61,11 +61,16 @@ class IkeKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IkeV1Keys:
-    """A phase 1 SA: the encryption key that came of SKEYID_e (RFC 2409 appendix B)."""
+    """A phase 1 SA (RFC 2409 section 5); what a file does not tell is empty."""
 
     cookie_i: bytes
     """8 octets; empty where a log does not tell."""
-    encryption_key: bytes = field(repr=False)
+    encryption_key: bytes = field(default=b"", repr=False)
+    """The cipher's, which came of SKEYID_e (appendix B)."""
+    skeyid_d: bytes = field(default=b"", repr=False)
+    """What keys of phase 2 follow from."""
+    skeyid_a: bytes = field(default=b"", repr=False)
+    skeyid_e: bytes = field(default=b"", repr=False)
     origin: str = ""
 
 

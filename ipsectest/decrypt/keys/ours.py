@@ -3,7 +3,7 @@
     [[ike]]     spi_i spi_r suite sk_d sk_ai sk_ar sk_ei sk_er sk_pi sk_pr, unchecked_icv
     [[esp]]     source destination spi suite encryption_key integrity_key esn, esn_high unchecked_icv
     [[ah]]      the same without encryption
-    [[ikev1]]   cookie_i encryption_key
+    [[ikev1]]   cookie_i encryption_key skeyid_d skeyid_a skeyid_e
 
 Octets are hexadecimal, suites are words of ``base.suites``; what is not known is left out.
 """
@@ -27,6 +27,7 @@ MAX_OCTETS = 1 << 26
 _HEADER = re.compile(r"\s*\[\[\s*[\"']?(ike|esp|ah|ikev1)[\"']?\s*\]\]")
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SECRETS = ("sk_d", "sk_ai", "sk_ar", "sk_ei", "sk_er", "sk_pi", "sk_pr")
+_IKEV1_SECRETS = ("encryption_key", "skeyid_d", "skeyid_a", "skeyid_e")
 _PROTOCOLS = {"esp": ProtocolId.ESP, "ah": ProtocolId.AH}
 
 
@@ -122,10 +123,10 @@ def _sa(kind: str, table: Mapping[str, Any], origin: str) -> SaKeys:
 
 
 def _ikev1(_kind: str, table: Mapping[str, Any], origin: str) -> IkeV1Keys:
-    key = _octets(table, "encryption_key")
-    if not key:
-        raise _TableError("encryption_key is missing")
-    return IkeV1Keys(cookie_i=_octets(table, "cookie_i", sizes=(0, 8)), encryption_key=key, origin=origin)
+    keys = {name: _octets(table, name) for name in _IKEV1_SECRETS}
+    if not keys["encryption_key"] and not keys["skeyid_e"]:
+        raise _TableError("encryption_key or skeyid_e is missing")
+    return IkeV1Keys(cookie_i=_octets(table, "cookie_i", sizes=(0, 8)), **keys, origin=origin)
 
 
 def _suite(table: Mapping[str, Any]) -> dict[int, TransformSpec]:
@@ -236,4 +237,4 @@ def _sa_table(keys: SaKeys) -> str:
 
 
 def _ikev1_table(keys: IkeV1Keys) -> str:
-    return _table("ikev1", {"cookie_i": keys.cookie_i.hex(), "encryption_key": keys.encryption_key.hex()})
+    return _table("ikev1", {name: getattr(keys, name).hex() for name in ("cookie_i", *_IKEV1_SECRETS)})

@@ -21,6 +21,7 @@ _DUMP = re.compile(r"(.+?) => (\d{1,9}) bytes @ (?:0x[0-9a-f]+|\(nil\))$")
 _ROW = re.compile(r" *(\d+): ((?:[0-9A-F]{2} )+)")
 _SPIS = re.compile(r"\[(\d+)\] with SPIs ([0-9a-f]{16})_i\*? ([0-9a-f]{16})_r")
 _SECRET = re.compile(r"Sk_(d|ai|ar|ei|er|pi|pr) secret$")
+_SKEYID = re.compile(r"SKEYID_([dae])$")
 _PROPOSAL = re.compile(r"selected proposal: (IKE|ESP|AH):(\S+)$")
 _ESTABLISHED = re.compile(r"IKE_SA \S*\[(\d+)\] state change: CONNECTING => ESTABLISHED$")
 _PARSED = re.compile(r"parsed (?:IKE_AUTH|CREATE_CHILD_SA|IKE_FOLLOWUP_KE|QUICK_MODE) (request|response)\b")
@@ -52,6 +53,15 @@ class _Ike:
     secrets: dict[str, bytes] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Phase1:
+    """Keys of an IKEv1 SA."""
+
+    context: str
+    line: int
+    secrets: dict[str, bytes]
+
+
 class _Reader:
     """What the lines so far say."""
 
@@ -63,7 +73,8 @@ class _Reader:
         self._words: dict[str, list[str]] = {}
         self._ike: list[_Ike] = []
         self._open: dict[str, _Ike] = {}
-        self._ikev1: list[tuple[str, int, bytes]] = []
+        self._ikev1: list[_Phase1] = []
+        self._skeyids: dict[str, dict[str, bytes]] = {}
 
     def take(self, number: int, line: str) -> None:
         """One line."""
@@ -111,7 +122,11 @@ class _Reader:
             self._take_sk(thread, dump, secret[1], octets)
         elif dump.label == "encryption key Ka":
             self._bound()
-            self._ikev1.append((dump.context, dump.line, octets))
+            secrets = {**self._skeyids.pop(dump.context, {}), "encryption_key": octets}
+            self._ikev1.append(_Phase1(dump.context, dump.line, secrets))
+        elif skeyid := _SKEYID.match(dump.label):
+            if len(self._skeyids) < _MOST:
+                self._skeyids.setdefault(dump.context, {})[f"skeyid_{skeyid[1]}"] = octets
         elif dump.label == "natd_chunk" or dump.label.startswith("octets = message + nonce"):
             spis = octets[:8], octets[8:16]
             if len(octets) >= 16 and spis[1] != _ZERO:
@@ -178,10 +193,10 @@ class _Reader:
                 self._source.add(self._ike_keys(ike))
             except lengths.KeyLengthError as error:
                 self._source.problem(str(error), ike.line)
-        for context, line, key in self._ikev1:
-            cookie, _ = self._told(context, line)
-            self._source.add(IkeV1Keys(cookie_i=cookie, encryption_key=key, origin=self._source.origin(line)))
-        for table in (self._dumps, self._spis, self._words, self._open, self._ike, self._ikev1):
+        for one in self._ikev1:
+            cookie, _ = self._told(one.context, one.line)
+            self._source.add(IkeV1Keys(cookie_i=cookie, **one.secrets, origin=self._source.origin(one.line)))
+        for table in (self._dumps, self._spis, self._words, self._open, self._ike, self._ikev1, self._skeyids):
             table.clear()
 
     def _told(self, context: str, line: int) -> tuple[bytes, bytes]:

@@ -86,6 +86,8 @@ ikev1s = st.builds(
     IkeV1Keys,
     cookie_i=st.binary(min_size=8, max_size=8),
     encryption_key=st.binary(min_size=1, max_size=32),
+    skeyid_d=st.binary(max_size=64),
+    skeyid_e=st.binary(max_size=64),
 )
 rings = st.builds(KeyRing, sas=st.lists(sas(), max_size=4), ike=st.lists(ikes(), max_size=3), ikev1=st.lists(ikev1s))
 
