@@ -28,6 +28,8 @@ from ipsectest.net.xfrm import (
 from ipsectest.wire.ip import ICMP, ICMPV6
 
 _ENCR_NULL = 11
+_TRAP = b""
+"""Stands among inbound SPIs for a trap."""
 _BUSIEST = 1 << 16
 """Priority of a policy for everything; each bit of a prefix, a protocol and a port make it come earlier."""
 
@@ -111,18 +113,20 @@ class XfrmPlane:
         self._window = replay_window
         self._if_id = if_id
         self._installed: dict[bytes, _Installed] = {}
-        self._users: dict[Policy, dict[bytes, Policy]] = {}  # by inbound SPI, the one that is in the kernel last
+        self._users: dict[Policy, dict[bytes, Policy]] = {}  # by inbound SPI, the one in the kernel last
         self._reqids = count(1)
 
-    def install(self, child: Child, local: Address, remote: Address, *, sends: bool = True) -> None:
+    def install(self, child: Child, local: Address, remote: Address, *, sends: bool = True, seq: int = 0) -> None:
         """Take a Child SA into use; without ``sends`` for inbound traffic only, until ``switch``.
 
-        Ports of the addresses mean UDP encapsulation.
+        Ports of the addresses mean UDP encapsulation. ``seq`` is that of an ACQUIRE that this answers: else the kernel
+        goes on waiting, and asks no more for net.core.xfrm_acq_expires (30) seconds.
         """
         replaced = self._installed.get(child.replaces.spi_in) if child.replaces else None
         reqid = replaced.reqid if replaced else next(self._reqids)
         inbound = self._state(child, remote, local, reqid, outbound=False)
-        pair = _Installed(reqid, inbound, self._state(child, local, remote, reqid, outbound=True))
+        outbound = replace(self._state(child, local, remote, reqid, outbound=True), seq=seq)
+        pair = _Installed(reqid, inbound, outbound)
         self.xfrm.state("add", inbound)
         self._installed[child.spi_in] = pair
         try:
@@ -148,22 +152,29 @@ class XfrmPlane:
         pair = self._installed.pop(child.spi_in, None)
         if pair is None:
             return
-        for policy in pair.policies:
-            users = self._users.get(_key(policy), {})
-            if users.pop(child.spi_in, None) is None:
-                continue
-            if not users:
-                del self._users[_key(policy)]
-                self._forget(policy)
-            elif (other := next(reversed(users.values()))) != policy:
-                self.xfrm.policy("update", other)
-        for state in (pair.outbound, pair.inbound) if pair.sends else (pair.inbound,):
-            self._forget(state)
+        try:
+            for policy in pair.policies:
+                self._release(policy, child.spi_in)
+        finally:
+            for state in (pair.outbound, pair.inbound) if pair.sends else (pair.inbound,):
+                self._forget(state)
+
+    def _release(self, policy: Policy, spi: bytes) -> None:
+        """A Child SA, or a trap, needs a policy no longer: who came before takes it over."""
+        users = self._users.get(_key(policy), {})
+        if users.pop(spi, None) is None:
+            return
+        if not users:
+            del self._users[_key(policy)]
+            self._forget(policy)
+        elif (other := next(reversed(users.values()))) != policy:
+            self.xfrm.policy("update", other)
 
     def move(self, child: Child, local: Address, remote: Address) -> None:
         """Other outer addresses or ports for a Child SA; keys, sequence numbers and limits stay (RFC 4555, MOBIKE).
 
-        A packet that leaves between the old outbound SA and the new one, some 100 microseconds, is lost.
+        Other ports lose nothing. With another host a packet that leaves between the old outbound SA and the new one,
+        some 100 microseconds, is lost.
         """
         pair = self._installed[child.spi_in]
         pair.inbound = self._moved(pair.inbound, remote, local)
@@ -179,12 +190,22 @@ class XfrmPlane:
         return self.xfrm.state("get", pair.inbound)[0], self.xfrm.state("get", pair.outbound)[0]
 
     def trap(self, selector: Selector, local: str, remote: str, *, mode: str = "tunnel") -> Policy:
-        """A policy without an SA, whose first packet brings an ACQUIRE; ``xfrm.policy("del", ...)`` removes it."""
+        """A policy without an SA, whose first packet brings an ACQUIRE.
+
+        A Child SA of the same selector takes its place while it lives; so traffic never goes out in clear.
+        """
         addresses = (local, remote) if mode == "tunnel" else ("", "")
         template = Template(*addresses, mode=mode, reqid=next(self._reqids))
         policy = Policy(selector=selector, dir="out", priority=_BUSIEST * 2, templates=(template,), if_id=self._if_id)
-        self.xfrm.policy("add", policy)
+        users = self._users.get(_key(policy), {})
+        if not users:
+            self.xfrm.policy("update", policy)
+        self._users[_key(policy)] = {_TRAP: policy, **users}
         return policy
+
+    def untrap(self, policy: Policy) -> None:
+        """Remove what ``trap`` made."""
+        self._release(policy, _TRAP)
 
     def handles(self) -> Sequence[int]:
         """The subscription's descriptor."""
@@ -218,8 +239,9 @@ class XfrmPlane:
         for pair in self._installed.values():
             for state in (pair.inbound, pair.outbound):
                 self._forget(state)
-            for policy in pair.policies:
-                self._forget(policy)
+        for policy in self._users:
+            self._forget(policy)
+        self._users.clear()
         self._installed.clear()
         self._events.close()
         self.xfrm.close()
@@ -252,11 +274,14 @@ class XfrmPlane:
     def _moved(self, state: State, source: Address, destination: Address, *, present: bool = True) -> State:
         encap = ("espinudp", source.port, destination.port) if source.port else None
         addresses = {"src": source.host, "dst": destination.host, "encap": encap}
-        if present:
+        moved: State = replace(state, **addresses)  # type: ignore[arg-type]  # of three kinds
+        if present and (state.src, state.dst) == (source.host, destination.host) and state.encap and encap:
+            self.xfrm.state("update", moved)  # counters stay
+        elif present:
             (now,) = self.xfrm.state("get", state)
             self.xfrm.state("del", state)
-            self.xfrm.state("add", replace(now, **addresses))  # type: ignore[arg-type]  # of three kinds
-        return replace(state, **addresses)  # type: ignore[arg-type]
+            self.xfrm.state("add", replace(now, **addresses))  # type: ignore[arg-type]
+        return moved
 
     def _pair_of(self, state: State) -> bytes | None:
         for spi, pair in self._installed.items():

@@ -1,18 +1,30 @@
 """A gateway of ours in a namespace whose ESP and AH the kernel does: endpoint, sockets and XFRM put together."""
 
 import secrets
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_network
 
 from ipsectest.base.addresses import Address
 from ipsectest.base.clock import Instant, RandomBytes
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig
 from ipsectest.ike.endpoint import Endpoint
-from ipsectest.ike.events import ChildInstalled, ChildRekeyed, ChildRemoved, Event, PeerMoved
+from ipsectest.ike.events import (
+    ChildInstalled,
+    ChildRekeyed,
+    ChildRemoved,
+    Event,
+    ExchangeFailed,
+    IkeClosed,
+    PeerMoved,
+)
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import ChildSa, ChildState, IkeSa
 from ipsectest.ike.states import State
+from ipsectest.ike.tasks import CreateChild, Initiate
 from ipsectest.net.loop import EventLoop, Machine
 from ipsectest.net.socket_wire import SocketWire
 from ipsectest.net.udp_driver import UdpDriver
@@ -21,6 +33,17 @@ from ipsectest.net.xfrm_plane import XfrmPlane, selectors
 
 LINGER = 1.0
 """Seconds that a replaced Child SA stays in the kernel: packets are under way when its Delete arrives."""
+KEPT = 10_000
+"""Events that are remembered: strangers can cause as many as they like."""
+_OURS = frozenset({State.INIT_SENT, State.AUTH_SENT, State.ESTABLISHED, State.REKEYING})
+"""States in which an IKE SA will carry a Child SA of ours; a half-open one of the peer may be a stranger's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lingering:
+    until: Instant
+    child: ChildSa
+    heir: ChildSa
 
 
 class KernelGateway:
@@ -44,12 +67,16 @@ class KernelGateway:
     ) -> None:
         self.loop = loop
         self.endpoint = Endpoint(config, random, policy)
-        self.events: list[Event] = []
-        self.refused: list[XfrmError] = []
+        self.events: deque[Event] = deque(maxlen=KEPT)
+        self.refused: deque[XfrmError | ValueError] = deque(maxlen=KEPT)
+        """ValueError: an algorithm that Linux does not have."""
         self.pairs: dict[bytes, tuple[ChildSa, Address, Address]] = {}
         """By inbound SPI: what is in the kernel, with our and the peer's outer address."""
         self._connections = config.connections
-        self._removing: list[tuple[Instant, ChildSa]] = []
+        self._seen: Counter[type[Event]] = Counter()
+        self._lingering: list[_Lingering] = []
+        self._asked: list[tuple[ChildConfig, int]] = []
+        """What is being negotiated because of an ACQUIRE, and its number."""
         self.plane = XfrmPlane(
             namespace,
             on_acquire=self._acquire,
@@ -87,10 +114,12 @@ class KernelGateway:
 
     def has(self, kind: type[Event], count: int = 1) -> bool:
         """Whether an event of this kind came, at least so many times."""
-        return sum(isinstance(event, kind) for event in self.events) >= count
+        return self._seen[kind] >= count
 
     def close(self) -> None:
-        """Leave the loop; close the sockets and take everything of ours out of the kernel."""
+        """Leave the loop; close the sockets and take everything of ours out of the kernel. Twice is fine."""
+        if not self._machines:
+            return
         for machine in self._machines:
             self.loop.remove(machine)
         self._machines = ()
@@ -106,54 +135,84 @@ class KernelGateway:
 
     def get_timer(self) -> Instant | None:
         """When the next Child SA has lingered long enough."""
-        return self._removing[0][0] if self._removing else None
+        return self._lingering[0].until if self._lingering else None
 
     def handle_timer(self, now: Instant) -> None:
         """Forget Child SAs whose last packets must have arrived."""
-        while self._removing and self._removing[0][0] <= now:
-            self.plane.remove(self._removing.pop(0)[1])
+        while self._lingering and self._lingering[0].until <= now:
+            self._drop(self._lingering[0].child)
 
     def _take(self, event: Event) -> None:
         self.events.append(event)
+        self._seen[type(event)] += 1
         now = self.loop.clock.now()
         match event:
-            case ChildInstalled():
+            case ChildInstalled(child=child):
                 self._install(event, now)
+                self._forget_asked(child.config)
             case ChildRekeyed(new=child) if child.spi_in in self.pairs:
-                self.plane.switch(child)
+                self._change(child, now, lambda: self.plane.switch(child))
             case ChildRemoved(child=child):
                 self._remove(child, now)
-            case PeerMoved(sa=sa, new=new):
-                self._move(sa, new)
+            case PeerMoved(sa=sa):
+                self._move(sa, now)
+            case ExchangeFailed(task=CreateChild(config=config)):
+                self._forget_asked(config)
+            case ExchangeFailed(sa=sa, task=Initiate()):
+                self._forget_asked(*sa.connection.children)
+            case IkeClosed(sa=sa) if sa.successor is None:
+                self._forget_asked(*sa.connection.children)
             case _:
                 pass
 
     def _install(self, event: ChildInstalled, now: Instant) -> None:
-        child = event.child
+        child, local, remote = event.child, event.local, event.remote
         # Who answered a rekey goes on sending on the old SA: the initiator may not have the new one yet.
         sends = child.replaces is None or child.is_initiator
+        seq = next((seq for asked, seq in self._asked if asked is child.config), 0)
+        if self._change(child, now, lambda: self.plane.install(child, local, remote, sends=sends, seq=seq)):
+            self.pairs[child.spi_in] = child, local, remote
+
+    def _change(self, child: ChildSa, now: Instant, change: Callable[[], None]) -> bool:
+        """Change a Child SA in the kernel; one that it refuses is deleted at the peer too."""
         try:
-            self.plane.install(child, event.local, event.remote, sends=sends)
-        except XfrmError as error:
+            change()
+        except (XfrmError, ValueError) as error:
             self.refused.append(error)
-            self.endpoint.delete_child(child, now)
-            return
-        self.pairs[child.spi_in] = child, event.local, event.remote
+            with suppress(LookupError):  # its IKE SA may have ended meanwhile
+                self.endpoint.delete_child(child, now)
+            return False
+        return True
 
     def _remove(self, child: ChildSa, now: Instant) -> None:
         if self.pairs.pop(child.spi_in, None) is None:
             return
-        if any(other.replaces is child for other, _, _ in self.pairs.values()):
-            self._removing.append((now + LINGER, child))
+        heir = next((other for other, _, _ in self.pairs.values() if other.replaces is child), None)
+        if heir:
+            self._lingering.append(_Lingering(now + LINGER, child, heir))
         else:  # nothing carries this traffic any more, so nothing may go on leaving under the old SA
-            self.plane.remove(child)
+            self._drop(child)
 
-    def _move(self, sa: IkeSa, new: Address) -> None:
-        for child in sa.children.values():
-            if child.spi_in in self.pairs:
-                _, local, old = self.pairs[child.spi_in]
-                remote = new if old.port else Address(new.host)  # plain ESP has no ports
-                self.plane.move(child, local, remote)
+    def _drop(self, child: ChildSa) -> None:
+        """Take a Child SA out of the kernel, and what lingers because this one has replaced it."""
+        self._lingering = [one for one in self._lingering if one.child is not child]
+        for one in [one for one in self._lingering if one.heir is child]:
+            self._drop(one.child)
+        try:
+            self.plane.remove(child)
+        except XfrmError as error:
+            self.refused.append(error)
+
+    def _move(self, sa: IkeSa, now: Instant) -> None:
+        for child in tuple(sa.children.values()):
+            pair = self.pairs.get(child.spi_in)
+            if pair is None:
+                continue
+            plain = not pair[2].port  # plain ESP has no ports
+            local, remote = (Address(end.host) if plain else end for end in (sa.local, sa.remote))
+            if (child, local, remote) == pair:
+                continue
+            if self._change(child, now, partial(self.plane.move, child, local, remote)):
                 self.pairs[child.spi_in] = child, local, remote
 
     def _acquire(self, acquire: Acquire, now: Instant) -> None:
@@ -161,15 +220,26 @@ class KernelGateway:
             if (connection.local.host, connection.remote.host) != (acquire.src, acquire.dst):
                 continue
             wanted = next((child for child in connection.children if _covers(child, acquire)), None)
-            if wanted is None:
-                continue
-            sa = next((sa for sa in self.endpoint.sessions() if sa.connection is connection), None)
-            if sa is None:
-                self.endpoint.initiate(connection, now)
-            elif sa.state is State.ESTABLISHED:  # else one negotiation is under way; the kernel asks again
-                self.endpoint.create_child(sa, wanted, now)
-            break
+            if wanted is not None:
+                self._set_up(connection, wanted, acquire.seq, now)
+                break
         self.driver.flush(now)
+
+    def _set_up(self, connection: ConnectionConfig, wanted: ChildConfig, seq: int, now: Instant) -> None:
+        """Negotiate a Child SA, once at a time; the IKE SA first if there is none."""
+        if any(wanted is asked for asked, _ in self._asked):
+            return
+        sa = next((sa for sa in self.endpoint.sessions() if sa.connection is connection and sa.state in _OURS), None)
+        if sa is None:
+            sa, first = self.endpoint.initiate(connection, now), connection.children[0]
+            self._asked.append((first, seq if wanted is first else 0))
+            if wanted is first:
+                return
+        self._asked.append((wanted, seq))
+        self.endpoint.create_child(sa, wanted, now)  # waits until the IKE SA is up
+
+    def _forget_asked(self, *answered: ChildConfig) -> None:
+        self._asked = [asked for asked in self._asked if not any(asked[0] is one for one in answered)]
 
     def _expire(self, spi: bytes, hard: bool, now: Instant) -> None:
         if spi not in self.pairs:

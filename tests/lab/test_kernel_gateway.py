@@ -1,9 +1,10 @@
 """Our endpoint with the kernel's ESP and AH on both sides. Needs a kernel with ESP; test_xfrm_guest.py gives it one."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from pyroute2 import IPRoute
@@ -13,6 +14,7 @@ from ipsectest.base.iana import ProtocolId
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig, Identity, Mode, SharedKey, suites
 from ipsectest.ike.events import ChildInstalled, ChildRekeyed, ChildRemoved
 from ipsectest.ike.sa import ChildSa
+from ipsectest.net.inside import inside
 from ipsectest.net.loop import EventLoop
 from ipsectest.net.xfrm import Lifetimes, Xfrm, XfrmError
 from ipsectest.peers.builtin_settings import Encapsulating
@@ -67,12 +69,21 @@ class World:
                     far, via = f"{inner[1 - side]}/{length}", OUTER[version][1 - side]
                     route.route("add", dst=far, gateway=via, prefsrc=inner[side])
 
-    def gateways(self, form: Form, limits: Lifetimes | None = None) -> list[KernelGateway]:
+    def gateways(
+        self,
+        form: Form,
+        limits: Lifetimes | None = None,
+        *,
+        behind_nat: tuple[int, ...] = (0, 1),
+        children: tuple[tuple[ChildConfig, ...], ...] = (),
+    ) -> list[KernelGateway]:
         made = []
         for side, name in enumerate(self.names):
             connection = form.connection(side)
+            if children:
+                connection = replace(connection, children=children[side])
             config = EndpointConfig((connection.local.host,), (connection,))
-            policy = Encapsulating() if form.udp else None
+            policy = Encapsulating() if form.udp and side in behind_nat else None
             gateway = KernelGateway(self.loop, name, config, limits=None if side else limits, policy=policy)
             self._stack.callback(gateway.close)
             made.append(gateway)
@@ -135,6 +146,10 @@ def check_records(gateway: KernelGateway, form: Form) -> None:
         )
 
 
+def _icmp(given: TrafficSelector) -> TrafficSelector:
+    return replace(given, protocol=1)
+
+
 FORMS = [
     Form(),
     Form(version=6),
@@ -186,15 +201,114 @@ def test_the_first_packet_sets_the_tunnel_up(world: World) -> None:
     world.ping(0, form.ends[1], "-c", "1")
     world.wait(lambda: all(g.has(ChildInstalled) for g in gateways), gateways)
     assert " 3 received" in world.ping(0, form.ends[1], "-c", "3")
-    assert len(gateways[0].endpoint.sessions()) == 1
+    (sa,) = gateways[0].endpoint.sessions()
+    gateways[0].endpoint.delete_child(next(iter(sa.children.values())), world.loop.clock.now())
+    gateways[0].flush()
+    world.wait(lambda: all(g.has(ChildRemoved) for g in gateways), gateways)
+    world.ping(0, form.ends[1], "-c", "1")
+    world.wait(lambda: all(g.has(ChildInstalled, 2) for g in gateways), gateways)
+    gateways[0].close()
+    with Xfrm(netns=world.names[0]) as xfrm:
+        assert [one for one in xfrm.policy("dump") if one.templates] == []
 
 
-def test_a_soft_limit_rekeys_and_a_hard_one_deletes(world: World) -> None:
+def test_two_flows_at_once_get_a_child_sa_each_and_one_ike_sa(world: World) -> None:
     form = Form()
-    gateways = world.connected(form, Lifetimes(soft_packets=50, hard_packets=5000))
-    ping = world.start_ping(0, form.ends[1], "-c", "300")
-    world.wait(lambda: gateways[0].has(ChildRekeyed, 2), gateways)
-    assert " 300 received, 0% packet loss" in world.finish(ping)
+    near, far = (TrafficSelector.of(f"{end}/32", 17, (port, port)) for end, port in zip(form.ends, (7, 9), strict=True))
+    other = [
+        ChildConfig("udp", (near,), (far,), suites(form.esp)),
+        ChildConfig("udp", (far,), (near,), suites(form.esp)),
+    ]
+    pings = [form.connection(side).children[0] for side in (0, 1)]
+    icmp = [
+        replace(child, local_ts=tuple(map(_icmp, child.local_ts)), remote_ts=tuple(map(_icmp, child.remote_ts)))
+        for child in pings
+    ]
+    gateways = world.gateways(form, children=((icmp[0], other[0]), (icmp[1], other[1])))
+    gateways[0].trap(gateways[0].endpoint.config.connections[0])
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind((form.ends[0], 7))
+            sender.sendto(b"x", (form.ends[1], 9))
+
+    inside(world.names[0], send)
+    inside(world.names[0], send)
+    world.ping(0, form.ends[1], "-c", "1")
+    world.wait(lambda: all(g.has(ChildInstalled, 2) for g in gateways), gateways)
+    (sa,) = gateways[0].endpoint.sessions()
+    assert sorted(child.config.name for child in sa.children.values()) == ["net", "udp"]
+
+
+def test_nothing_leaves_under_an_old_sa_when_its_successor_is_deleted(world: World) -> None:
+    gateways = world.connected(Form())
+    left = gateways[0]
+    for number in (1, 2):
+        ((child, _, _),) = left.pairs.values()
+        left.endpoint.rekey_child(child, world.loop.clock.now())
+        left.flush()
+        world.wait(lambda n=number: all(g.has(ChildRemoved, n) for g in gateways), gateways)
+    ((child, _, _),) = left.pairs.values()
+    left.endpoint.delete_child(child, world.loop.clock.now())
+    left.flush()
+    world.wait(lambda: all(g.has(ChildRemoved, 3) for g in gateways), gateways)
+    assert [g.get_timer() for g in gateways] == [None, None]
+    for name in world.names:
+        with Xfrm(netns=name) as xfrm:
+            assert not xfrm.state("dump")
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["there", "gone"])
+def test_a_moved_peer_takes_its_child_sas_along(world: World, gone: bool) -> None:
+    """Where the kernel has lost the SAs (expired, flushed) they cannot move, and are deleted."""
+    gateways = world.gateways(Form(udp=True), behind_nat=(0,))
+    gateways[0].initiate(Form().connection(0))
+    world.wait(lambda: all(g.has(ChildInstalled) for g in gateways), gateways)
+    right = gateways[1]
+    (sa,) = right.endpoint.sessions()
+    for child in tuple(sa.children.values()):
+        right.endpoint.create_child(sa, child.config, world.loop.clock.now())
+    right.flush()
+    world.wait(lambda: all(g.has(ChildInstalled, 2) for g in gateways), gateways)
+    for new in (Address(sa.remote.host, 40000), Address("192.0.2.77", 40001)):
+        with Xfrm(netns=world.names[1]) as xfrm:
+            before = {state.spi for state in xfrm.state("dump")}
+            if gone:
+                xfrm.state("flush")
+            right.endpoint.follow(sa.remote, new)
+            right.flush()
+            found = xfrm.state("dump")
+        if gone:
+            assert len(right.refused) == 2
+            assert not found
+            return
+        assert {state.spi for state in found} == before
+        for state in found:
+            source, peer = ((state.src, state.encap[1]), (state.dst, state.encap[2])) if state.encap else ("", "")
+            assert (new.host, new.port) in {source, peer}
+    assert not right.refused
+
+
+def test_a_hard_limit_deletes_and_traffic_brings_a_new_sa(world: World) -> None:
+    form = Form()
+    gateways = world.connected(form, Lifetimes(hard_packets=10))
+    gateways[0].trap(form.connection(0))
+    spis = [spi for gateway in gateways for spi in gateway.pairs]
+    ping = world.start_ping(0, form.ends[1], "-c", "60")
+    world.wait(lambda: all(g.has(ChildRemoved) and g.has(ChildInstalled, 2) for g in gateways), gateways)
+    for name, gateway in zip(world.names, gateways, strict=True):
+        assert not set(spis) & set(gateway.pairs)
+        with Xfrm(netns=name) as xfrm:
+            assert not set(spis) & {state.spi.to_bytes(4, "big") for state in xfrm.state("dump")}
+    world.finish(ping)
+
+
+def test_an_algorithm_that_linux_lacks_is_deleted_at_the_peer(world: World) -> None:
+    form = Form(esp="camellia128ctr-sha256-noesn")
+    gateways = world.gateways(form)
+    gateways[0].initiate(form.connection(0))
+    world.wait(lambda: all(g.has(ChildRemoved) for g in gateways), gateways)
+    assert "no ESP encryption algorithm 24" in str(gateways[0].refused[0])
 
 
 def test_what_the_kernel_cannot_do_is_deleted_at_the_peer(world: World) -> None:
@@ -203,11 +317,11 @@ def test_what_the_kernel_cannot_do_is_deleted_at_the_peer(world: World) -> None:
     with Xfrm(netns=world.names[0]) as xfrm:
         original = gateways[0].plane.install
 
-        def taken(child: ChildSa, local: Address, remote: Address, *, sends: bool = True) -> None:
+        def taken(child: ChildSa, local: Address, remote: Address, *, sends: bool, seq: int) -> None:
             spi = int.from_bytes(child.spi_in, "big")
             aead = ("rfc4106(gcm(aes))", bytes(20), 128)
             xfrm.state("add", src=remote.host, dst=local.host, spi=spi, mode="tunnel", aead=aead)
-            original(child, local, remote, sends=sends)
+            original(child, local, remote, sends=sends, seq=seq)
 
         gateways[0].plane.install = taken
         gateways[0].initiate(form.connection(0))
