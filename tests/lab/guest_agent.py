@@ -12,6 +12,8 @@ import traceback
 from collections import Counter, deque
 from typing import Any
 
+from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
+
 from ipsectest.base.addresses import Address
 from ipsectest.base.iana import TransformType
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig, Identity, Mode, SharedKey, suites
@@ -133,13 +135,15 @@ class Agent:
         gateway = self.gateways[name]
         return self.loop.run_until(lambda: self.events(name).get(kind, 0) >= count and gateway.get_timer() is None, CAP)
 
-    def turn(self, seconds: float) -> None:
-        self.loop.run_until(lambda: False, seconds)
+    def forget(self, namespace: str) -> None:
+        """Empty the table of a NAT."""
+        with NFCTSocket(netns=namespace) as conntrack:
+            conntrack.flush()
 
     def tell(self, name: str) -> dict[str, Any]:
         """What happened, for the text of a failure."""
         gateway = self.gateways[name]
-        last = [f"{type(event).__name__} {getattr(event, 'reason', '')}" for event in gateway.events[-12:]]
+        last = [f"{type(event).__name__} {getattr(event, 'reason', '')}" for event in list(gateway.events)[-12:]]
         drops = {reason.value: count for reason, count in gateway.endpoint.drops.items()}
         return {"events": last, "drops": drops, "refused": [str(one) for one in gateway.refused]}
 

@@ -9,16 +9,21 @@ import re
 import select
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ipsectest.lab import Lab
 from ipsectest.lab.vm import accelerator, network
-from ipsectest.lab.vm.channel import Result
-from ipsectest.lab.vm.host import Relayed
+from ipsectest.lab.vm.channel import Result, script
+from ipsectest.lab.vm.host import Relayed, VmHost
 from ipsectest.lab.vm.machine import Machine, memory_for
+from ipsectest.peers.libreswan import Libreswan
 from ipsectest.peers.names import PeerName
+from ipsectest.peers.options import DaemonOptions
+from ipsectest.peers.strongswan import StrongSwan
 from ipsectest.runner import guest as image
 from tests.lab.guest import bring_python, interpreter
 
@@ -66,18 +71,59 @@ class Agent:
         return answer["result"]
 
 
-def boot(lab: Lab, peers: Iterable[PeerName]) -> tuple[Machine, Agent]:
+@dataclass(frozen=True)
+class Guest:
+    """A machine with daemons' trees by label, and our interpreter."""
+
+    machine: Machine
+    agent: Agent
+    peers: dict[str, PeerName]
+
+    def daemon(self, label: str, namespace: str) -> StrongSwan | Libreswan:
+        """A daemon with the kernel's ESP in a namespace; not started."""
+        host = VmHost(self.machine, f"{label}-{namespace}", namespace, str(self.peers[label]))
+        options = DaemonOptions(user_space_esp=False)
+        return StrongSwan(host, None, options) if label == "strongswan" else Libreswan(host)
+
+    def run(self, namespace: str, command: str) -> str:
+        """What a command that succeeds prints."""
+        result = inside(self.machine, namespace, command)
+        assert result.status == 0, (command, result.text)
+        return result.text
+
+    def await_states(self, namespace: str, count: int) -> list[dict[str, Any]]:
+        """The states of a daemon's namespace: it installs and removes them a moment after it has answered."""
+        end = time.monotonic() + _CAP
+        while len(found := states(self.machine, namespace)) != count:
+            assert time.monotonic() < end, [state["spi"] for state in found]
+        return found
+
+    @contextmanager
+    def background(self, namespace: str, command: str) -> Iterator[Callable[[float], Result | None]]:
+        """A command that runs meanwhile; the function gives its result, if it ends within so many seconds."""
+        channel = self.machine.channel()
+        try:
+            channel.start(script(f"exec nsenter --net=/run/netns/{namespace} {command}"))
+            yield channel.result
+        finally:
+            self.machine.release(channel)
+
+
+def boot(stack: ExitStack, lab: Lab, peers: dict[str, PeerName]) -> Guest:
     """A guest with the trees of these peers, and our interpreter at work in it."""
-    built = image.build(peers)
+    built = image.build(peers.values())
     kind = accelerator.choose(image.cache_directory(), built)
     machine = Machine(lab, built, accelerator=kind, memory=memory_for(built) + _FOR_PYTHON)
+    stack.callback(machine.close)
     machine.start()
     directory = bring_python(machine, _AGENT)
     # ip-netns(8) makes the directory a shared mount, so that names made later are seen there too.
     machine.run(
         f"ip netns add first && cd {directory}/run && mkdir -p netns && mount --bind /run/netns netns", check=True
     )
-    return machine, Agent(machine, directory)
+    agent = Agent(machine, directory)
+    stack.callback(agent.close)
+    return Guest(machine, agent, peers)
 
 
 def link(machine: Machine, left: tuple[str, str, list[str]], right: tuple[str, str, list[str]]) -> None:

@@ -4,9 +4,7 @@
 """
 
 import os
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -16,18 +14,11 @@ import pytest
 
 from ipsectest.base.addresses import Address
 from ipsectest.base.suites import parse_suite
-from ipsectest.lab import Lab
 from ipsectest.lab.vm import network
-from ipsectest.lab.vm.host import VmHost
-from ipsectest.lab.vm.machine import Machine
-from ipsectest.lab.vm.qemu import PROGRAM
-from ipsectest.peers import table
 from ipsectest.peers.libreswan import Libreswan
-from ipsectest.peers.options import DaemonOptions
 from ipsectest.peers.strongswan import StrongSwan
 from ipsectest.scenario.ports import Identity, PeerRequest, PeerSettings, Selector, Verb
-from tests.lab.guest_gateways import Agent, boot, inside, link, states
-from tests.lab.two_namespaces import require_lab
+from tests.lab.guest_gateways import Guest, link, states
 from tests.unit.peers.settings import settings
 
 pytestmark = [pytest.mark.lab, pytest.mark.peer, pytest.mark.slow]
@@ -120,38 +111,16 @@ SPREAD = [
 
 @dataclass(frozen=True)
 class World:
-    machine: Machine
-    agent: Agent
+    guest: Guest
     daemons: dict[str, StrongSwan | Libreswan]
-
-    def run(self, namespace: str, command: str) -> str:
-        result = inside(self.machine, namespace, command)
-        assert result.status == 0, (command, result.text)
-        return result.text
-
-    def await_states(self, namespace: str, wanted: Callable[[int], bool]) -> list[dict[str, Any]]:
-        """The states of a daemon's namespace: it installs and removes them a moment after it has answered."""
-        end = time.monotonic() + CAP
-        while not wanted(len(found := states(self.machine, namespace))):
-            assert time.monotonic() < end, [state["spi"] for state in found]
-        return found
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    require_lab()
-    for program in (PROGRAM, "mmdebstrap"):
-        if not shutil.which(program):
-            pytest.skip(f"{program} is not installed")
-    names = {label: table.parse(label) for label in PEERS}
-    for name in names.values():
-        table.install(name)
+def world(kernel_guest: Guest) -> Iterator[World]:
+    machine = kernel_guest.machine
     with ExitStack() as stack:
-        machine, agent = boot(stack.enter_context(Lab()), names.values())
-        stack.callback(machine.close)
-        stack.callback(agent.close)
-        daemons: dict[str, StrongSwan | Libreswan] = {}
-        for label, name in names.items():
+        daemons = {label: kernel_guest.daemon(label, label) for label in PEERS}
+        for label, daemon in daemons.items():
             sides = (f"ours-{label}", label)
             for side in sides:
                 network.namespace(machine, side)
@@ -163,20 +132,16 @@ def world() -> Iterator[World]:
                     f"route add {INNER[v][1 - n]} via {OUTER[v][1 - n]} dev wire src {INNER[v][n]}" for v in (4, 6)
                 )
                 network.batch(machine, "\n".join(routes), side)
-            host = VmHost(machine, f"{label}-daemon", label, str(name))
-            options = DaemonOptions(user_space_esp=False)
-            daemon = StrongSwan(host, None, options) if label == "strongswan" else Libreswan(host)
             daemon.start()
             stack.callback(daemon.stop)
-            daemons[label] = daemon
         machine.run(f"head -c {LENGTH} /dev/urandom >/tmp/data", timeout=CAP, check=True)
-        yield World(machine, agent, daemons)
+        yield World(kernel_guest, daemons)
 
 
 @contextmanager
 def connected(world: World, cell: Cell) -> Iterator[None]:
     """A cell with its SAs up; taken down, and its SAs seen to go, afterwards."""
-    daemon, agent, given = world.daemons[cell.peer], world.agent, cell.for_peer()
+    daemon, agent, given = world.daemons[cell.peer], world.guest.agent, cell.for_peer()
     daemon.configure(given)
     agent("open", name=cell.ours, **cell.for_us())
     try:
@@ -186,12 +151,12 @@ def connected(world: World, cell: Cell) -> Iterator[None]:
             daemon.perform(PeerRequest(0, Verb.INITIATE, given))
         up = agent("wait", name=cell.ours, kind="ChildInstalled", count=1)
         assert up, (agent("tell", name=cell.ours), daemon.log(given))
-        world.await_states(cell.peer, lambda count: count == 2)
+        world.guest.await_states(cell.peer, 2)
         yield
         agent("delete", name=cell.ours)
         assert agent("wait", name=cell.ours, kind="IkeClosed", count=1), agent("tell", name=cell.ours)
-        world.await_states(cell.peer, lambda count: count == 0)
-        assert states(world.machine, cell.ours) == []
+        world.guest.await_states(cell.peer, 0)
+        assert states(world.guest.machine, cell.ours) == []
         assert daemon.crash() is None
     finally:
         agent("close", name=cell.ours)
@@ -200,9 +165,9 @@ def connected(world: World, cell: Cell) -> Iterator[None]:
 
 def check_records(world: World, cell: Cell) -> None:
     """Both kernels have what we have negotiated, field by field."""
-    records = world.agent("records", name=cell.ours)
+    records = world.guest.agent("records", name=cell.ours)
     for namespace, window in ((cell.ours, OUR_WINDOW), (cell.peer, THEIR_WINDOW)):
-        found = {state["spi"]: state for state in states(world.machine, namespace)}
+        found = {state["spi"]: state for state in states(world.guest.machine, namespace)}
         here = OUTER[cell.version][namespace == cell.peer]
         assert set(found) == {one["spi"] for one in records}
         for one in records:
@@ -218,7 +183,7 @@ def send(world: World, cell: Cell) -> None:
     source, target = cell.ends if cell.starts == "ours" else cell.ends[::-1]
     family, address = ("TCP4", target) if cell.version == 4 else ("TCP6", f"[{target}]")
     listen = f"{family}-LISTEN:9999,bind={address},reuseaddr"
-    result = world.machine.run(
+    result = world.guest.machine.run(
         f"nsenter --net=/run/netns/{sides[1]} socat -u {listen} - | cmp - /tmp/data &\n"
         f"nsenter --net=/run/netns/{sides[0]} socat -u OPEN:/tmp/data "
         f"{family}:{address}:9999,bind={source if cell.version == 4 else f'[{source}]'},retry=20,interval=0.1\n"
@@ -226,7 +191,7 @@ def send(world: World, cell: Cell) -> None:
         timeout=120,
     )
     assert (result.status, result.text) == (0, "")
-    carried = {state["spi"]: state["bytes"] for state in states(world.machine, cell.ours)}
+    carried = {state["spi"]: state["bytes"] for state in states(world.guest.machine, cell.ours)}
     assert max(carried.values()) >= LENGTH
 
 
@@ -239,7 +204,7 @@ def test_ping_and_tcp_cross_and_both_kernels_have_what_we_recorded(world: World,
             with connected(world, cell):
                 check_records(world, cell)
                 for namespace, ends in ((cell.ours, cell.ends), (cell.peer, cell.ends[::-1])):
-                    said = world.run(namespace, f"ping -n -c3 -i0.05 -W5 -I {ends[0]} {ends[1]}")
+                    said = world.guest.run(namespace, f"ping -n -c3 -i0.05 -W5 -I {ends[0]} {ends[1]}")
                     assert " 3 received" in said
                 send(world, cell)
         except BaseException as error:

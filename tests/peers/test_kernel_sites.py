@@ -1,0 +1,184 @@
+"""Hosts behind two gateways with kernel ESP, ours and a daemon's, with a NAT between them, in the lab VM.
+
+``IPSECTEST_SITES_SECONDS=60`` makes the transfer with rekeys that long.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ipsectest.base.addresses import Address
+from ipsectest.base.suites import parse_suite
+from ipsectest.lab.topology.model import Nat
+from ipsectest.lab.topology.nat import rules
+from ipsectest.lab.vm import network
+from ipsectest.peers.libreswan import Libreswan
+from ipsectest.peers.strongswan import StrongSwan
+from ipsectest.scenario.ports import Identity, PeerRequest, PeerSettings, Selector, Verb
+from tests.lab.guest_gateways import Guest, link, states
+from tests.unit.peers.settings import settings
+
+pytestmark = [pytest.mark.lab, pytest.mark.peer, pytest.mark.slow]
+
+SECONDS = float(os.environ.get("IPSECTEST_SITES_SECONDS", "8"))
+INTERVAL = 0.02
+IKE, ESP = "aes128gcm16-prfsha256-x25519", "aes128gcm16-esn"
+SECRET = b"a secret of two sites"
+OUTER = {"east": "192.0.2.66", "west": "192.0.2.2"}
+NAT, OTHER_NAT = "192.0.2.1", "192.0.2.3"
+SITES = {"east": "198.51.100.0/24", "west": "203.0.113.0/24"}
+HOSTS = {"east": "198.51.100.2", "west": "203.0.113.2"}
+PORTS = ((20000, 20499), (30000, 30499))
+
+
+def other(side: str) -> str:
+    return "west" if side == "east" else "east"
+
+
+def seen_from(side: str) -> str:
+    """Where the gateway of that side sees the other one."""
+    return NAT if side == "west" else OUTER["west"]
+
+
+def for_us(side: str) -> dict[str, Any]:
+    return {
+        "local": OUTER[side],
+        "remote": seen_from(side),
+        "local_id": f"{side}.example",
+        "remote_id": f"{other(side)}.example",
+        "secret": SECRET.hex(),
+        "ike": IKE,
+        "esp": ESP,
+        "mode": "tunnel",
+        "local_ts": [SITES[side]],
+        "remote_ts": [SITES[other(side)]],
+        "encapsulated": False,
+        "replay_window": 128,
+    }
+
+
+def for_daemon(side: str) -> PeerSettings:
+    near, far = (Selector(f"{net[:-4]}0", f"{net[:-4]}255") for net in (SITES[side], SITES[other(side)]))
+    return settings(
+        1,
+        local=Address(OUTER[side], 500),
+        remote=Address(seen_from(side), 500),
+        local_id=Identity("fqdn", f"{side}.example"),
+        remote_id=Identity("fqdn", f"{other(side)}.example"),
+        secret=SECRET,
+        ike=(parse_suite(IKE),),
+        esp=(parse_suite(ESP),),
+        local_ts=(near,),
+        remote_ts=(far,),
+        replay_window=128,
+    )
+
+
+@pytest.fixture(scope="module")
+def sites(kernel_guest: Guest) -> Guest:
+    machine = kernel_guest.machine
+    for name in ("host-east", "east", "nat", "west", "host-west"):
+        network.namespace(machine, name)
+    link(machine, ("host-east", "lan", ["198.51.100.2/24"]), ("east", "lan", ["198.51.100.1/24"]))
+    link(machine, ("east", "wan", ["192.0.2.66/26"]), ("nat", "lan", ["192.0.2.65/26"]))
+    link(machine, ("nat", "wan", [f"{NAT}/26"]), ("west", "wan", ["192.0.2.2/26"]))
+    link(machine, ("west", "lan", ["203.0.113.1/24"]), ("host-west", "lan", ["203.0.113.2/24"]))
+    for name, gateway in (("host-east", "198.51.100.1"), ("east", "192.0.2.65"), ("host-west", "203.0.113.1")):
+        network.batch(machine, f"route add default via {gateway}", name)
+    network.batch(machine, "route add 198.51.100.0/24 via 192.0.2.1", "west")
+    for name in ("east", "nat", "west"):
+        kernel_guest.run(name, "sysctl -w net.ipv4.ip_forward=1")
+    return kernel_guest
+
+
+def translate(guest: Guest, ports: tuple[int, int]) -> None:
+    """Let the NAT give ports of that range, and forget those that it gave."""
+    guest.machine.put("/tmp/nat.nft", rules(Nat("wan"), ports).encode())
+    guest.run("nat", "nft -f /tmp/nat.nft")
+    guest.agent("forget", namespace="nat")
+
+
+@contextmanager
+def tunnel(guest: Guest, label: str, ours: str) -> Iterator[StrongSwan | Libreswan]:
+    """The sites joined; ``ours`` is the side of our gateway, and the east begins."""
+    agent, theirs = guest.agent, other(ours)
+    translate(guest, PORTS[0])
+    daemon, given = guest.daemon(label, theirs), for_daemon(theirs)
+    daemon.start()
+    try:
+        daemon.configure(given)
+        agent("open", name=ours, **for_us(ours))
+        if ours == "east":
+            agent("initiate", name=ours)
+        else:
+            daemon.perform(PeerRequest(0, Verb.INITIATE, given))
+        up = agent("wait", name=ours, kind="ChildInstalled", count=1)
+        assert up, (agent("tell", name=ours), daemon.log(given))
+        guest.await_states(theirs, 2)
+        yield daemon
+        assert daemon.crash() is None
+    finally:
+        agent("close", name=ours)
+        daemon.stop()
+        guest.machine.run(f"ip -n {theirs} xfrm state flush; ip -n {theirs} xfrm policy flush")
+
+
+def errors(guest: Guest, side: str) -> dict[str, int]:
+    """The counters of xfrm_stat that are not 0."""
+    lines = (line.split() for line in guest.run(side, "cat /proc/net/xfrm_stat").splitlines())
+    return {name: int(count) for name, count in lines if int(count)}
+
+
+@pytest.mark.parametrize("label", ["strongswan"])
+def test_rekeys_of_both_kinds_by_both_sides_lose_no_packet(sites: Guest, label: str) -> None:
+    agent, given = sites.agent, for_daemon("west")
+    count = round(SECONDS / INTERVAL)
+    before = {side: errors(sites, side) for side in SITES}
+    with (
+        tunnel(sites, label, "east") as daemon,
+        sites.background("host-east", f"ping -n -q -c{count} -i{INTERVAL} -W5 {HOSTS['west']}") as result,
+    ):
+        rekeys = 0
+        while (done := result(0)) is None:
+            kind, theirs = ("child", "ike")[rekeys % 2], rekeys // 2 % 2
+            if theirs:
+                daemon.perform(PeerRequest(rekeys, Verb.REKEY_CHILD if kind == "child" else Verb.REKEY_IKE, given))
+            else:
+                agent("rekey", name="east", kind=kind)
+            event = "ChildRemoved" if kind == "child" else "IkeClosed"
+            gone = agent("wait", name="east", kind=event, count=rekeys // 2 + 1)
+            assert gone, (rekeys, agent("tell", name="east"), daemon.log(given)[-3000:])
+            rekeys += 1
+        assert re.search(rf"{count} packets transmitted, {count} received, 0% packet loss", done.text), done.text
+        assert rekeys >= 4
+        assert {side: errors(sites, side) for side in SITES} == before
+        carried = [state["encap"] for state in states(sites.machine, "east")]
+        assert carried == [["espinudp", 4500, 4500]] * 2
+
+
+@pytest.mark.parametrize("label", ["strongswan", "libreswan"])
+def test_we_follow_a_peer_whose_nat_gives_it_another_port_or_address(sites: Guest, label: str) -> None:
+    agent = sites.agent
+    ping = f"ping -n -c5 -i0.1 -W1 {HOSTS['west']}"
+    with tunnel(sites, label, "west"):
+        assert " 5 received" in sites.run("host-east", ping)
+        for number, (address, ports) in enumerate(((NAT, PORTS[1]), (OTHER_NAT, PORTS[0])), 1):
+            if address != NAT:
+                network.batch(sites.machine, f"addr del {NAT}/26 dev wan\naddr add {address}/26 dev wan", "nat")
+            translate(sites, ports)
+            # What the first one answers goes to where the peer was.
+            sites.machine.run(f"nsenter --net=/run/netns/host-east ping -n -c2 -W1 {HOSTS['west']}")
+            assert agent("wait", name="west", kind="PeerMoved", count=number), agent("tell", name="west")
+            host, port = agent("remote", name="west")
+            assert (host, ports[0] <= port <= ports[1]) == (address, True)
+            assert " 5 received" in sites.run("host-east", ping)
+            assert " 5 received" in sites.run("host-west", f"ping -n -c5 -i0.1 -W1 {HOSTS['east']}")
+            ends = {(state["src"], state["encap"][1]) for state in states(sites.machine, "west")}
+            assert ends == {(OUTER["west"], 4500), (host, port)}
+            agent("rekey", name="west", kind="child")
+            assert agent("wait", name="west", kind="ChildRemoved", count=number), agent("tell", name="west")
+        network.batch(sites.machine, f"addr del {OTHER_NAT}/26 dev wan\naddr add {NAT}/26 dev wan", "nat")
