@@ -29,6 +29,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--with-outer", action="store_true", help="write the captured frames beside those in clear")
     parser.add_argument("--no-comments", action="store_true", help="leave the comment of each packet out")
     parser.add_argument("--jsonl", metavar="FILE", help="write a JSON object for each packet and message; - for a pipe")
+    parser.add_argument(
+        "--write-keys", metavar="FILE", help="write all keys, derived ones too, for `ipsectest keys convert`"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="workers for each large file; 0: as many as cores (default: 1)"
@@ -44,8 +47,8 @@ def execute(arguments: Namespace) -> int:
     from ipsectest.decrypt.output import Output  # noqa: PLC0415
     from ipsectest.decrypt.pipeline import Decryption  # noqa: PLC0415
 
-    if [arguments.output, arguments.jsonl].count(_STANDARD) > 1:
-        raise UsageError("only one of --output and --jsonl can go to standard output")
+    if [arguments.output, arguments.jsonl, arguments.write_keys].count(_STANDARD) > 1:
+        raise UsageError("only one of --output, --jsonl and --write-keys can go to standard output")
     ring = KeyRing()
     for name in arguments.keys:
         ring.add(detect.read(Path(name)))
@@ -64,6 +67,8 @@ def execute(arguments: Namespace) -> int:
             jsonl = JsonLines(text)
         run = Decryption(ring, output, jsonl)
         interrupted = _decrypt_all(run, output, ring, arguments)
+    if arguments.write_keys:
+        _write_keys(run, ring, arguments)
     _report(run, arguments)
     if interrupted:
         raise KeyboardInterrupt
@@ -117,6 +122,15 @@ def _decrypt_in_parts(
         return decrypt_in_parts(run, Path(name), ring, output, workers)
 
 
+def _write_keys(run: "Decryption", ring: "KeyRing", arguments: Namespace) -> None:
+    from ipsectest.decrypt.keys import ours  # noqa: PLC0415
+    from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
+
+    known = KeyRing(sas=[*ring.sas, *run.derived], ike=[*ring.ike, *run.derived_ike], ikev1=ring.ikev1, dh=ring.dh)
+    with _written(arguments.write_keys, arguments.captures) as file:
+        file.write(ours.write(known).encode())
+
+
 @contextmanager
 def _written(name: str, captures: list[str]) -> Iterator[BinaryIO]:
     """A new file that only its owner can read, because it holds what was encrypted; or standard output."""
@@ -141,7 +155,7 @@ def _report(run: "Decryption", arguments: Namespace) -> None:
     from ipsectest.decrypt.summary import summary  # noqa: PLC0415
 
     found = summary(run)
-    to_pipe = _STANDARD in {arguments.output, arguments.jsonl}
+    to_pipe = _STANDARD in {arguments.output, arguments.jsonl, arguments.write_keys}
     stream = sys.stderr if to_pipe else sys.stdout
     if arguments.json:
         print(json.dumps(found, indent=1), file=stream)

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import Protocol
 
 from ipsectest.base.clock import RandomBytes
+from ipsectest.crypto.errors import UnsupportedAlgorithmError
 
 
 class KeyShare(Protocol):
@@ -34,6 +35,14 @@ class KeyExchange(ABC):
     @abstractmethod
     def initiate(self, random: RandomBytes) -> KeyShare:
         """A fresh key share."""
+
+    def from_private(self, private: bytes) -> KeyShare:
+        """The share of a private value that is known: a number, most significant octet first, or a curve's own octets.
+
+        Raises ValueError for a value that cannot be one, and UnsupportedAlgorithmError for a KEM.
+        """
+        del private
+        raise UnsupportedAlgorithmError("key exchange that has no private value of both sides")
 
     def respond(self, peer_public: bytes, random: RandomBytes) -> tuple[bytes, bytes]:
         """Our KE payload data and the shared secret for an initiator's value."""

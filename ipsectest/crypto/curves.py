@@ -40,6 +40,10 @@ class Weierstrass(KeyExchange):
         scalar = drawn % (self.curve.group_order - 1) + 1
         return _WeierstrassShare(self, ec.derive_private_key(scalar, self.curve))
 
+    def from_private(self, private: bytes) -> "_WeierstrassShare":
+        """The share of a scalar."""
+        return _WeierstrassShare(self, ec.derive_private_key(int.from_bytes(private, "big"), self.curve))
+
 
 class _WeierstrassShare:
     __slots__ = ("_exchange", "_private", "public")
@@ -76,6 +80,10 @@ class Curve25519(KeyExchange):
         """A share with a private key made of ``random``."""
         return _X25519Share(X25519PrivateKey.from_private_bytes(random(32)))
 
+    def from_private(self, private: bytes) -> "_X25519Share":
+        """The share of 32 octets."""
+        return _X25519Share(X25519PrivateKey.from_private_bytes(private))
+
 
 class _X25519Share:
     __slots__ = ("_private", "public")
@@ -102,6 +110,10 @@ class Curve448(KeyExchange):
     def initiate(self, random: RandomBytes) -> "_X448Share":
         """A share with a private key made of ``random``."""
         return _X448Share(X448PrivateKey.from_private_bytes(random(56)))
+
+    def from_private(self, private: bytes) -> "_X448Share":
+        """The share of 56 octets."""
+        return _X448Share(X448PrivateKey.from_private_bytes(private))
 
 
 class _X448Share:

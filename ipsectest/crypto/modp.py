@@ -89,6 +89,13 @@ class Modp(KeyExchange):
         exponent = int.from_bytes(random(p.exponent_bits // 8 + 8), "big") % (ceiling - 1) + 1
         return _ModpShare(self, exponent)
 
+    def from_private(self, private: bytes) -> "_ModpShare":
+        """The share of an exponent."""
+        exponent = int.from_bytes(private, "big")
+        if len(private) > self.public_length or not 0 < exponent < self._parameters.prime - 1:
+            raise ValueError("no exponent of this group")
+        return _ModpShare(self, exponent)
+
     def public_value(self, exponent: int) -> bytes:
         """generator^exponent, padded to the length of the prime."""
         p = self._parameters

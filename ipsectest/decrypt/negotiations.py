@@ -1,7 +1,7 @@
 """What IKE messages in clear tell of Child SAs: their keys follow from SK_d and the nonces (RFC 7296 section 2.17)."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -9,13 +9,17 @@ from ipsectest.base.iana import ExchangeType, ExtendedSequenceNumbers, ProtocolI
 from ipsectest.base.suites import TransformSpec, format_suite
 from ipsectest.crypto import UnsupportedAlgorithmError, cipher, integrity, prf
 from ipsectest.crypto.keys import child_keys
+from ipsectest.decrypt import ike_derivation
 from ipsectest.decrypt.ike import Opened
+from ipsectest.decrypt.ike_derivation import Exchanged
 from ipsectest.decrypt.keys.model import IkeKeys, SaKeys
+from ipsectest.decrypt.shared_secrets import SharedSecrets
 from ipsectest.wire import KE, SA, Message, Nonce, Payload, Proposal
 
 MOST_PENDING = 4096
 """Requests that wait for their response, and IKE SAs whose IKE_SA_INIT is remembered."""
 T = TypeVar("T")
+_ADDITIONAL = range(TransformType.ADDKE1, TransformType.ADDKE7 + 1)
 _SPECS = (TransformType.ENCR, TransformType.INTEG)
 
 
@@ -49,6 +53,7 @@ class Learned:
     """What a response brought about."""
 
     sas: list[SaKeys] = field(default_factory=list)
+    ike: list[IkeKeys] = field(default_factory=list)
     closed: list["Closed"] = field(default_factory=list)
     """SAs whose keys do not follow from what there is."""
 
@@ -56,7 +61,8 @@ class Learned:
 class Negotiations:
     """Follows the exchanges of a capture; ``take`` every message in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: SharedSecrets | None = None) -> None:
+        self._secrets = secrets or SharedSecrets()
         self._inits: OrderedDict[tuple[bytes, bytes], _Init] = OrderedDict()
         self._requests: OrderedDict[tuple[bytes, bytes, int, bool], Opened] = OrderedDict()
 
@@ -69,13 +75,14 @@ class Negotiations:
             self._remember(opened)
             return Learned()
         request = self._requests.pop(_place(message), None)
-        if request is None:
-            return Learned()
-        if message.exchange_type == ExchangeType.IKE_SA_INIT:
-            self._settle(request, opened)
-            return Learned()
-        if message.exchange_type in {ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA}:
-            return self._child(request, opened, source, destination)
+        return self._answered(request, opened, source, destination) if request else Learned()
+
+    def _answered(self, request: Opened, response: Opened, source: str, destination: str) -> Learned:
+        match response.message.exchange_type:
+            case ExchangeType.IKE_SA_INIT:
+                return self._settle(request, response)
+            case ExchangeType.IKE_AUTH | ExchangeType.CREATE_CHILD_SA:
+                return self._child(request, response, source, destination)
         return Learned()
 
     def _remember(self, opened: Opened) -> None:
@@ -83,17 +90,27 @@ class Negotiations:
         while len(self._requests) > MOST_PENDING:
             self._requests.popitem(last=False)
 
-    def _settle(self, request: Opened, response: Opened) -> None:
+    def _settle(self, request: Opened, response: Opened) -> Learned:
         nonces = _first(request.payloads, Nonce), _first(response.payloads, Nonce)
         chosen = _chosen(response.payloads)
         if not all(nonces) or chosen is None:
-            return
+            return Learned()
         spec = next((spec for spec in chosen.specs if spec.type == TransformType.PRF), None)
         ni, nr = (bytes(nonce.data) if nonce else b"" for nonce in nonces)
         message = response.message
-        self._inits[message.initiator_spi, message.responder_spi] = _Init(ni, nr, spec)
+        spis = message.initiator_spi, message.responder_spi
+        self._inits[spis] = _Init(ni, nr, spec)
         while len(self._inits) > MOST_PENDING:
             self._inits.popitem(last=False)
+        secret = self._agreed(request, response)
+        if secret is None:
+            return Learned()
+        return _ike(spis, lambda: ike_derivation.first(chosen, Exchanged(spis, (ni, nr), secret)))
+
+    def _agreed(self, request: Opened, response: Opened) -> bytes | None:
+        """The shared secret of their KE payloads, if it is known."""
+        pair = _first(request.payloads, KE), _first(response.payloads, KE)
+        return self._secrets.find(bytes(pair[0].data), bytes(pair[1].data)) if pair[0] and pair[1] else None
 
     def _child(self, request: Opened, response: Opened, source: str, destination: str) -> Learned:
         chosen, keys = _chosen(response.payloads), response.keys
@@ -102,12 +119,17 @@ class Negotiations:
         spis = _offer_spi(request, chosen), bytes(chosen.spi)
         init, nonces = self._nonces(request, response)
         function = keys.prf or init.prf
-        why = _lacking(chosen, response, keys, function, nonces)
+        secret = self._agreed(request, response)
+        needs_one = chosen.protocol == ProtocolId.IKE or _first(response.payloads, KE) is not None
+        why = _lacking(chosen, keys, function, nonces, lacks_secret=needs_one and secret is None)
         if not why and function is not None:
+            if chosen.protocol == ProtocolId.IKE:
+                exchanged = Exchanged(spis, nonces, secret or b"")
+                return _ike(spis, lambda: ike_derivation.rekeyed(keys, function, chosen, exchanged))
             try:
                 # The response travels from responder to initiator of the exchange.
-                ends = destination, source
-                return Learned(list(_derived(keys, function, chosen, request=request, nonces=nonces, ends=ends)))
+                ends, agreed = (destination, source), Exchanged(spis, nonces, secret or b"")
+                return Learned(list(_derived(keys, function, chosen, agreed, ends)))
             except (UnsupportedAlgorithmError, ValueError, LookupError) as error:
                 why = str(error)
         return Learned(closed=[Closed(chosen.protocol, spis, why)])
@@ -122,27 +144,34 @@ class Negotiations:
         return init, (bytes(pair[0].data) if pair[0] else b"", bytes(pair[1].data) if pair[1] else b"")
 
 
+def _ike(spis: tuple[bytes, bytes], derive: Callable[[], IkeKeys]) -> Learned:
+    try:
+        return Learned(ike=[derive()])
+    except (UnsupportedAlgorithmError, ValueError) as error:
+        return Learned(closed=[Closed(ProtocolId.IKE, spis, str(error))])
+
+
 def _lacking(
-    chosen: Proposal, response: Opened, keys: IkeKeys, function: TransformSpec | None, nonces: tuple[bytes, bytes]
+    chosen: Proposal,
+    keys: IkeKeys,
+    function: TransformSpec | None,
+    nonces: tuple[bytes, bytes],
+    *,
+    lacks_secret: bool,
 ) -> str:
     """Why the keys of what was chosen do not follow from what there is; empty if they do."""
-    if chosen.protocol == ProtocolId.IKE:
-        return "made by a rekey, their keys need the shared secret of the key exchange"
-    if _first(response.payloads, KE):
-        return "made with PFS, their keys need the shared secret of the key exchange"
+    if any(spec.type in _ADDITIONAL and spec.id for spec in chosen.specs):
+        return "made with additional key exchanges, their keys need the shared secrets of all"
+    if lacks_secret:
+        how = "by a rekey" if chosen.protocol == ProtocolId.IKE else "with PFS"
+        return f"made {how}, their keys need the shared secret of the key exchange"
     wanted = {"SK_d": keys.sk_d, "the IKE_SA_INIT exchange with its nonces": all(nonces), "the PRF": function}
     missing = [text for text, there in wanted.items() if not there]
     return f"their keys need {' and '.join(missing)}" if missing else ""
 
 
 def _derived(
-    keys: IkeKeys,
-    function: TransformSpec,
-    chosen: Proposal,
-    *,
-    request: Opened,
-    nonces: tuple[bytes, bytes],
-    ends: tuple[str, str],
+    keys: IkeKeys, function: TransformSpec, chosen: Proposal, agreed: Exchanged, ends: tuple[str, str]
 ) -> Iterator[SaKeys]:
     """Both directions of a Child SA; ``ends``: initiator and responder of its exchange."""
     specs = {spec.type: spec for spec in chosen.specs}
@@ -153,14 +182,15 @@ def _derived(
     if algorithm and algorithm.is_aead:
         authenticator = None
     check = integrity(authenticator.id) if authenticator else None
-    made = child_keys(prf(function.id), keys.sk_d, algorithm, check, ni=nonces[0], nr=nonces[1])
+    ni, nr = agreed.nonces
+    made = child_keys(prf(function.id), keys.sk_d, algorithm, check, ni=ni, nr=nr, secret=agreed.secret)
     esn = specs.get(TransformType.ESN)
     for spi, (source, destination), key, key_a in (
-        (chosen.spi, ends, made.encryption_i, made.integrity_i),
-        (_offer_spi(request, chosen), ends[::-1], made.encryption_r, made.integrity_r),
+        (agreed.spis[1], ends, made.encryption_i, made.integrity_i),
+        (agreed.spis[0], ends[::-1], made.encryption_r, made.integrity_r),
     ):
         yield SaKeys(
-            spi=bytes(spi), source=source, destination=destination, protocol=chosen.protocol, encryption=encryption,
+            spi=spi, source=source, destination=destination, protocol=chosen.protocol, encryption=encryption,
             encryption_key=key, integrity=authenticator, integrity_key=key_a,
             esn=esn is not None and esn.id == ExtendedSequenceNumbers.ESN,
             origin=f"derived from SK_d of IKE SA {keys.spi_i.hex()}:{keys.spi_r.hex()}",

@@ -48,7 +48,7 @@ def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output 
     hold the parts that were done.
     """
     place = output.place() if output else None
-    if (output and not place) or keys.ikev1:  # IKEv1 goes on from message to message, all through the file
+    if (output and not place) or keys.ikev1 or keys.dh:  # messages that open by what earlier ones tell
         return False
     size = path.stat().st_size
     parts = cut(path, min(LONGEST_PART, size // (workers.count * _PARTS_EACH)))

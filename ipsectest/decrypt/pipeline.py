@@ -11,13 +11,14 @@ from ipsectest.decrypt.frames import Frame, Interface
 from ipsectest.decrypt.ike import IkeDatabase, Opened
 from ipsectest.decrypt.ikev1 import Ikev1Database, OpenedV1, QuickModes
 from ipsectest.decrypt.ikev1.messages import is_ikev1
-from ipsectest.decrypt.keys.model import KeyRing, SaKeys
+from ipsectest.decrypt.keys.model import IkeKeys, KeyRing, SaKeys
 from ipsectest.decrypt.keys.salts import Salts
 from ipsectest.decrypt.links import ip_packet
 from ipsectest.decrypt.negotiations import Closed, Negotiations
 from ipsectest.decrypt.output import Output
 from ipsectest.decrypt.reassembly import Fragments
 from ipsectest.decrypt.sas import SaDatabase
+from ipsectest.decrypt.shared_secrets import SharedSecrets
 from ipsectest.decrypt.unwrap import Unwrapped, unwrap
 from ipsectest.ipsec.transport import replace_payload
 from ipsectest.wire.datagrams import host_text
@@ -68,6 +69,8 @@ class Decryption:
         """What an IKE exchange negotiated and no key opens, each once; bounded."""
         self.derived: list[SaKeys] = []
         """Keys of SAs that follow from those of IKE SAs."""
+        self.derived_ike: list[IkeKeys] = []
+        """Keys of IKE SAs that follow from shared secrets."""
         self.looked: Callable[[], None] = lambda: None
         """Called after each frame that did not go the fast way, for a progress bar."""
         self.heard: Callable[[bytes], None] = lambda _: None
@@ -76,9 +79,11 @@ class Decryption:
         self._output = output
         self._jsonl = jsonl
         self._salts = Salts(keys.without_salt)
-        self._negotiations = Negotiations()
+        secrets = SharedSecrets(keys.dh)
+        self.notes += [f"{one.origin}: cannot be used: {why}" for one, why in secrets.unusable]
+        self._negotiations = Negotiations(secrets)
         self._ikev1 = Ikev1Database(keys.ikev1)
-        self._quick_modes = QuickModes()
+        self._quick_modes = QuickModes(secrets)
         self._fragments = Fragments()
 
     def finish(self) -> None:
@@ -194,6 +199,9 @@ class Decryption:
         else:
             learned = self._negotiations.take(opened, *ends)
         self.derived += [keys for keys in learned.sas if self.sas.add(keys) is not None]
+        for keys in learned.ike:
+            self.ike.add(keys)
+        self.derived_ike += learned.ike
         for closed in learned.closed:
             if not self._knows(closed):
                 _once(self.missing, str(closed))

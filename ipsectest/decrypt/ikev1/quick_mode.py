@@ -20,6 +20,7 @@ from ipsectest.decrypt.ikev1.messages import ProposalV1, first_part, proposals
 from ipsectest.decrypt.ikev1.opened import OpenedV1
 from ipsectest.decrypt.keys.model import SaKeys
 from ipsectest.decrypt.negotiations import Closed, Learned
+from ipsectest.decrypt.shared_secrets import SharedSecrets
 
 MOST_PENDING = 4096
 """First messages that wait for the second."""
@@ -44,7 +45,8 @@ class _Algorithms:
 class QuickModes:
     """Follows quick modes; ``take`` every message in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: SharedSecrets | None = None) -> None:
+        self._secrets = secrets or SharedSecrets()
         self._first: OrderedDict[tuple[bytes, bytes, int], OpenedV1] = OrderedDict()
 
     def take(self, opened: OpenedV1, source: str, destination: str) -> Learned:
@@ -63,20 +65,25 @@ class QuickModes:
             return Learned()
         del self._first[name]
         # The second message travels from responder to initiator.
-        return _learn(first, opened, (destination, source))
+        return self._learn(first, opened, (destination, source))
+
+    def _learn(self, first: OpenedV1, second: OpenedV1, ends: tuple[str, str]) -> Learned:
+        publics = first_part(first.parts, PayloadV1.KE), first_part(second.parts, PayloadV1.KE)
+        secret = self._secrets.find(*publics) if all(publics) else b""
+        return _learn(first, second, secret, ends)
 
 
-def _learn(first: OpenedV1, second: OpenedV1, ends: tuple[str, str]) -> Learned:
+def _learn(first: OpenedV1, second: OpenedV1, secret: bytes | None, ends: tuple[str, str]) -> Learned:
     learned = Learned()
     offered = proposals(first_part(first.parts, PayloadV1.SA))
     for chosen in proposals(first_part(second.parts, PayloadV1.SA)):
         if chosen.protocol not in {ProtocolId.AH, ProtocolId.ESP}:
             continue
         spis = _offered_spi(offered, chosen), chosen.spi
-        why = _lacking(second)
+        why = _lacking(second, secret)
         if not why:
             try:
-                learned.sas += _derived(first, second, chosen, spis, ends)
+                learned.sas += _derived(first, second, chosen, secret or b"", (spis, ends))
             except (UnsupportedAlgorithmError, ValueError) as error:
                 why = str(error)
         if why:
@@ -90,8 +97,8 @@ def _offered_spi(offered: list[ProposalV1], chosen: ProposalV1) -> bytes:
     return next((one.spi for one in same if one.number == chosen.number), same[0].spi if same else b"")
 
 
-def _lacking(second: OpenedV1) -> str:
-    if first_part(second.parts, PayloadV1.KE):
+def _lacking(second: OpenedV1, secret: bytes | None) -> str:
+    if secret is None:
         return "made with PFS, their keys need the shared secret of the key exchange"
     if not second.keys or not second.keys.skeyid_d:
         return "their keys need SKEYID_d"
@@ -99,18 +106,23 @@ def _lacking(second: OpenedV1) -> str:
 
 
 def _derived(
-    first: OpenedV1, second: OpenedV1, chosen: ProposalV1, spis: tuple[bytes, bytes], ends: tuple[str, str]
+    first: OpenedV1,
+    second: OpenedV1,
+    chosen: ProposalV1,
+    secret: bytes,
+    sides: tuple[tuple[bytes, bytes], tuple[str, str]],
 ) -> Iterator[SaKeys]:
-    """Both directions; each is keyed with the SPI of the one who receives."""
+    """Both directions; each is keyed with the SPI of the one who receives. ``sides``: SPIs and addresses."""
     keys = second.keys
     if keys is None:
         return
     nonces = first_part(first.parts, PayloadV1.NONCE) + first_part(second.parts, PayloadV1.NONCE)
     algorithms = _algorithms(chosen)
+    spis, ends = sides
     for spi, (source, destination) in ((spis[1], ends), (spis[0], ends[::-1])):
         if len(spi) != _SPI:
             raise ValueError(f"an SPI of {len(spi)} octets")
-        seed = bytes((chosen.protocol,)) + spi + nonces
+        seed = secret + bytes((chosen.protocol,)) + spi + nonces
         material = keymat(prf(second.prf), keys.skeyid_d, seed, algorithms.length)
         cut = len(material) - algorithms.integrity_octets
         yield SaKeys(

@@ -6,9 +6,10 @@ from typing import TypeVar
 
 from ipsectest.base.iana import ProtocolId
 from ipsectest.decrypt.keys import esp_sa, ike_tables, ikev2_lines, iproute2, ours, tcpdump
-from ipsectest.decrypt.keys.model import IkeKeys, IkeV1Keys, KeyRing, SaKeys
+from ipsectest.decrypt.keys.model import DhKeys, IkeKeys, IkeV1Keys, KeyRing, SaKeys
 
-Keys = SaKeys | IkeKeys | IkeV1Keys
+Keys = SaKeys | IkeKeys | IkeV1Keys | DhKeys
+_UNFINISHED = "keys follow from it and a capture: `ipsectest decrypt --write-keys FILE` derives them"
 _K = TypeVar("_K", SaKeys, IkeKeys, IkeV1Keys)
 
 
@@ -35,7 +36,7 @@ def wireshark(ring: KeyRing) -> Converted:
     for name, rows in (("esp_sa", esp), ("ikev2_decryption_table", ikev2), ("ikev1_decryption_table", ikev1)):
         if rows:
             made.files[name] = "".join(f"{row}\n" for row in dict.fromkeys(rows))
-    _leave_out_unsalted(made, ring)
+    _leave_out_unfinished(made, ring)
     return made
 
 
@@ -49,7 +50,7 @@ def to_tcpdump(ring: KeyRing) -> Converted:
         if why:
             made.left_out.append(_refusal(keys, why))
     made.left_out += [_refusal(keys, "tcpdump does not decrypt IKEv1") for keys in ring.ikev1]
-    _leave_out_unsalted(made, ring)
+    _leave_out_unfinished(made, ring)
     return _one_file(made, lines)
 
 
@@ -59,6 +60,7 @@ def to_iproute2(ring: KeyRing) -> Converted:
     lines = _collect(made, ring.sas, iproute2.command)
     ike: list[Keys] = [*ring.ike, *ring.ikev1, *ring.without_salt]
     made.left_out += [_refusal(keys, "the kernel knows no IKE") for keys in ike]
+    made.left_out += [_refusal(keys, _UNFINISHED) for keys in ring.dh]
     return _one_file(made, lines)
 
 
@@ -90,6 +92,8 @@ def describe(keys: Keys) -> str:
             return f"IKE SA {keys.spi_i.hex() or '?'}:{keys.spi_r.hex() or '?'}"
         case IkeV1Keys():
             return f"IKEv1 SA {keys.cookie_i.hex() or '?'}"
+        case DhKeys():
+            return "a key exchange"
 
 
 def _refusal(keys: Keys, why: str) -> str:
@@ -109,6 +113,11 @@ def _collect(made: Converted, some: Iterable[_K], write: Callable[[_K], tuple[st
 
 def _leave_out_unsalted(made: Converted, ring: KeyRing) -> None:
     made.left_out += [_refusal(keys, "its salt is not known") for keys in ring.without_salt]
+
+
+def _leave_out_unfinished(made: Converted, ring: KeyRing) -> None:
+    _leave_out_unsalted(made, ring)
+    made.left_out += [_refusal(keys, _UNFINISHED) for keys in ring.dh]
 
 
 def _one_file(made: Converted, lines: list[str]) -> Converted:

@@ -26,7 +26,7 @@ class Notation:
 
 
 NOTATIONS = (
-    Notation("keys.toml of ipsectest", re.compile(r"^\s*\[\[\s*[\"']?(ike|esp|ah|ikev1)[\"']?\s*\]\]"), ours.read),
+    Notation("keys.toml of ipsectest", re.compile(r"^\s*\[\[\s*[\"']?(ike|esp|ah|ikev1|dh)[\"']?\s*\]\]"), ours.read),
     Notation("Wireshark esp_sa", re.compile(r"^\s*\"?(IPv4|IPv6)\"?\s*,", re.IGNORECASE), esp_sa.read),
     Notation(
         "Wireshark ikev2_decryption_table",

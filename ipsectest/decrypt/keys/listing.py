@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ipsectest.base.iana import ProtocolId
-from ipsectest.base.suites import format_suite
-from ipsectest.decrypt.keys.model import IkeKeys, IkeV1Keys, KeyRing, SaKeys
+from ipsectest.base.iana import ProtocolId, TransformType
+from ipsectest.base.suites import TransformSpec, format_suite
+from ipsectest.decrypt.keys.model import DhKeys, IkeKeys, IkeV1Keys, KeyRing, SaKeys
 
 _IKEV1_SECRETS = ("encryption_key", "skeyid_d", "skeyid_a", "skeyid_e")
 _SECRETS = ("sk_d", "sk_ai", "sk_ar", "sk_ei", "sk_er", "sk_pi", "sk_pr")
@@ -17,6 +17,7 @@ def as_json(ring: KeyRing, *, secrets: bool) -> dict[str, Any]:
         "sas": [_sa(keys, secrets) for keys in ring.sas],
         "ike": [_ike(keys, secrets) for keys in ring.ike],
         "ikev1": [_ikev1(keys, secrets) for keys in ring.ikev1],
+        "dh": [_dh(keys, secrets) for keys in ring.dh],
         "ike_without_salt": [_ike(keys, secrets) for keys in ring.without_salt],
         "notes": list(ring.notes),
         "problems": [str(problem) for problem in ring.problems],
@@ -46,6 +47,8 @@ def _line(kind: str, row: dict[str, Any]) -> str:
         case "ikev1":
             secrets = "" if "skeyid_d" in row["keys"] else "  no SKEYID_d"
             text = f"IKEv1 {row['cookie_i'] or '?'}{secrets}"
+        case "dh":
+            text = f"DH    {row['group'] or row['public']}"
         case _:
             unsalted = "  salt not known" if kind == "ike_without_salt" else ""
             spis = f"{row['spi_i'] or '?'}:{row['spi_r'] or '?'}"
@@ -81,6 +84,15 @@ def _ike(keys: IkeKeys, secrets: bool) -> dict[str, Any]:
         "suite": format_suite([spec for spec in (keys.encryption, keys.integrity, keys.prf) if spec]),
         "unchecked_icv": keys.unchecked_icv,
         "keys": _keys(secrets, {name: getattr(keys, name) for name in _SECRETS}),
+        "origin": keys.origin,
+    }
+
+
+def _dh(keys: DhKeys, secrets: bool) -> dict[str, Any]:
+    return {
+        "group": str(TransformSpec(TransformType.KE, keys.group)) if keys.group else "",
+        "public": keys.public.hex(),
+        "keys": _keys(secrets, {"private": keys.private, "secret": keys.secret}),
         "origin": keys.origin,
     }
 

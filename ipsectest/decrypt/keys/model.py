@@ -74,6 +74,19 @@ class IkeV1Keys:
     origin: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DhKeys:
+    """What is known of one key exchange: the private value of one side, or the shared secret g^ir."""
+
+    group: int = 0
+    """Key Exchange Method of ``private``."""
+    private: bytes = field(default=b"", repr=False)
+    public: bytes = b""
+    """With ``secret``: the KE data of either side, which tells whose it is."""
+    secret: bytes = field(default=b"", repr=False)
+    origin: str = ""
+
+
 @dataclass(slots=True)
 class KeyRing:
     """All keys of a run of ``ipsectest decrypt``."""
@@ -81,6 +94,8 @@ class KeyRing:
     sas: list[SaKeys] = field(default_factory=list)
     ike: list[IkeKeys] = field(default_factory=list)
     ikev1: list[IkeV1Keys] = field(default_factory=list)
+    dh: list[DhKeys] = field(default_factory=list)
+    """They open nothing by themselves: a capture tells the rest."""
     without_salt: list[IkeKeys] = field(default_factory=list)
     """AEADs of which a log has the cipher keys only (Libreswan's): ``sk_ei`` and ``sk_er`` end before the salt."""
     notes: list[str] = field(default_factory=list)
@@ -90,14 +105,15 @@ class KeyRing:
 
     @property
     def count(self) -> int:
-        """How many SAs it has keys of."""
-        return len(self.sas) + len(self.ike) + len(self.ikev1) + len(self.without_salt)
+        """How many SAs and key exchanges it has keys of."""
+        return len(self.sas) + len(self.ike) + len(self.ikev1) + len(self.dh) + len(self.without_salt)
 
     def add(self, other: "KeyRing") -> None:
         """Take over what another file has."""
         self.sas += other.sas
         self.ike += other.ike
         self.ikev1 += other.ikev1
+        self.dh += other.dh
         self.without_salt += other.without_salt
         self.notes += other.notes
         self.problems += other.problems

@@ -4,6 +4,7 @@
     [[esp]]     source destination spi suite encryption_key integrity_key esn, esn_high unchecked_icv
     [[ah]]      the same without encryption
     [[ikev1]]   cookie_i encryption_key skeyid_d skeyid_a skeyid_e
+    [[dh]]      group private (of one side), or public (of either side) secret (g^ir)
 
 Octets are hexadecimal, suites are words of ``base.suites``; what is not known is left out.
 """
@@ -19,12 +20,12 @@ from ipsectest.base.iana import ProtocolId, TransformType
 from ipsectest.base.suites import TransformSpec, UnknownKeywordError, format_suite, parse_suite
 from ipsectest.decrypt.keys import lengths
 from ipsectest.decrypt.keys.hexadecimal import octets
-from ipsectest.decrypt.keys.model import IkeKeys, IkeV1Keys, KeyRing, SaKeys
+from ipsectest.decrypt.keys.model import DhKeys, IkeKeys, IkeV1Keys, KeyRing, SaKeys
 from ipsectest.decrypt.keys.source import Source
 
 MAX_OCTETS = 1 << 26
 """A TOML file is read as a whole."""
-_HEADER = re.compile(r"\s*\[\[\s*[\"']?(ike|esp|ah|ikev1)[\"']?\s*\]\]")
+_HEADER = re.compile(r"\s*\[\[\s*[\"']?(ike|esp|ah|ikev1|dh)[\"']?\s*\]\]")
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SECRETS = ("sk_d", "sk_ai", "sk_ar", "sk_ei", "sk_er", "sk_pi", "sk_pr")
 _IKEV1_SECRETS = ("encryption_key", "skeyid_d", "skeyid_a", "skeyid_e")
@@ -46,7 +47,7 @@ def read(source: Source) -> None:
         message = _PLACE.sub("", str(error)) if isinstance(error, ValueError) else "nested too deeply"
         raise InputError(f"no TOML: {message}", source.place(line, column)) from None
     lines = _lines(text)
-    for kind, take in (("ike", _ike), ("esp", _sa), ("ah", _sa), ("ikev1", _ikev1)):
+    for kind, take in (("ike", _ike), ("esp", _sa), ("ah", _sa), ("ikev1", _ikev1), ("dh", _dh)):
         tables = document.get(kind, [])
         if not isinstance(tables, list):
             source.problem(f"[[{kind}]] is meant, a table for each SA", 0)
@@ -67,7 +68,7 @@ def _table_of(value: object) -> Mapping[str, Any]:
 
 def _lines(text: str) -> dict[str, list[int]]:
     """The lines where tables begin."""
-    found: dict[str, list[int]] = {"ike": [], "esp": [], "ah": [], "ikev1": []}
+    found: dict[str, list[int]] = {"ike": [], "esp": [], "ah": [], "ikev1": [], "dh": []}
     for number, line in enumerate(text.split("\n"), 1):
         header = _HEADER.match(line)
         if header:
@@ -129,9 +130,21 @@ def _ikev1(_kind: str, table: Mapping[str, Any], origin: str) -> IkeV1Keys:
     return IkeV1Keys(cookie_i=_octets(table, "cookie_i", sizes=(0, 8)), **keys, origin=origin)
 
 
-def _suite(table: Mapping[str, Any]) -> dict[int, TransformSpec]:
+def _dh(_kind: str, table: Mapping[str, Any], origin: str) -> DhKeys:
+    group = _suite(table, "group").get(TransformType.KE)
+    keys = {name: _octets(table, name) for name in ("private", "public", "secret")}
+    if bool(keys["private"]) == bool(keys["secret"]):
+        raise _TableError("private or secret is wanted")
+    if keys["private"] and not group:
+        raise _TableError("the group of private is missing")
+    if keys["secret"] and not keys["public"]:
+        raise _TableError("public, of either side, is wanted beside secret")
+    return DhKeys(group=group.id if group else 0, **keys, origin=origin)
+
+
+def _suite(table: Mapping[str, Any], name: str = "suite") -> dict[int, TransformSpec]:
     """Transform type -> the first transform of it."""
-    text = table.get("suite", "")
+    text = table.get(name, "")
     try:
         specs = parse_suite(text) if isinstance(text, str) and text else ()
     except UnknownKeywordError as error:
@@ -189,7 +202,12 @@ def _no_address(name: str) -> str:
 
 def write(ring: KeyRing) -> str:
     """The whole ring; reading it again gives the same keys."""
-    tables = [*map(_ike_table, ring.ike), *map(_sa_table, ring.sas), *map(_ikev1_table, ring.ikev1)]
+    tables = [
+        *map(_ike_table, ring.ike),
+        *map(_sa_table, ring.sas),
+        *map(_ikev1_table, ring.ikev1),
+        *map(_dh_table, ring.dh),
+    ]
     return "\n".join(tables)
 
 
@@ -238,3 +256,9 @@ def _sa_table(keys: SaKeys) -> str:
 
 def _ikev1_table(keys: IkeV1Keys) -> str:
     return _table("ikev1", {name: getattr(keys, name).hex() for name in ("cookie_i", *_IKEV1_SECRETS)})
+
+
+def _dh_table(keys: DhKeys) -> str:
+    group = _words(TransformSpec(TransformType.KE, keys.group)) if keys.group else ""
+    octets_of = {name: getattr(keys, name).hex() for name in ("private", "public", "secret")}
+    return _table("dh", {"group": group, **octets_of})

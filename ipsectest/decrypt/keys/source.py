@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ipsectest.base.errors import InputError, Place
-from ipsectest.decrypt.keys.model import IkeKeys, IkeV1Keys, KeyRing, SaKeys
+from ipsectest.decrypt.keys.model import DhKeys, IkeKeys, IkeV1Keys, KeyRing, SaKeys
 
 STANDARD_INPUT = Path("-")
 MAX_LINE = 1 << 14
@@ -87,7 +87,7 @@ class Source:
         else:
             self._unsaid += 1
 
-    def add(self, keys: SaKeys | IkeKeys | IkeV1Keys) -> None:
+    def add(self, keys: SaKeys | IkeKeys | IkeV1Keys | DhKeys) -> None:
         """Take keys into the ring."""
         self._make_room()
         match keys:
@@ -97,6 +97,8 @@ class Source:
                 self.ring.ike.append(keys)
             case IkeV1Keys():
                 self.ring.ikev1.append(keys)
+            case DhKeys():
+                self.ring.dh.append(keys)
 
     def add_without_salt(self, keys: IkeKeys) -> None:
         """Take keys of an AEAD whose salt is not known."""

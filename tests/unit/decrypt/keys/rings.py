@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ipsectest.base.iana import EncryptionAlgorithm, IntegrityAlgorithm, ProtocolId, TransformType
 from ipsectest.base.suites import TransformSpec
 from ipsectest.decrypt.keys import detect, lengths
-from ipsectest.decrypt.keys.model import IkeKeys, IkeV1Keys, KeyRing, SaKeys
+from ipsectest.decrypt.keys.model import DhKeys, IkeKeys, IkeV1Keys, KeyRing, SaKeys
 
 VECTORS = Path(__file__).parent.parent.parent.parent / "vectors" / "keys"
 _FIXED_OCTETS = {2: 8, 3: 24, 11: 0, 28: 36, 31: 36}
@@ -89,7 +89,17 @@ ikev1s = st.builds(
     skeyid_d=st.binary(max_size=64),
     skeyid_e=st.binary(max_size=64),
 )
-rings = st.builds(KeyRing, sas=st.lists(sas(), max_size=4), ike=st.lists(ikes(), max_size=3), ikev1=st.lists(ikev1s))
+dhs = st.one_of(
+    st.builds(DhKeys, group=st.sampled_from([14, 19, 31]), private=st.binary(min_size=1, max_size=40)),
+    st.builds(DhKeys, public=st.binary(min_size=1, max_size=40), secret=st.binary(min_size=1, max_size=40)),
+)
+rings = st.builds(
+    KeyRing,
+    dh=st.lists(dhs, max_size=2),
+    sas=st.lists(sas(), max_size=4),
+    ike=st.lists(ikes(), max_size=3),
+    ikev1=st.lists(ikev1s),
+)
 
 
 def read_text(folder: Path, text: str, name: str = "keys") -> KeyRing:
@@ -99,10 +109,11 @@ def read_text(folder: Path, text: str, name: str = "keys") -> KeyRing:
     return detect.read(path)
 
 
-def bare(ring: KeyRing) -> tuple[list[SaKeys], list[IkeKeys], list[IkeV1Keys]]:
+def bare(ring: KeyRing) -> tuple[list[SaKeys], list[IkeKeys], list[IkeV1Keys], list[DhKeys]]:
     """The keys without where they came from, ESP before AH."""
     return (
         sorted((replace(one, origin="") for one in ring.sas), key=lambda one: -one.protocol),
         [replace(one, origin="") for one in ring.ike],
         [replace(one, origin="") for one in ring.ikev1],
+        [replace(one, origin="") for one in ring.dh],
     )

@@ -1,0 +1,119 @@
+"""Keys of every SA out of one side's private values, or out of shared secrets, and a capture."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from ipsectest.base.addresses import Datagram
+from ipsectest.base.clock import RandomBytes
+from ipsectest.base.suites import parse_suite
+from ipsectest.cli.main import main
+from ipsectest.crypto import KeyExchange, KeyShare, UnsupportedAlgorithmError, key_exchange
+from ipsectest.decrypt.ikev1.messages import first_part
+from ipsectest.decrypt.keys import detect, ours
+from ipsectest.decrypt.keys.model import DhKeys, KeyRing
+from ipsectest.decrypt.pipeline import Decryption
+from ipsectest.ike.keylog import KeyLog
+from ipsectest.wire.ip import UDP, build_ipv4, build_udp
+from tests.pair.world import World, connection
+from tests.unit.decrypt.test_ikev1 import VECTORS, content, keys, opened, run
+
+GROUPS = {"x25519": 32, "ecp256": 31, "modp2048": 64, "x448": 56, "ecp521": 65}
+"""Octets of a private value that is surely in range."""
+
+
+def private_values(monkeypatch: pytest.MonkeyPatch, group: str) -> list[DhKeys]:
+    """What is drawn from now on, the initiator of an exchange first."""
+    (spec,) = parse_suite(group)
+    kind = type(key_exchange(spec.id))
+    drawn: list[DhKeys] = []
+
+    def initiate(exchange: KeyExchange, random: RandomBytes) -> KeyShare:
+        drawn.append(DhKeys(group=spec.id, private=random(GROUPS[group])))
+        return exchange.from_private(drawn[-1].private)
+
+    monkeypatch.setattr(kind, "initiate", initiate)
+    return drawn
+
+
+def packet(datagram: Datagram) -> bytes:
+    ends = [ip_address(one.host).packed for one in (datagram.source, datagram.destination)]
+    ports = datagram.source.port, datagram.destination.port
+    return build_ipv4(*ends, UDP, build_udp(*ends, *ports, datagram.data))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("side", [0, 1])
+def test_everything_follows_from_the_private_values_of_one_side(
+    group: str, side: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    drawn = private_values(monkeypatch, group)
+    ike, esp = (parse_suite(f"aes256-sha256-prfsha384-{group}"),), (parse_suite(f"aes128gcm16-{group}"),)
+    ends = [connection(at_alice=at_alice, child={"proposals": esp}, proposals=ike) for at_alice in (True, False)]
+    world = World(alice=ends[0], bob=ends[1])
+    sa = world.establish()
+    world.alice.endpoint.rekey_child(world.alice.children()[0], world.now)
+    world.settle()
+    world.bob.endpoint.rekey_ike(world.bob.ike(), world.now)
+    world.settle()
+    world.alice.endpoint.rekey_child(world.alice.children()[0], world.now)
+    world.settle()
+    assert len(drawn) == 8
+    log = KeyLog()
+    for event in world.alice.events:
+        log.take(event)
+    (tmp_path / "keys.toml").write_text(log.files()["keys.toml"])
+    wanted = detect.read(tmp_path / "keys.toml")
+    made = Decryption(KeyRing(dh=drawn[side::2]))
+    for datagram in world.sent:
+        made.learn(packet(datagram))
+    assert [replace(one, origin="") for one in made.derived_ike] == [replace(one, origin="") for one in wanted.ike]
+    assert len(made.derived_ike) == 2
+    assert made.derived_ike[0].spi_i == sa.spi_i
+    assert {(one.spi, content(one)) for one in made.derived} == {(one.spi, content(one)) for one in wanted.sas}
+    assert not made.missing
+
+
+def test_derived_keys_are_written_for_conversion(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture, log = VECTORS / "main-des.pcapng", VECTORS / "main-des.log"
+    (tmp_path / "phase1.toml").write_text(ours.write(KeyRing(ikev1=keys("main-des").ikev1)))
+    path = tmp_path / "all.toml"
+    assert main(["decrypt", str(capture), "-k", str(tmp_path / "phase1.toml"), "--write-keys", str(path)]) == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    found = detect.read(path)
+    assert found.count == 5
+    assert {sa.spi: content(sa) for sa in found.sas} == {sa.spi: content(sa) for sa in detect.read(log).sas}
+    capsys.readouterr()
+    assert main(["keys", "convert", str(path), "--to", "wireshark"]) == 0
+    assert capsys.readouterr().out.count("TripleDES-CBC") == 4
+
+
+def test_ikev1_with_pfs_opens_with_the_shared_secrets_that_charon_logs() -> None:
+    told = keys("main-camellia")
+    modes = [one for one in opened("main-camellia", told.ikev1) if one.message.exchange == 32]
+    publics = [body for one in modes if (body := first_part(one.parts, 4))]
+    secrets = []
+    for text in (VECTORS / "main-camellia.log").read_text().split("DH secret => 32 bytes")[1:]:
+        rows = [line.split(": ", 1)[1][:47] for line in text.splitlines()[1:3]]
+        secrets.append(bytes.fromhex(" ".join(rows)))
+    dh = [DhKeys(public=public, secret=secret) for public, secret in zip(publics[::2], secrets, strict=True)]
+    made = run("main-camellia", KeyRing(ikev1=told.ikev1, dh=dh))
+    assert {sa.spi: content(sa) for sa in made.derived} == {sa.spi: content(sa) for sa in told.sas}
+    assert made.totals.opened == 12
+    assert not made.missing
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_private_values_out_of_range_are_told(group: str) -> None:
+    (spec,) = parse_suite(group)
+    bad = DhKeys(group=spec.id, private=b"\xff" * 600, origin="keys.toml:1")
+    assert Decryption(KeyRing(dh=[bad])).notes[0].startswith("keys.toml:1: cannot be used: ")
+    one, other = (key_exchange(spec.id).from_private(bytes([n]) * GROUPS[group]) for n in (1, 2))
+    assert one.finish(other.public) == other.finish(one.public)
+
+
+def test_a_kem_has_no_such_value() -> None:
+    with pytest.raises(UnsupportedAlgorithmError):
+        key_exchange(36).from_private(bytes(64))
