@@ -7,6 +7,10 @@ from rich.markup import escape
 from rich.table import Table
 
 GOOD, BAD, MARK = "[green]✔[/]", "[red]✘[/]", "[yellow]![/]"
+_NOT_ENOUGH = (
+    "their keys come of a Diffie-Hellman secret that is never sent (RFC 7296 section 2.14), so a capture is not "
+    "enough, nor is a pre-shared key, which authenticates only (2.15): docs/keys.md tells what to take instead"
+)
 _MOST_ROWS = 50
 _WIDE = 120
 """Columns from which on every count is shown."""
@@ -42,6 +46,8 @@ def problems(found: dict[str, Any]) -> list[str]:
     lines += [f"{one['origin']}: {one['sa']} cannot be used: {one['why']}" for one in found["unusable"]]
     if found["ike"]["closed"]:
         lines.append(f"{found['ike']['closed']:,} IKE messages stayed closed")
+        if not found["ike"]["opened"]:
+            lines[-1] += f": {_NOT_ENOUGH}"
     if found["truncated"]:
         lines.append(f"{found['truncated']:,} frames were captured in part only: capture with a larger snap length")
     lines += [f"{count:,} frames without IP: {reason}" for reason, count in found["without_ip"].items()]

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ipsectest.base.errors import InputError, Place
-from ipsectest.decrypt.keys import cilium, esp_sa, fortigate, ike_tables, iproute2, libreswan, ours, strongswan, tcpdump
+from ipsectest.decrypt.keys import (
+    cilium,
+    esp_sa,
+    fortigate,
+    ike_tables,
+    iproute2,
+    libreswan,
+    ours,
+    pre_shared,
+    strongswan,
+    tcpdump,
+)
 from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.decrypt.keys.source import STANDARD_INPUT, Source, TooManyKeysError
 
@@ -63,6 +74,7 @@ NOTATIONS = (
         cilium.read,
     ),
     Notation("FortiGate diagnose vpn tunnel list", re.compile(r"\b(dec|enc):\s*spi=[0-9a-f]+ esp="), fortigate.read),
+    Notation("pre-shared keys", pre_shared.MARK, pre_shared.read),
 )
 _WITHOUT_KEYS = (
     (

@@ -142,3 +142,19 @@ def test_cilium(tmp_path: Path) -> None:
 def test_what_has_no_keys_is_refused_with_a_reason(text: str, answer: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=answer):
         read_text(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '# ipsec.secrets\n192.0.2.1 192.0.2.2 : PSK "correct horse battery"\n',
+        'secrets {\n  ike-1 {\n    id = 192.0.2.1\n    secret = "correct horse battery"\n  }\n}\n',
+    ],
+)
+def test_a_pre_shared_key_is_told_to_open_nothing(text: str, tmp_path: Path) -> None:
+    ring = read_text(tmp_path, text)
+    assert ring.count == 0
+    assert not ring.problems
+    (note,) = ring.notes
+    assert all(word in note for word in ("2.15", "2.14", "ip xfrm state", "[[dh]]"))
+    assert "horse" not in note
