@@ -25,6 +25,7 @@ from ipsectest.lab.vm.start import start
 
 _TAP = "vm0"
 _NOTE = "vm.json"
+_LOG = "keeper.log"
 _HERE, _THERE = ("192.0.2.1/24", "2001:db8:0:2::1/64"), ("192.0.2.2/24", "2001:db8:0:2::2/64")
 _START_CAP = 120.0
 _STOP_CAP = 20.0
@@ -137,8 +138,17 @@ def _serve(image: Image, cache_directory: Path, resident: str) -> None:
         )
         (lab.directory_root / _NOTE).write_text(json.dumps(asdict(told)))
         print(json.dumps(asdict(told)), flush=True)  # noqa: T201
+        _let_go(lab.directory_root / _LOG)
         while not machine.ended(3600):
             pass
+
+
+def _let_go(log: Path) -> None:
+    """Write to a file from now on: whoever reads the output of the command that started us waits for its end."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
 
 
 def _interrupt(_number: int, _frame: object) -> None:
