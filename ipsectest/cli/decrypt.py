@@ -126,7 +126,8 @@ def _write_keys(run: "Decryption", ring: "KeyRing", arguments: Namespace) -> Non
     from ipsectest.decrypt.keys import ours  # noqa: PLC0415
     from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
 
-    known = KeyRing(sas=[*ring.sas, *run.derived], ike=[*ring.ike, *run.derived_ike], ikev1=ring.ikev1, dh=ring.dh)
+    known = KeyRing(sas=[*ring.sas, *run.derived], ike=[*ring.ike, *run.derived_ike], dh=ring.dh)
+    known.ikev1 = [*ring.ikev1, *run.ikev1.derived]
     with _written(arguments.write_keys, arguments.captures) as file:
         file.write(ours.write(known).encode())
 

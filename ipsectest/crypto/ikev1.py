@@ -5,6 +5,25 @@ import hashlib
 from ipsectest.crypto.prfs import Prf
 
 
+def skeyid_of_psk(prf: Prf, pre_shared_key: bytes, nonces: bytes) -> bytes:
+    """SKEYID of pre-shared keys: prf(key, Ni_b | Nr_b)."""
+    return prf.compute(pre_shared_key, nonces)
+
+
+def skeyid_of_signatures(prf: Prf, nonces: bytes, secret: bytes) -> bytes:
+    """SKEYID of signatures: prf(Ni_b | Nr_b, g^xy)."""
+    return prf.compute(nonces, secret)
+
+
+def skeyids(prf: Prf, skeyid: bytes, secret: bytes, cookies: bytes) -> tuple[bytes, bytes, bytes]:
+    """SKEYID_d, SKEYID_a and SKEYID_e, each made of the one before; ``secret`` is g^xy, ``cookies`` CKY-I | CKY-R."""
+    made, last = [], b""
+    for number in range(3):
+        last = prf.compute(skeyid, last + secret + cookies + bytes((number,)))
+        made.append(last)
+    return made[0], made[1], made[2]
+
+
 def cipher_key(prf: Prf, skeyid_e: bytes, length: int) -> bytes:
     """The key of phase 1: SKEYID_e cut, or K1 | K2 ... with K1 = prf(SKEYID_e, 0), Kn = prf(SKEYID_e, Kn-1)."""
     if len(skeyid_e) >= length:

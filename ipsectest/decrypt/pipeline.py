@@ -82,7 +82,7 @@ class Decryption:
         secrets = SharedSecrets(keys.dh)
         self.notes += [f"{one.origin}: cannot be used: {why}" for one, why in secrets.unusable]
         self._negotiations = Negotiations(secrets)
-        self._ikev1 = Ikev1Database(keys.ikev1)
+        self.ikev1 = Ikev1Database(keys.ikev1, secrets)
         self._quick_modes = QuickModes(secrets)
         self._fragments = Fragments()
 
@@ -186,7 +186,7 @@ class Decryption:
     def _open(self, octets: bytes, source: str) -> Opened | OpenedV1 | None:
         """A message of either version; None for one that is not whole yet."""
         if is_ikev1(octets):
-            return self._ikev1.open(octets, source)
+            return self.ikev1.open(octets, source)
         told = self._salts.offer(octets)
         if told:
             self.ike.add(told)

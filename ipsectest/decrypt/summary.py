@@ -24,7 +24,7 @@ def summary(run: Decryption) -> dict[str, Any]:
         "opened": totals.opened,
         "closed": dict(totals.closed),
         "ike": {"messages": totals.ike, "opened": totals.ike_opened, "closed": totals.ike_closed},
-        "derived": len(run.derived) + len(run.derived_ike),
+        "derived": len(run.derived) + len(run.derived_ike) + len(run.ikev1.derived),
         "sas": [_sa(sa) for sa in run.sas.sas if sa.traffic.packets or sa.failures],
         "idle": [describe(sa.keys) for sa in run.sas.sas if not sa.traffic.packets and not sa.failures],
         "unusable": [

@@ -6,7 +6,7 @@ before, and each exchange after phase 1 begins with a hash of the last block of 
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ipsectest.base.iana_ikev1 import (
@@ -22,7 +22,9 @@ from ipsectest.crypto.ikev1 import cipher_key, first_iv, later_iv
 from ipsectest.decrypt.ikev1.fragments import FragmentsV1
 from ipsectest.decrypt.ikev1.messages import Isakmp, first_part, is_ikev1, parse, proposals, walk
 from ipsectest.decrypt.ikev1.opened import OpenedV1
+from ipsectest.decrypt.ikev1.skeyids import Phase1, derive
 from ipsectest.decrypt.keys.model import IkeV1Keys
+from ipsectest.decrypt.shared_secrets import SharedSecrets
 
 MOST_SAS = 4096
 MOST_EXCHANGES = 256
@@ -54,6 +56,12 @@ class _Sa:
     hash: str = ""
     publics: list[bytes] = field(default_factory=list)
     """The initiator's and the responder's, in the order of their coming."""
+    nonces: list[bytes] = field(default_factory=list)
+    """Likewise."""
+    method: int = 0
+    """Of authentication."""
+    derived: list[IkeV1Keys] | None = None
+    """What follows from the shared secret, if it is known; None: not asked yet."""
     blocks: deque[bytes] = field(default_factory=lambda: deque(maxlen=_BLOCKS))
     """First IV and last blocks of the messages of phase 1, the newest first."""
     exchanges: OrderedDict[int, deque[bytes]] = field(default_factory=OrderedDict)
@@ -64,9 +72,10 @@ class _Sa:
         chosen = first_part(message.parts, PayloadV1.SA)
         if chosen and message.cookie_r != _UNANSWERED and self.cipher is None:
             self._settle(chosen)
-        public = first_part(message.parts, PayloadV1.KE)
-        if public and public not in self.publics and len(self.publics) < 2:
-            self.publics.append(public)
+        for kind, values in ((PayloadV1.KE, self.publics), (PayloadV1.NONCE, self.nonces)):
+            value = first_part(message.parts, kind)
+            if value and value not in values and len(values) < 2:
+                values.append(value)
         if self.cipher and len(self.publics) == 2 and not self.blocks:
             self.blocks.append(first_iv(self.hash, b"".join(self.publics), self.cipher.block_length))
 
@@ -76,6 +85,7 @@ class _Sa:
         attributes = found[0].transforms[0].attributes if found and found[0].transforms else {}
         number = attributes.get(Phase1Attribute.ENCRYPTION, 0)
         digest = attributes.get(Phase1Attribute.HASH, 0)
+        self.method = attributes.get(Phase1Attribute.AUTHENTICATION, 0)
         if number not in PHASE1_CIPHERS or digest not in PHASE1_HASHES:
             self.why = f"encryption {number} with hash {digest} of IKEv1 is not known here"
             return
@@ -115,14 +125,17 @@ class _Sa:
                 raise _ClosedError(f"its key has {len(keys.encryption_key)} octets, the cipher takes {wanted}")
             return keys.encryption_key
         if not keys.skeyid_e:
-            raise _ClosedError("its key is not known, only others of phase 1")
+            raise _ClosedError("its key is not known: a pre-shared key needs the shared secret besides")
         return cipher_key(prf(self.prf), keys.skeyid_e, wanted)
 
 
 class Ikev1Database:
     """Phase 1 SAs by their cookies."""
 
-    def __init__(self, keys: Iterable[IkeV1Keys] = ()) -> None:
+    def __init__(self, keys: Iterable[IkeV1Keys] = (), secrets: SharedSecrets | None = None) -> None:
+        self.derived: list[IkeV1Keys] = []
+        """Keys that follow from shared secrets, once they opened something."""
+        self._secrets = secrets or SharedSecrets()
         self._keys: dict[bytes, list[IkeV1Keys]] = {}
         for one in keys:
             self._keys.setdefault(one.cookie_i, []).append(one)
@@ -166,8 +179,9 @@ class Ikev1Database:
         self._sas[name].learn(message)
 
     def _open(self, message: Isakmp) -> OpenedV1:
-        candidates = [*self._keys.get(message.cookie_i, ()), *self._keys.get(b"", ())]
         sa = self._sas.get((message.cookie_i, message.cookie_r), _Sa())
+        candidates = [*self._keys.get(message.cookie_i, ()), *self._keys.get(b"", ())]
+        candidates = [*self._derived(message, sa, candidates), *candidates]
         if sa.cipher is None:
             return OpenedV1(message, (), failure=sa.why if candidates else "no keys for this IKE SA")
         block = sa.cipher.block_length
@@ -181,9 +195,20 @@ class Ikev1Database:
             except _ClosedError as error:
                 why = str(error)
             if found:
+                if keys in (sa.derived or ()) and keys not in self.derived:
+                    self.derived.append(keys)
                 break
         sa.passed(message, block)
         return found or OpenedV1(message, (), failure=why if candidates else "no keys for this IKE SA")
+
+    def _derived(self, message: Isakmp, sa: _Sa, keys: list[IkeV1Keys]) -> list[IkeV1Keys]:
+        """Keys of an SA that follow from the shared secret of its phase 1."""
+        if sa.derived is None and sa.cipher and len(sa.publics) == len(sa.nonces) == 2:
+            secret = self._secrets.find(sa.publics[0], sa.publics[1])
+            phase1 = Phase1(sa.method, sa.prf, b"".join(sa.nonces), (message.cookie_i, message.cookie_r))
+            made = derive(phase1, secret, keys) if secret else ()
+            sa.derived = [replace(one, encryption_key=sa.key(one)) for one in made]
+        return sa.derived or []
 
 
 def _try(message: Isakmp, sa: _Sa, keys: IkeV1Keys) -> OpenedV1 | None:

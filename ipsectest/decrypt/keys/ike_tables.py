@@ -143,5 +143,5 @@ def ikev1_row(keys: IkeV1Keys) -> tuple[str, str]:
     if not keys.cookie_i:
         return "", "the initiator's cookie is not known"
     if not keys.encryption_key:
-        return "", "its cipher key is not known, only SKEYID_e"
+        return "", "its cipher key is not known"
     return f"{keys.cookie_i.hex()},{keys.encryption_key.hex()}", ""

@@ -7,7 +7,7 @@ from ipsectest.base.iana import ProtocolId, TransformType
 from ipsectest.base.suites import TransformSpec, format_suite
 from ipsectest.decrypt.keys.model import DhKeys, IkeKeys, IkeV1Keys, KeyRing, SaKeys
 
-_IKEV1_SECRETS = ("encryption_key", "skeyid_d", "skeyid_a", "skeyid_e")
+_IKEV1_SECRETS = ("encryption_key", "skeyid_d", "skeyid_a", "skeyid_e", "pre_shared_key")
 _SECRETS = ("sk_d", "sk_ai", "sk_ar", "sk_ei", "sk_er", "sk_pi", "sk_pr")
 
 

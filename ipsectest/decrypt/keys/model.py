@@ -71,6 +71,8 @@ class IkeV1Keys:
     """What keys of phase 2 follow from."""
     skeyid_a: bytes = field(default=b"", repr=False)
     skeyid_e: bytes = field(default=b"", repr=False)
+    pre_shared_key: bytes = field(default=b"", repr=False)
+    """Opens something only beside a ``DhKeys`` of phase 1."""
     origin: str = ""
 
 

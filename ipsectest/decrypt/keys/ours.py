@@ -3,7 +3,7 @@
     [[ike]]     spi_i spi_r suite sk_d sk_ai sk_ar sk_ei sk_er sk_pi sk_pr, unchecked_icv
     [[esp]]     source destination spi suite encryption_key integrity_key esn, esn_high unchecked_icv
     [[ah]]      the same without encryption
-    [[ikev1]]   cookie_i encryption_key skeyid_d skeyid_a skeyid_e
+    [[ikev1]]   cookie_i encryption_key skeyid_d skeyid_a skeyid_e pre_shared_key
     [[dh]]      group private (of one side), or public (of either side) secret (g^ir)
 
 Octets are hexadecimal, suites are words of ``base.suites``; what is not known is left out.
@@ -28,7 +28,7 @@ MAX_OCTETS = 1 << 26
 _HEADER = re.compile(r"\s*\[\[\s*[\"']?(ike|esp|ah|ikev1|dh)[\"']?\s*\]\]")
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SECRETS = ("sk_d", "sk_ai", "sk_ar", "sk_ei", "sk_er", "sk_pi", "sk_pr")
-_IKEV1_SECRETS = ("encryption_key", "skeyid_d", "skeyid_a", "skeyid_e")
+_IKEV1_SECRETS = ("encryption_key", "skeyid_d", "skeyid_a", "skeyid_e", "pre_shared_key")
 _PROTOCOLS = {"esp": ProtocolId.ESP, "ah": ProtocolId.AH}
 
 
@@ -125,8 +125,8 @@ def _sa(kind: str, table: Mapping[str, Any], origin: str) -> SaKeys:
 
 def _ikev1(_kind: str, table: Mapping[str, Any], origin: str) -> IkeV1Keys:
     keys = {name: _octets(table, name) for name in _IKEV1_SECRETS}
-    if not keys["encryption_key"] and not keys["skeyid_e"]:
-        raise _TableError("encryption_key or skeyid_e is missing")
+    if not keys["encryption_key"] and not keys["skeyid_e"] and not keys["pre_shared_key"]:
+        raise _TableError("encryption_key, skeyid_e or pre_shared_key is missing")
     return IkeV1Keys(cookie_i=_octets(table, "cookie_i", sizes=(0, 8)), **keys, origin=origin)
 
 

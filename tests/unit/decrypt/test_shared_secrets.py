@@ -13,7 +13,7 @@ from ipsectest.cli.main import main
 from ipsectest.crypto import KeyExchange, KeyShare, UnsupportedAlgorithmError, key_exchange
 from ipsectest.decrypt.ikev1.messages import first_part
 from ipsectest.decrypt.keys import detect, ours
-from ipsectest.decrypt.keys.model import DhKeys, KeyRing
+from ipsectest.decrypt.keys.model import DhKeys, IkeV1Keys, KeyRing
 from ipsectest.decrypt.pipeline import Decryption
 from ipsectest.ike.keylog import KeyLog
 from ipsectest.wire.ip import UDP, build_ipv4, build_udp
@@ -103,6 +103,21 @@ def test_ikev1_with_pfs_opens_with_the_shared_secrets_that_charon_logs() -> None
     assert {sa.spi: content(sa) for sa in made.derived} == {sa.spi: content(sa) for sa in told.sas}
     assert made.totals.opened == 12
     assert not made.missing
+
+
+@pytest.mark.parametrize(("name", "psk"), [("main-aes", b"a secret of no worth"), ("main-rsa-frag", b"")])
+def test_ikev1_follows_from_the_shared_secret_and_a_pre_shared_key_if_it_has_one(name: str, psk: bytes) -> None:
+    (told,) = keys(name).ikev1
+    public = next(body for one in opened(name, [told]) if (body := first_part(one.parts, 4)))
+    log = (VECTORS / f"{name}.log").read_text().split("shared Diffie Hellman secret => 256 bytes")[1]
+    secret = bytes.fromhex(" ".join(line.split(": ", 1)[1][:47] for line in log.splitlines()[1:17]))
+    given = [IkeV1Keys(cookie_i=b"", pre_shared_key=one) for one in (b"another", psk) if one and psk]
+    made = run(name, KeyRing(ikev1=given, dh=[DhKeys(public=public, secret=secret)]))
+    (derived,) = made.ikev1.derived
+    assert replace(derived, origin="") == replace(told, origin="")
+    assert (made.totals.ike_opened, made.totals.ike_closed, made.totals.opened) == (11, 0, 12)
+    alone = run(name, KeyRing(ikev1=given))
+    assert alone.totals.ike_closed == 11
 
 
 @pytest.mark.parametrize("group", GROUPS)

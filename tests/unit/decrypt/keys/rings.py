@@ -88,6 +88,7 @@ ikev1s = st.builds(
     encryption_key=st.binary(min_size=1, max_size=32),
     skeyid_d=st.binary(max_size=64),
     skeyid_e=st.binary(max_size=64),
+    pre_shared_key=st.binary(max_size=20),
 )
 dhs = st.one_of(
     st.builds(DhKeys, group=st.sampled_from([14, 19, 31]), private=st.binary(min_size=1, max_size=40)),
