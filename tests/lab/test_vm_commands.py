@@ -32,7 +32,7 @@ def test_a_started_machine_is_left_alone_until_it_is_stopped() -> None:
         answered = command("shell", "echo $((6 * 7)); exit 3")
         assert (answered.returncode, answered.stdout) == (3, "42\n")
         again = command("start")
-        assert again.returncode == 2
+        assert again.returncode == 3
         assert "running already" in again.stderr
     finally:
         stopped = command("stop")
