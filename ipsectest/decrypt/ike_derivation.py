@@ -1,4 +1,4 @@
-"""Keys of IKE SAs out of a shared secret and what messages tell (RFC 7296 sections 2.14 and 2.18)."""
+"""Keys of IKE SAs out of a shared secret and what messages tell (RFC 7296 sections 2.14, 2.18; RFC 9370 2.2.2)."""
 
 from dataclasses import dataclass
 
@@ -30,6 +30,13 @@ def rekeyed(old: IkeKeys, old_prf: TransformSpec, chosen: Proposal, exchanged: E
     """The keys of an IKE SA that replaces another: by the old PRF and SK_d, then by the new PRF."""
     seed = rekey_skeyseed(prf(old_prf.id), old.sk_d, exchanged.secret, *exchanged.nonces)
     return _keys({spec.type: spec for spec in chosen.specs}, seed, exchanged)
+
+
+def renewed(old: IkeKeys, function: TransformSpec, exchanged: Exchanged) -> IkeKeys:
+    """The keys of the same IKE SA after an additional key exchange."""
+    seed = rekey_skeyseed(prf(function.id), old.sk_d, exchanged.secret, *exchanged.nonces)
+    specs = {spec.type: spec for spec in (old.encryption, old.integrity, function) if spec}
+    return _keys(specs, seed, exchanged)
 
 
 def _wanted(specs: dict[int, TransformSpec], kind: int) -> TransformSpec:

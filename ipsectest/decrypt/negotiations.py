@@ -81,6 +81,8 @@ class Negotiations:
         match response.message.exchange_type:
             case ExchangeType.IKE_SA_INIT:
                 return self._settle(request, response)
+            case ExchangeType.IKE_INTERMEDIATE:
+                return self._renew(request, response)
             case ExchangeType.IKE_AUTH | ExchangeType.CREATE_CHILD_SA:
                 return self._child(request, response, source, destination)
         return Learned()
@@ -111,6 +113,16 @@ class Negotiations:
         """The shared secret of their KE payloads, if it is known."""
         pair = _first(request.payloads, KE), _first(response.payloads, KE)
         return self._secrets.find(bytes(pair[0].data), bytes(pair[1].data)) if pair[0] and pair[1] else None
+
+    def _renew(self, request: Opened, response: Opened) -> Learned:
+        """An additional key exchange changes the keys of the IKE SA (RFC 9370 section 2.2.2)."""
+        secret, keys = self._agreed(request, response), response.keys
+        init, nonces = self._nonces(request, response)
+        function = keys.prf or init.prf if keys else None
+        if secret is None or keys is None or function is None or not keys.sk_d or not all(nonces):
+            return Learned()
+        exchanged = Exchanged((keys.spi_i, keys.spi_r), nonces, secret)
+        return _ike(exchanged.spis, lambda: ike_derivation.renewed(keys, function, exchanged))
 
     def _child(self, request: Opened, response: Opened, source: str, destination: str) -> Learned:
         chosen, keys = _chosen(response.payloads), response.keys

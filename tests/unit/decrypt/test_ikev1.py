@@ -36,18 +36,18 @@ def keys(name: str) -> KeyRing:
 @cache
 def messages(name: str) -> tuple[tuple[bytes, str, str], ...]:
     """IKE messages with their outer addresses."""
-    return tuple(_messages(name))
+    return tuple(one for one in ike_messages(VECTORS / f"{name}.pcapng") if is_ikev1(one[0]))
 
 
-def _messages(name: str) -> Iterator[tuple[bytes, str, str]]:
-    capture = open_capture(str(VECTORS / f"{name}.pcapng"))
+def ike_messages(path: Path) -> Iterator[tuple[bytes, str, str]]:
+    """Of either version, without their markers."""
+    capture = open_capture(str(path))
     for frame in capture.frames():
         ip = parse_ip(bytes(frame.data[14:]))
         udp = parse_udp(ip.payload) if ip and ip.protocol == 17 else None
         if udp:
             octets = udp[2][4 * (udp[2][:4] == bytes(4)) :]
-            if is_ikev1(octets):
-                yield octets, host_text(ip.source), host_text(ip.destination)
+            yield octets, host_text(ip.source), host_text(ip.destination)
     capture.close()
 
 

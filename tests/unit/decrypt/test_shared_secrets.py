@@ -11,14 +11,16 @@ from ipsectest.base.clock import RandomBytes
 from ipsectest.base.suites import parse_suite
 from ipsectest.cli.main import main
 from ipsectest.crypto import KeyExchange, KeyShare, UnsupportedAlgorithmError, key_exchange
+from ipsectest.decrypt.ike import IkeDatabase
 from ipsectest.decrypt.ikev1.messages import first_part
 from ipsectest.decrypt.keys import detect, ours
 from ipsectest.decrypt.keys.model import DhKeys, IkeV1Keys, KeyRing
 from ipsectest.decrypt.pipeline import Decryption
 from ipsectest.ike.keylog import KeyLog
+from ipsectest.wire import KE
 from ipsectest.wire.ip import UDP, build_ipv4, build_udp
 from tests.pair.world import World, connection
-from tests.unit.decrypt.test_ikev1 import VECTORS, content, keys, opened, run
+from tests.unit.decrypt.test_ikev1 import VECTORS, content, ike_messages, keys, opened, run
 
 GROUPS = {"x25519": 32, "ecp256": 31, "modp2048": 64, "x448": 56, "ecp521": 65}
 """Octets of a private value that is surely in range."""
@@ -132,3 +134,22 @@ def test_private_values_out_of_range_are_told(group: str) -> None:
 def test_a_kem_has_no_such_value() -> None:
     with pytest.raises(UnsupportedAlgorithmError):
         key_exchange(36).from_private(bytes(64))
+
+
+def test_keys_change_with_an_additional_key_exchange() -> None:
+    folder = VECTORS.parent / "rfc9370"
+    told = detect.read(folder / "mlkem768.log").ike
+    texts = (folder / "mlkem768.log").read_text().split("key exchange secret => 32 bytes")[1:]
+    rows = [[line.split(": ", 1)[1][:47] for line in text.splitlines()[1:3]] for text in texts]
+    secrets = [bytes.fromhex(" ".join(pair)) for pair in rows]
+    messages = [
+        one for octets, *_ in ike_messages(folder / "mlkem768.pcapng") if (one := IkeDatabase(told).open(octets))
+    ]
+    publics = [bytes(ke.data) for one in messages[:4:2] for ke in one.payloads if isinstance(ke, KE)]
+    dh = [DhKeys(public=public, secret=secret) for public, secret in zip(publics, secrets, strict=True)]
+    made = run("../rfc9370/mlkem768", KeyRing(dh=dh))
+    assert [replace(one, origin="") for one in made.derived_ike] == [replace(one, origin="") for one in told]
+    assert made.totals.ike_closed == 0
+    assert made.totals.opened == 6
+    assert len(made.derived) == 2
+    assert "additional key exchanges" in made.missing[0]
