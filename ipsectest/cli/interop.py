@@ -27,7 +27,7 @@ from ipsectest.runner.pki import make_sides
 from ipsectest.runner.records import exit_code
 from ipsectest.runner.seed import stream
 
-_PEERS = "builtin,strongswan"
+_PEERS = "builtin,strongswan@bookworm,strongswan@trixie,strongswan@forky"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -54,6 +54,9 @@ def execute(arguments: Namespace) -> int:
     if arguments.cells is not None and arguments.cells < 1:
         raise UsageError("--cells takes a number above 0")
     older = publish.baseline(arguments)
+    for peer in peers:
+        if peer.driver != table.BUILTIN:
+            table.install(peer, lambda line: print(f"  {line}", file=sys.stderr))  # noqa: T201
     privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
     started, begun = datetime.now(UTC), time.monotonic()
     seed = secrets.randbelow(1 << 32) if arguments.seed is None else arguments.seed
