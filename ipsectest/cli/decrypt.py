@@ -165,4 +165,4 @@ def _report(run: "Decryption", arguments: Namespace) -> None:
 
     from ipsectest.report.decryption import render  # noqa: PLC0415
 
-    render(found, Console(file=stream))
+    render(found, Console(file=stream, emoji=False))

@@ -19,3 +19,5 @@ class DaemonOptions:
     """Whether a second IKE SA of an identity replaces the first."""
     certificate: str = ""
     """Kind of the certificate it has, where it cannot have several with one subject."""
+    keys_in_log: bool = False
+    """Whether its log tells the keys of its SAs: for those who want to decrypt what it sent."""

@@ -127,7 +127,10 @@ class StrongSwan:
 
     def configure(self, settings: PeerSettings) -> None:
         """Load the connection of a case; nothing is sent."""
-        needed = replace(options_for(settings), user_space_esp=self._options.user_space_esp)
+        ours = self._options
+        needed = replace(
+            options_for(settings), user_space_esp=ours.user_space_esp, keys_in_log=ours.keys_in_log
+        )  # neither is a case's
         if needed != self._options:
             raise UnsupportedError(
                 "daemon options", f"the case needs {needed}, this charon was started with {self._options}"
@@ -238,6 +241,10 @@ class StrongSwan:
         """The lines of charon's log that belong to this case, or since it began where lines name no case."""
         lines = lines_of_case(self._log_since(settings), settings.name, settings.remote.host)
         return lines + self._notes.get(settings.name, "")
+
+    def key_log(self, settings: PeerSettings) -> str:
+        """All that charon logged since the case began; with ``keys_in_log`` its keys are there."""
+        return self._log_since(settings)
 
     def crash(self) -> str | None:
         """Why charon is dead, or None."""

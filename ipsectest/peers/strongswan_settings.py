@@ -43,6 +43,7 @@ def daemon_conf(options: DaemonOptions, directory: PurePosixPath) -> str:
     cookies = (
         "yes\n  cookie_threshold = 1\n  cookie_threshold_ip = 0\n  block_threshold = 0" if options.cookies else "no"
     )
+    levels = "4\n      chd = 4\n      mgr = 2" if options.keys_in_log else "2"
     return f"""charon {{
   load = {plugins}
   threads = {_THREADS}
@@ -57,7 +58,7 @@ def daemon_conf(options: DaemonOptions, directory: PurePosixPath) -> str:
     log {{
       path = {directory}/charon.log
       default = 1
-      ike = 2
+      ike = {levels}
       cfg = 1
       ike_name = yes
       time_format = %H:%M:%S

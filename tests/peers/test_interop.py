@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from ipsectest.base.errors import PeerError
+from ipsectest.decrypt.capture import open_capture
+from ipsectest.decrypt.keys import detect
+from ipsectest.decrypt.pipeline import Decryption
+from ipsectest.decrypt.worker import decrypt_one
 from ipsectest.ike.config import suites
 from ipsectest.lab.namespaces import Namespace
 from ipsectest.net.loop import EventLoop
@@ -22,7 +26,7 @@ from ipsectest.runner.interop import cells
 from ipsectest.runner.interop.bench import Bench
 from ipsectest.runner.interop.cells import Cell
 from ipsectest.runner.interop.ends import BuiltinEnd
-from ipsectest.runner.interop.play import Player
+from ipsectest.runner.interop.play import PINGS, Player
 from ipsectest.runner.interop.record import Records
 from ipsectest.runner.interop.session import Session, spread
 from ipsectest.runner.interop.settings import INITIATOR, RESPONDER
@@ -36,6 +40,8 @@ pytestmark = [pytest.mark.lab]
 
 HASTE = 0.15
 """Factor on the patience with cells that must fail."""
+PACKETS = 3 * 2 * 2 * PINGS
+"""Three times, both ways, requests and replies."""
 PSK = Cell("builtin", "builtin", cells.IKE[0], cells.ESP[1])
 
 
@@ -80,6 +86,11 @@ def test_a_spread_of_cells_with_daemons_passes_and_makes_a_report(tmp_path: Path
     for result in passed:
         assert (tmp_path / result.artifacts["pcap"]).stat().st_size > 1000
         assert any(rung.text.startswith("CREATE_CHILD_SA") for rung in result.ladder)
+        run = Decryption(detect.read(tmp_path / result.folder))
+        capture = open_capture(tmp_path / result.artifacts["pcap"])
+        decrypt_one(run, capture, None, fast=False)
+        capture.close()
+        assert (run.totals.opened, run.totals.closed) == (PACKETS, {}), result.repro
     (tmp_path / "report.json").write_text(jsonfile.dump(record))
     assert jsonfile.load(tmp_path) == record
     assert junit.render(record).count("<testcase") == len(record.results)

@@ -134,7 +134,7 @@ class Bench:
             self.abilities[str(peer)] = Abilities(peer.driver, __version__)
             return
         host = NamespaceHost(lab, label, seat.namespace, table.root_of(peer))
-        daemon = table.PEERS[peer.driver].driver(host, side.credentials, DaemonOptions())
+        daemon = table.PEERS[peer.driver].driver(host, side.credentials, DaemonOptions(keys_in_log=True))
         why = daemon.without_children
         if not why:
             daemon.start()

@@ -16,6 +16,7 @@ from ipsectest.peers.builtin import event_line
 from ipsectest.peers.builtin_settings import Encapsulating, endpoint_config
 from ipsectest.peers.reports import ChildReport, IkeReport
 from ipsectest.runner.gateway import TunnelGateway
+from ipsectest.runner.interop.key_files import key_files
 from ipsectest.scenario.ports import Certificates, Peer, PeerRequest, PeerSettings, Verb
 
 _UP = (State.ESTABLISHED, State.REKEYING)
@@ -52,6 +53,10 @@ class ReportingPeer(Peer, Protocol):
         """The established IKE SAs of a case with their installed Child SAs."""
         ...
 
+    def key_log(self, settings: PeerSettings) -> str:
+        """What the daemon logged since the case began, with keys."""
+        ...
+
 
 class DaemonEnd:
     """A daemon that runs for many cells."""
@@ -78,10 +83,10 @@ class DaemonEnd:
         if self._settings is None:
             return "", {}
         settings, self._settings = self._settings, None
-        log = self._peer.log(settings)
+        log, keys = self._peer.log(settings), key_files(self._peer.key_log(settings))
         with suppress(PeerError):  # it is dead: what it logged says more
             self._peer.forget(settings)
-        return log, {}
+        return log, keys
 
     def crash(self) -> str | None:
         """What the driver saw."""
