@@ -65,7 +65,9 @@ class World:
             with IPRoute(netns=name, flags=0) as route:
                 for version, inner in INNER.items():
                     length = 32 if version == 4 else 128
-                    route.addr("add", index=1, address=inner[side], prefixlen=length)
+                    # A tentative address is no prefsrc yet (EINVAL).
+                    nodad = {"flags": 0x02} if version == 6 else {}
+                    route.addr("add", index=1, address=inner[side], prefixlen=length, **nodad)
                     far, via = f"{inner[1 - side]}/{length}", OUTER[version][1 - side]
                     route.route("add", dst=far, gateway=via, prefsrc=inner[side])
 
