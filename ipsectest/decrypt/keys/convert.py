@@ -46,9 +46,10 @@ def to_tcpdump(ring: KeyRing) -> Converted:
     lines = _collect(made, ring.sas, tcpdump.entry)
     for keys in ring.ike:
         pair, why = ikev2_lines.written(keys)
-        lines += pair
         if why:
             made.left_out.append(_refusal(keys, why))
+        else:
+            lines.append("\n".join(pair))  # one entry, so that a line which two SAs share is written with each
     made.left_out += [_refusal(keys, "tcpdump does not decrypt IKEv1") for keys in ring.ikev1]
     _leave_out_unfinished(made, ring)
     return _one_file(made, lines)

@@ -24,6 +24,7 @@ _HIDDEN = "<<Keys hidden>>"
 _SIZE = re.compile(r"\s\(\d+ bits\)")
 _SPI = re.compile(r"(0x[0-9a-fA-F]+)\(\d+\)")
 _SEQ_HI = re.compile(r"seq-hi (0x[0-9a-fA-F]+), seq (?:0x[0-9a-fA-F]+), oseq-hi (0x[0-9a-fA-F]+)")
+_MOST_DIGITS = 10
 _PROTOCOLS = {"esp": ProtocolId.ESP, "50": ProtocolId.ESP, "ah": ProtocolId.AH, "51": ProtocolId.AH}
 _NAME_OF = {number: name for name, number in kernel_names.CIPHERS.items()}
 _AEAD_OF = {number: name for name, number in kernel_names.AEADS.items()}
@@ -133,7 +134,7 @@ def _keys(state: _State, source: Source) -> SaKeys | None:
     if protocol is None:
         source.note(f"SA {number}: proto {_after(words, 'proto')} has no keys", state.line)
         return None
-    octets_of_spi = spi(number) if number.startswith("0x") else spi(f"{int(number):x}" if number.isdecimal() else "")
+    octets_of_spi = spi(number) if number.startswith("0x") else _decimal_spi(number)
     if octets_of_spi is None:
         raise _StateError(f"{number!r} is no SPI")
     if _HIDDEN.replace(" ", "") in words:
@@ -162,14 +163,18 @@ def _keys(state: _State, source: Source) -> SaKeys | None:
     )
 
 
+def _decimal_spi(text: str) -> bytes | None:
+    return spi(f"{int(text):x}") if text.isdecimal() and len(text) <= _MOST_DIGITS else None
+
+
 def _esn(words: list[str]) -> bool:
     """Whether the flag is set; a context named esn also stands for windows over 32 packets."""
-    return any(words[at] == "flag" and "esn" in _line_of(words, at) for at in range(len(words)))
-
-
-def _line_of(words: list[str], at: int) -> list[str]:
-    end = words.index("\n", at) if "\n" in words[at:] else len(words)
-    return words[at:end]
+    is_flags = False
+    for word in words:
+        is_flags = (is_flags or word == "flag") and word != "\n"
+        if is_flags and word == "esn":
+            return True
+    return False
 
 
 def _address(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from ipsectest.base.errors import InputError, Place
 from ipsectest.decrypt.keys.model import DhKeys, IkeKeys, IkeV1Keys, KeyRing, SaKeys
+from ipsectest.decrypt.keys.soundness import UnsoundError, sound
 
 STANDARD_INPUT = Path("-")
 MAX_LINE = 1 << 14
@@ -74,8 +75,11 @@ class Source:
 
     def problem(self, message: str, line: int, column: int = 0, *, hint: str = "") -> None:
         """Something wrong; the reading goes on with the next line."""
+        self._remember(InputError(message, self.place(line, column), hint=hint))
+
+    def _remember(self, problem: InputError) -> None:
         if len(self.ring.problems) < MAX_REMARKS:
-            self.ring.problems.append(InputError(message, self.place(line, column), hint=hint))
+            self.ring.problems.append(problem)
         else:
             self._unsaid += 1
 
@@ -88,13 +92,19 @@ class Source:
             self._unsaid += 1
 
     def add(self, keys: SaKeys | IkeKeys | IkeV1Keys | DhKeys) -> None:
-        """Take keys into the ring."""
+        """Take keys into the ring; an SA that cannot be is a problem."""
         self._make_room()
         match keys:
             case SaKeys():
-                self.ring.sas.append(keys)
+                try:
+                    self.ring.sas.append(sound(keys))
+                except UnsoundError as error:
+                    self._remember(InputError(str(error), Place(keys.origin)))
             case IkeKeys():
-                self.ring.ike.append(keys)
+                if bool(keys.spi_i) != bool(keys.spi_r):
+                    self._remember(InputError("an IKE SA has two SPIs, one is missing", Place(keys.origin)))
+                else:
+                    self.ring.ike.append(keys)
             case IkeV1Keys():
                 self.ring.ikev1.append(keys)
             case DhKeys():

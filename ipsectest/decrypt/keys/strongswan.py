@@ -18,7 +18,7 @@ from ipsectest.decrypt.keys.source import Source
 
 _LINE = re.compile(r"(?:^|\s)(\d\d)\[([A-Z]{3})\d?\] (?:<(?:[^>|]*\|)?(\d+)> )?(.*)$")
 _DUMP = re.compile(r"(.+?) => (\d{1,9}) bytes @ (?:0x[0-9a-f]+|\(nil\))$")
-_ROW = re.compile(r" *(\d+): ((?:[0-9A-F]{2} )+)")
+_ROW = re.compile(r" *(\d{1,9}): ((?:[0-9A-F]{2} )+)")
 _SPIS = re.compile(r"\[(\d+)\] with SPIs ([0-9a-f]{16})_i\*? ([0-9a-f]{16})_r")
 _SECRET = re.compile(r"Sk_(d|ai|ar|ei|er|pi|pr) secret$")
 _SKEYID = re.compile(r"SKEYID_([dae])$")
