@@ -4,6 +4,7 @@ import ctypes
 from typing import Any
 
 from ipsectest.decrypt.capture import CaptureFile
+from ipsectest.decrypt.capture.pcap import RECORD_HEADER, PcapFile
 from ipsectest.decrypt.native.library import (
     END_OF_INPUT,
     NO_FRAME,
@@ -99,6 +100,8 @@ class FastPath:
 
 
 def fast_path(capture: CaptureFile, output: Output) -> FastPath | None:
-    """The fast path for a capture, None where the library was not built."""
+    """The fast path for a capture, None where the library was not built and for records that it does not know."""
+    if isinstance(capture, PcapFile) and capture.record_header != RECORD_HEADER:
+        return None
     library = load()
     return FastPath(library, capture, output) if library is not None else None

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from ipsectest.wire.ip import checksum
+
 _IPV4, _IPV6, _PPPOE_SESSION = 0x0800, 0x86DD, 0x8864
 _VLAN = frozenset({0x8100, 0x88A8, 0x9100, 0x9200})
 _MPLS = frozenset({0x8847, 0x8848})
@@ -15,7 +17,10 @@ Data = bytes | memoryview
 
 
 def ip_packet(data: Data, link_type: int) -> bytes | str:
-    """The IP packet of a frame, from its first octet to the end of the frame; why there is none, as text."""
+    """The IP packet of a frame, from its first octet to the end of the frame; why there is none, as text.
+
+    A wrong checksum of an IPv4 header is set right: the sender's network card may compute it behind the capture.
+    """
     reader = _READERS.get(link_type)
     if reader is None:
         return f"link type {link_type} is not known"
@@ -23,7 +28,18 @@ def ip_packet(data: Data, link_type: int) -> bytes | str:
     if isinstance(found, str):
         return found
     packet = bytes(data[found:])
-    return packet if packet and packet[0] >> 4 in {4, 6} else "no IP packet where one should be"
+    version = packet[0] >> 4 if packet else 0
+    if version == 4:
+        return _with_checksum(packet)
+    return packet if version == 6 else "no IP packet where one should be"
+
+
+def _with_checksum(packet: bytes) -> bytes:
+    size = (packet[0] & 15) * 4
+    if not 20 <= size <= len(packet) or not checksum(packet[:size]):
+        return packet
+    header = packet[:10] + b"\0\0" + packet[12:size]
+    return b"".join((packet[:10], checksum(header).to_bytes(2, "big"), packet[12:]))
 
 
 def _raw(data: Data) -> int | str:

@@ -8,14 +8,14 @@ from ipsectest.decrypt.capture.window import Window
 from ipsectest.decrypt.frames import Interface
 
 FILE_HEADER = 24
-_RECORD_HEADER = 16
+RECORD_HEADER = 16
 _KUZNETZOV_RECORD_HEADER = 24
 """Patched libpcaps of Linux 2.x: interface index, protocol and packet type follow the lengths."""
 
 _MICROSECONDS, _NANOSECONDS = 1000, 1
 _MAGICS = {
-    0xA1B2C3D4: (_MICROSECONDS, _RECORD_HEADER),
-    0xA1B23C4D: (_NANOSECONDS, _RECORD_HEADER),
+    0xA1B2C3D4: (_MICROSECONDS, RECORD_HEADER),
+    0xA1B23C4D: (_NANOSECONDS, RECORD_HEADER),
     0xA1B2CD34: (_MICROSECONDS, _KUZNETZOV_RECORD_HEADER),
 }
 _LINK_TYPE = 0xFFFF
@@ -39,7 +39,7 @@ class PcapFile(CaptureFile):
         super().__init__(window, name, notes)
         self.is_little_endian = int.from_bytes(window.buffer[window.at : window.at + 4], "little") in _MAGICS
         self._order = "<" if self.is_little_endian else ">"
-        self.record_header = _RECORD_HEADER
+        self.record_header = RECORD_HEADER
         self._may_be_swapped = False
         if not window.need(FILE_HEADER):
             self.damaged(window.left, "the file header is cut off")

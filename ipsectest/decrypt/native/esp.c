@@ -194,11 +194,13 @@ static enum stop next_frame(const struct window *window, struct frame *frame, ui
     if (le32(at + block - 4) != block || captured > block - BLOCK_OVERHEAD || frame->interface >= window->interface_count ||
         !window->interfaces[frame->interface].usable)
         return NO_FRAME;
-    uint64_t units = (uint64_t)le32(at + 12) << 32 | le32(at + 16);
+    uint64_t units = (uint64_t)le32(at + 12) << 32 | le32(at + 16), unit = window->interfaces[frame->interface].nanoseconds;
+    if (unit && units > UINT64_MAX / unit) /* the slower path counts on without end */
+        return NO_FRAME;
     frame->data = at + 28;
     frame->length = captured;
     frame->wire = le32(at + 24);
-    frame->time = units * window->interfaces[frame->interface].nanoseconds;
+    frame->time = units * unit;
     *after = window->position + block;
     return SLOW_FRAME;
 }
@@ -314,6 +316,16 @@ static int decrypt(struct sa *sa, const uint8_t *esp, uint64_t length, uint64_t 
            EVP_DecryptFinal_ex(sa->cipher, out + written, &rest) > 0;
 }
 
+/* Whether the one's complement sum of an IPv4 header is what it should be (RFC 1071). */
+static int is_summed(const uint8_t *header, uint64_t length)
+{
+    uint32_t sum = 0;
+    for (uint64_t at = 0; at < length; at += 2)
+        sum += be16(header + at);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return ((sum & 0xffff) + (sum >> 16)) == 0xffff;
+}
+
 /* Octets of the inner packet in a plaintext; 0 for a trailer or packet that the slower path should look at. */
 static uint64_t inner_length(const uint8_t *plain, uint64_t size)
 {
@@ -324,8 +336,9 @@ static uint64_t inner_length(const uint8_t *plain, uint64_t size)
         return 0;
     uint64_t payload = size - 2 - padding, inner;
     if (next_header == IPV4_IN_IP && payload >= 20 && plain[0] >> 4 == 4 && (plain[0] & 15) >= 5) {
+        uint64_t header = 4 * (uint64_t)(plain[0] & 15);
         inner = be16(plain + 2);
-        return inner >= 4 * (uint64_t)(plain[0] & 15) && inner == payload ? inner : 0;
+        return inner >= header && inner == payload && is_summed(plain, header) ? inner : 0;
     }
     if (next_header == IPV6_IN_IP && payload >= 40 && plain[0] >> 4 == 6) {
         inner = 40 + (uint64_t)be16(plain + 4);

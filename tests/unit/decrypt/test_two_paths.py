@@ -1,0 +1,101 @@
+"""Captures that the fast path and the slow one have to read alike, where they once did not."""
+
+import io
+import struct
+from pathlib import Path
+
+import pytest
+
+from ipsectest.decrypt.capture import open_capture
+from ipsectest.decrypt.keys.model import KeyRing
+from ipsectest.decrypt.native import library
+from ipsectest.decrypt.output import Output
+from ipsectest.decrypt.pipeline import Decryption
+from ipsectest.decrypt.worker import decrypt_one
+from ipsectest.ipsec.packets import protect
+from ipsectest.ipsec.sa import SecurityAssociation
+from tests.unit.decrypt.test_native import sealed
+from tests.unit.decrypt.test_unwrap import INNER, INNER_V6, keys_of, sender
+from tests.unit.ipsec.sas import seeded
+
+
+def frames(path: Path, sa: SecurityAssociation, *, fast: bool) -> tuple[list[tuple[int, bytes]], Decryption]:
+    """Time and octets of what is decrypted."""
+    file = io.BytesIO()
+    output = Output(file)
+    run = Decryption(KeyRing(sas=[keys_of(sa)]), output)
+    capture = open_capture(path)
+    decrypt_one(run, capture, output, fast=fast)
+    capture.close()
+    made = path.with_suffix(".out")
+    made.write_bytes(file.getvalue())
+    again = open_capture(made)
+    found = [(frame.nanoseconds, bytes(frame.data)) for frame in again.frames()]
+    again.close()
+    return found, run
+
+
+def both(path: Path, sa: SecurityAssociation) -> list[tuple[int, bytes]]:
+    if library.load() is None:
+        pytest.skip("the fast path was not built")
+    fast, slow = frames(path, sa, fast=True), frames(path, sa, fast=False)
+    assert fast[0] == slow[0]
+    assert fast[1].totals == slow[1].totals
+    mine, theirs = fast[1].sas.sas[0], slow[1].sas.sas[0]
+    assert (mine.traffic, mine.failures) == (theirs.traffic, theirs.failures)
+    return fast[0]
+
+
+def pcap(packets: list[bytes]) -> bytes:
+    made = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101)]
+    for number, packet in enumerate(packets):
+        made.append(struct.pack("<IIII", number, 0, len(packet), len(packet)) + packet)
+    return b"".join(made)
+
+
+def pcapng(packets: list[bytes], *, resolution: int, high: int) -> bytes:
+    option = struct.pack("<HHB3xI", 9, 1, resolution, 0)
+    made = [struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)]
+    made.append(struct.pack("<IIHHI", 1, 32, 101, 0, 0) + option + struct.pack("<I", 32))
+    for number, packet in enumerate(packets):
+        length = 32 + len(packet) + -len(packet) % 4
+        head = struct.pack("<7I", 6, length, 0, high, number, len(packet), len(packet))
+        made.append(head + packet + bytes(-len(packet) % 4) + struct.pack("<I", length))
+    return b"".join(made)
+
+
+def test_outer_checksums_that_a_network_card_fills_in_are_no_obstacle(tmp_path: Path) -> None:
+    sa = sender("aes128gcm16")
+    packets = [packet[:10] + b"\0\0" + packet[12:] for packet in sealed(sa, 4)]
+    path = tmp_path / "capture"
+    path.write_bytes(pcap(packets))
+    assert [data for _, data in both(path, sa)] == [INNER, INNER_V6, INNER, INNER_V6]
+
+
+def test_an_inner_header_with_a_wrong_checksum_is_none_for_both(tmp_path: Path) -> None:
+    sa = sender("aes128gcm16")
+    wrong = INNER[:10] + b"\1\2" + INNER[12:]
+    path = tmp_path / "capture"
+    path.write_bytes(pcap([protect(sa, inner, seeded(1)) for inner in (INNER, wrong, INNER)]))
+    assert [data for _, data in both(path, sa)] == [INNER, INNER]
+
+
+def test_times_beyond_64_bits_are_the_same(tmp_path: Path) -> None:
+    """``if_tsresol`` of seconds with an upper half that is not zero."""
+    sa = sender("aes128gcm16")
+    path = tmp_path / "capture"
+    path.write_bytes(pcapng(sealed(sa, 4), resolution=0, high=1000))
+    assert len(both(path, sa)) == 4
+
+
+def test_records_with_a_longer_header_are_not_taken_for_others(tmp_path: Path) -> None:
+    """Kuznetzov's pcap: its eight octets more could be the beginning of a packet that is none."""
+    sa = sender("aes128gcm16")
+    first, decoy = sealed(sa, 2)
+    path = tmp_path / "capture"
+    records = [(bytes(8), first), (decoy[:8], decoy[8:] + bytes(8))]
+    path.write_bytes(
+        struct.pack("<IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 65535, 101)
+        + b"".join(struct.pack("<IIII", 0, 0, len(data), len(data)) + before + data for before, data in records)
+    )
+    assert [data for _, data in both(path, sa)] == [INNER]
