@@ -1,0 +1,1 @@
+"""Hostile captures and key files for ``ipsectest decrypt`` and ``ipsectest keys``."""
