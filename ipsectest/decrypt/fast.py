@@ -61,6 +61,10 @@ class FastPath:
         comment = comment_parts(sa) if self._output.comments else ("", "")
         self._table.follow(sa, source, destination, comment)
 
+    def keep_in_step(self, sa: CapturedSa) -> None:
+        """The slow path has taken a number of an SA that may be followed."""
+        self._table.keep_in_step(sa)
+
     def close(self) -> None:
         """Free the contexts with the keys."""
         self._table.close()

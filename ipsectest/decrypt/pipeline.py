@@ -135,7 +135,11 @@ class Decryption:
         self._pass(frame, interface)
         if self._output and unwrapped.packet:
             self._output.inner(frame, interface, unwrapped)
-        if self.fast and len(unwrapped.layers) == 1 and unwrapped.packet and not unwrapped.failure:
+        if not self.fast:
+            return
+        for layer in unwrapped.layers:
+            self.fast.keep_in_step(layer.sa)
+        if len(unwrapped.layers) == 1 and unwrapped.packet and not unwrapped.failure:
             outer = parse_ip(packet)
             if outer:
                 self.fast.follow(unwrapped.layers[0].sa, host_text(outer.source), host_text(outer.destination))

@@ -1,18 +1,17 @@
 """What the sequence numbers of an SA tell of the way it went: loss, replay, reordering."""
 
-from collections import OrderedDict
-
 WINDOW = 4096
 """So far behind the highest number a packet still counts as late; what is older cannot be told from a replay."""
+_ALL = (1 << WINDOW) - 1
 
 
 class SequenceTrack:
-    """Follows the numbers of one SA in the order of the capture; memory is bounded by ``WINDOW``.
+    """Follows the numbers of one SA in the order of the capture; memory and time are bounded by ``WINDOW`` bits.
 
     Loss is counted between the first and the highest number seen: a capture may begin in the middle of an SA.
     """
 
-    __slots__ = ("_missing", "first", "highest", "late", "replayed", "unique")
+    __slots__ = ("_seen", "first", "highest", "late", "replayed", "unique")
 
     def __init__(self) -> None:
         self.first = 0
@@ -23,25 +22,26 @@ class SequenceTrack:
         """Packets whose number was seen before, or is older than the window."""
         self.late = 0
         """Packets overtaken by higher numbers."""
-        self._missing: OrderedDict[int, None] = OrderedDict()
+        self._seen = 0
+        """Bit n: whether the number n below the highest was seen."""
 
     def take(self, sequence: int) -> bool:
         """Enter the number of a genuine packet; whether it is new."""
         if not self.unique:
             self.first = self.highest = sequence
+            self._seen = 1
         elif sequence > self.highest:
-            self._skip(self.highest + 1, sequence)
+            skipped = sequence - self.highest
+            self._seen = (self._seen << skipped & _ALL | 1) if skipped < WINDOW else 1
             self.highest = sequence
-        elif sequence in self._missing:
-            del self._missing[sequence]
-            self.late += 1
-        elif 0 <= self.first - sequence <= WINDOW and sequence < self.first:
-            self._missing.update(dict.fromkeys(range(sequence + 1, self.first)))
-            self.first = sequence
-            self.late += 1
         else:
-            self.replayed += 1
-            return False
+            behind = self.highest - sequence
+            if behind >= WINDOW or self._seen >> behind & 1:
+                self.replayed += 1
+                return False
+            self._seen |= 1 << behind
+            self.first = min(self.first, sequence)
+            self.late += 1
         self.unique += 1
         return True
 
@@ -49,6 +49,7 @@ class SequenceTrack:
         """Enter ``count`` numbers that follow the highest."""
         self.highest += count
         self.unique += count
+        self._seen = (self._seen << count | (1 << count) - 1) & _ALL if count < WINDOW else _ALL
 
     def merge(self, later: "SequenceTrack") -> None:
         """Add what was seen behind this; a packet that came on either side of the cut counts twice."""
@@ -56,8 +57,9 @@ class SequenceTrack:
             return
         if not self.unique:
             self.first = later.first
+        if later.highest > self.highest:
+            self.highest, self._seen = later.highest, later._seen
         self.first = min(self.first, later.first)
-        self.highest = max(self.highest, later.highest)
         self.unique += later.unique
         self.late += later.late
         self.replayed += later.replayed
@@ -66,9 +68,3 @@ class SequenceTrack:
     def lost(self) -> int:
         """Numbers between the first and the highest that never came."""
         return max(0, self.highest - self.first + 1 - self.unique) if self.unique else 0
-
-    def _skip(self, start: int, end: int) -> None:
-        for number in range(max(start, end - WINDOW), end):
-            self._missing[number] = None
-        while len(self._missing) > WINDOW:
-            self._missing.popitem(last=False)

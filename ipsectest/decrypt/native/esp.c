@@ -96,16 +96,13 @@ static uint32_t hash(const uint8_t *key)
     return (uint32_t)((mixed * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
 }
 
-/* Put every SA into the slots; the caller gives at least twice as many slots as SAs. */
-void table_index(struct table *table, uint32_t count)
+/* Put an SA into the slots; the caller gives at least twice as many slots as SAs, zeros at first. */
+void table_add(struct table *table, uint32_t number)
 {
-    memset(table->slots, 0, table->size * sizeof *table->slots);
-    for (uint32_t number = 0; number < count; number++) {
-        uint32_t slot = hash(table->sas[number].key) & (table->size - 1);
-        while (table->slots[slot])
-            slot = (slot + 1) & (table->size - 1);
-        table->slots[slot] = number + 1;
-    }
+    uint32_t slot = hash(table->sas[number].key) & (table->size - 1);
+    while (table->slots[slot])
+        slot = (slot + 1) & (table->size - 1);
+    table->slots[slot] = number + 1;
 }
 
 static struct sa *table_find(const struct table *table, const uint8_t *key)

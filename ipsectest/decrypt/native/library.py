@@ -88,6 +88,7 @@ def load() -> Any:
     try:
         library = ctypes.CDLL(str(LIBRARY))
         sizes = [getattr(library, f"size_of_{name}") for name in ("sa", "window", "interface")]
+        library.table_add.restype = None
     except (OSError, AttributeError):
         return None
     for size in sizes:
@@ -97,6 +98,6 @@ def load() -> Any:
     text = (ctypes.c_char_p, ctypes.c_char_p)
     library.sa_open.argtypes = (ctypes.POINTER(Sa), *text, *text, ctypes.c_size_t)
     library.sa_close.argtypes = (ctypes.POINTER(Sa),)
-    library.table_index.argtypes = (ctypes.POINTER(Table), ctypes.c_uint32)
+    library.table_add.argtypes = (ctypes.POINTER(Table), ctypes.c_uint32)
     library.esp_run.argtypes = (ctypes.POINTER(Window), ctypes.POINTER(Table))
     return library

@@ -50,7 +50,12 @@ class NativeTable:
         """
         number = self._numbers.get(id(sa))
         if number is None:
-            number = self._admit(sa, source, destination, comment)
+            self._admit(sa, source, destination, comment)
+        self.keep_in_step(sa)
+
+    def keep_in_step(self, sa: CapturedSa) -> None:
+        """Let an SA that is followed go on behind its highest number."""
+        number = self._numbers.get(id(sa))
         if number is not None:
             self._sas[number].next_sequence = sa.sequence.highest + 1
 
@@ -69,14 +74,14 @@ class NativeTable:
             self._library.sa_close(ctypes.byref(self._sas[number]))
         self._members.clear()
 
-    def _admit(self, sa: CapturedSa, source: str, destination: str, comment: tuple[str, str]) -> int | None:
+    def _admit(self, sa: CapturedSa, source: str, destination: str, comment: tuple[str, str]) -> None:
         before, behind = (text.encode() for text in comment)
         if id(sa) in self._refused or len(sa.keys.spi) != 4 or max(len(before), len(behind)) > COMMENT_PART:
-            return None
+            return
         native = _native(sa, source, destination)
         if native is None or not self._open(native, sa):
             self._refused.add(id(sa))
-            return None
+            return
         for place, text in ((native.before, before), (native.behind, behind)):
             ctypes.memmove(place, text, len(text))
         native.before_length, native.behind_length = len(before), len(behind)
@@ -86,8 +91,7 @@ class NativeTable:
         self._sas[number] = native
         self._members.append(sa)
         self._numbers[id(sa)] = number
-        self._library.table_index(ctypes.byref(self.table), number + 1)
-        return number
+        self._library.table_add(ctypes.byref(self.table), number)
 
     def _open(self, native: Sa, sa: CapturedSa) -> bool:
         keys, association = sa.keys, sa.association
@@ -112,7 +116,8 @@ class NativeTable:
         self.table.slots = ctypes.cast(self._slots, ctypes.POINTER(ctypes.c_uint32))
         self.table.touched = ctypes.cast(self._touched, ctypes.POINTER(ctypes.c_uint32))
         self.table.size = size
-        self._library.table_index(ctypes.byref(self.table), len(self._members))
+        for number in range(len(self._members)):
+            self._library.table_add(ctypes.byref(self.table), number)
 
 
 def _native(sa: CapturedSa, source: str, destination: str) -> Sa | None:

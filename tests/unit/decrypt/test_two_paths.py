@@ -12,6 +12,7 @@ from ipsectest.decrypt.native import library
 from ipsectest.decrypt.output import Output
 from ipsectest.decrypt.pipeline import Decryption
 from ipsectest.decrypt.worker import decrypt_one
+from ipsectest.ipsec.esp import Forced
 from ipsectest.ipsec.packets import protect
 from ipsectest.ipsec.sa import SecurityAssociation
 from tests.unit.decrypt.test_native import sealed
@@ -43,6 +44,7 @@ def both(path: Path, sa: SecurityAssociation) -> list[tuple[int, bytes]]:
     assert fast[1].totals == slow[1].totals
     mine, theirs = fast[1].sas.sas[0], slow[1].sas.sas[0]
     assert (mine.traffic, mine.failures) == (theirs.traffic, theirs.failures)
+    assert (mine.sequence.highest, mine.sequence.replayed) == (theirs.sequence.highest, theirs.sequence.replayed)
     return fast[0]
 
 
@@ -78,6 +80,18 @@ def test_an_inner_header_with_a_wrong_checksum_is_none_for_both(tmp_path: Path) 
     path = tmp_path / "capture"
     path.write_bytes(pcap([protect(sa, inner, seeded(1)) for inner in (INNER, wrong, INNER)]))
     assert [data for _, data in both(path, sa)] == [INNER, INNER]
+
+
+def test_a_number_that_only_the_slow_path_took_is_known_to_the_fast_one(tmp_path: Path) -> None:
+    """The second packet is genuine and holds no IP packet; the third has its number again."""
+    sa = sender("aes128gcm16")
+    first, second = protect(sa, INNER, seeded(1)), protect(sa, b"\x45" + bytes(40), seeded(2))
+    again = protect(sa, INNER, seeded(3), Forced(sequence=2))
+    path = tmp_path / "capture"
+    path.write_bytes(pcap([first, second, again]))
+    both(path, sa)
+    _, run = frames(path, sa, fast=True)
+    assert run.sas.sas[0].sequence.replayed == 1
 
 
 def test_times_beyond_64_bits_are_the_same(tmp_path: Path) -> None:

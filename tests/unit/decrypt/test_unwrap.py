@@ -1,6 +1,7 @@
 """Packets out of ESP and AH, sealed by the engine that the kernel and Scapy agree with, and real ones of strongSwan."""
 
 import random
+import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from ipsectest.base.iana import ProtocolId, TransformType
 from ipsectest.base.suites import parse_suite
 from ipsectest.decrypt.keys.model import SaKeys
 from ipsectest.decrypt.sas import SaDatabase
+from ipsectest.decrypt.sequence import WINDOW, SequenceTrack
 from ipsectest.decrypt.unwrap import unwrap
 from ipsectest.ipsec.drop import DropReason
 from ipsectest.ipsec.esp import Forced
@@ -191,10 +193,43 @@ def test_pings_of_real_tunnels_come_out(name: str) -> None:
 
 
 def test_the_track_keeps_little_whatever_comes() -> None:
-    from ipsectest.decrypt.sequence import WINDOW, SequenceTrack
+    for numbers in (
+        [random.Random(1).randrange(1 << 32) for _ in range(20_000)],
+        range(0, 20_000 * 5000, 5000),
+        range(1 << 40, (1 << 40) - 20_000 * 4096, -4096),
+        [n ^ 1 for n in range(20_000)],
+    ):
+        track = SequenceTrack()
+        for number in numbers:
+            track.take(number)
+        assert track._seen.bit_length() <= WINDOW
+        assert track.lost == track.highest - track.first + 1 - track.unique
 
-    track, source = SequenceTrack(), random.Random(1)
-    for _ in range(20_000):
-        track.take(source.randrange(1 << 32))
-    assert len(track._missing) <= WINDOW
-    assert track.lost == track.highest - track.first + 1 - track.unique
+
+@given(st.lists(st.integers(1, 40), max_size=60), st.integers(0, 5))
+def test_the_track_tells_new_late_and_replayed_numbers(numbers: list[int], run: int) -> None:
+    track, seen = SequenceTrack(), set()
+    for number in numbers:
+        late = bool(seen) and number < max(seen) and number not in seen
+        before = track.late
+        assert track.take(number) is (number not in seen)
+        assert (track.late > before) is late
+        seen.add(number)
+        track.advance(run)
+        seen.update(range(max(seen) + 1, max(seen) + 1 + run))
+        assert (track.unique, track.highest, track.first) == (len(seen), max(seen), min(seen))
+    assert track.lost == (max(seen) - min(seen) + 1 - len(seen) if seen else 0)
+    assert track.replayed == len(numbers) * (1 + run) - len(seen)
+
+
+def test_a_jump_costs_no_more_than_a_step() -> None:
+    def seconds(step: int) -> float:
+        best = []
+        for _ in range(3):
+            track, started = SequenceTrack(), time.process_time()
+            for number in range(0, 3000 * step, step):
+                track.take(number)
+            best.append(time.process_time() - started)
+        return min(best)
+
+    assert seconds(4097) < 20 * seconds(1)
