@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ipsectest.base.suites import TransformSpec
 from ipsectest.crypto import Cipher, Integrity, IntegrityError, UnsupportedAlgorithmError, cipher, integrity
@@ -11,6 +11,9 @@ from ipsectest.wire import SK, SKF, Anomaly, Message, Payload, build_message, pa
 
 MOST_PARTIAL = 256
 """Fragmented messages that are collected at once; the oldest is given up for a new one."""
+MOST_OF_ONE = 64
+"""Keys of one IKE SA, which are tried in turn: RFC 9370 changes them seven times."""
+MOST_UNUSABLE = 1000
 MOST_FRAGMENTS = 1024
 MOST_OCTETS = 1 << 18
 """Of one fragmented message: four times what fits into a datagram."""
@@ -31,6 +34,8 @@ class Opened:
     is_encrypted: bool = False
     keys: IkeKeys | None = None
     """The keys that opened it."""
+    decrypted: int = 0
+    """Octets that were encrypted."""
 
     @property
     def is_clear(self) -> bool:
@@ -99,14 +104,20 @@ class IkeDatabase:
         for one in keys:
             self.add(one)
 
-    def add(self, keys: IkeKeys) -> None:
-        """Take keys into use."""
+    def add(self, keys: IkeKeys) -> bool:
+        """Take keys into use; whether they are new and can be used."""
         try:
             suite = _suite(keys)
         except (UnsupportedAlgorithmError, ValueError) as error:
-            self.unusable.append((keys, str(error)))
-            return
-        self._suites.setdefault((keys.spi_i, keys.spi_r), []).append(suite)
+            if len(self.unusable) < MOST_UNUSABLE:
+                self.unusable.append((keys, str(error)))
+            return False
+        suites = self._suites.setdefault((keys.spi_i, keys.spi_r), [])
+        if any(replace(one.keys, origin=keys.origin) == keys for one in suites):
+            return False
+        suites.append(suite)
+        del suites[:-MOST_OF_ONE]
+        return True
 
     def knows(self, spi_i: bytes, spi_r: bytes) -> bool:
         """Whether there are keys for an IKE SA."""
@@ -169,7 +180,10 @@ class IkeDatabase:
 
 def _opened(message: Message, clear: list[Payload], first: int, chain: bytes, keys: IkeKeys) -> Opened:
     inner = parse_payloads(first, chain)
-    return Opened(message, [*clear, *inner.items], (*message.anomalies, *inner.anomalies), is_encrypted=True, keys=keys)
+    return Opened(
+        message, [*clear, *inner.items], (*message.anomalies, *inner.anomalies),
+        is_encrypted=True, keys=keys, decrypted=len(chain),
+    )  # fmt: skip
 
 
 def _suite(keys: IkeKeys) -> _Suite:

@@ -1,6 +1,5 @@
 """What IKE messages in clear tell of Child SAs: their keys follow from SK_d and the nonces (RFC 7296 section 2.17)."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -10,6 +9,7 @@ from ipsectest.base.suites import TransformSpec, format_suite
 from ipsectest.crypto import UnsupportedAlgorithmError, cipher, integrity, prf
 from ipsectest.crypto.keys import child_keys
 from ipsectest.decrypt import ike_derivation
+from ipsectest.decrypt.bounded import Bounded
 from ipsectest.decrypt.ike import Opened
 from ipsectest.decrypt.ike_derivation import Exchanged
 from ipsectest.decrypt.keys.model import IkeKeys, SaKeys
@@ -18,6 +18,8 @@ from ipsectest.wire import KE, SA, Message, Nonce, Payload, Proposal
 
 MOST_PENDING = 4096
 """Requests that wait for their response, and IKE SAs whose IKE_SA_INIT is remembered."""
+MOST_OCTETS = 1 << 21
+"""Of either, on the wire; payloads without a body take 25 times as much in memory."""
 T = TypeVar("T")
 _ADDITIONAL = range(TransformType.ADDKE1, TransformType.ADDKE7 + 1)
 _SPECS = (TransformType.ENCR, TransformType.INTEG)
@@ -63,8 +65,8 @@ class Negotiations:
 
     def __init__(self, secrets: SharedSecrets | None = None) -> None:
         self._secrets = secrets or SharedSecrets()
-        self._inits: OrderedDict[tuple[bytes, bytes], _Init] = OrderedDict()
-        self._requests: OrderedDict[tuple[bytes, bytes, int, bool], Opened] = OrderedDict()
+        self._inits: Bounded[tuple[bytes, bytes], _Init] = Bounded(MOST_PENDING, MOST_OCTETS)
+        self._requests: Bounded[tuple[bytes, bytes, int, bool], Opened] = Bounded(MOST_PENDING, MOST_OCTETS)
 
     def take(self, opened: Opened, source: str, destination: str) -> Learned:
         """One message and its outer addresses as text. Never raises."""
@@ -74,7 +76,7 @@ class Negotiations:
         if not message.is_response:
             self._remember(opened)
             return Learned()
-        request = self._requests.pop(_place(message), None)
+        request = self._requests.pop(_place(message))
         return self._answered(request, opened, source, destination) if request else Learned()
 
     def _answered(self, request: Opened, response: Opened, source: str, destination: str) -> Learned:
@@ -88,9 +90,7 @@ class Negotiations:
         return Learned()
 
     def _remember(self, opened: Opened) -> None:
-        self._requests[_place(opened.message)] = opened
-        while len(self._requests) > MOST_PENDING:
-            self._requests.popitem(last=False)
+        self._requests.put(_place(opened.message), opened, len(opened.message.raw) + opened.decrypted)
 
     def _settle(self, request: Opened, response: Opened) -> Learned:
         nonces = _first(request.payloads, Nonce), _first(response.payloads, Nonce)
@@ -101,9 +101,7 @@ class Negotiations:
         ni, nr = (bytes(nonce.data) if nonce else b"" for nonce in nonces)
         message = response.message
         spis = message.initiator_spi, message.responder_spi
-        self._inits[spis] = _Init(ni, nr, spec)
-        while len(self._inits) > MOST_PENDING:
-            self._inits.popitem(last=False)
+        self._inits.put(spis, _Init(ni, nr, spec), len(ni) + len(nr))
         secret = self._agreed(request, response)
         if secret is None:
             return Learned()
@@ -149,7 +147,7 @@ class Negotiations:
     def _nonces(self, request: Opened, response: Opened) -> tuple[_Init, tuple[bytes, bytes]]:
         """What IKE_SA_INIT settled, and the nonces that count for a Child SA of this exchange."""
         message = response.message
-        init = self._inits.get((message.initiator_spi, message.responder_spi), _Init())
+        init = self._inits.get((message.initiator_spi, message.responder_spi)) or _Init()
         if message.exchange_type != ExchangeType.CREATE_CHILD_SA:
             return init, (init.nonce_i, init.nonce_r)
         pair = _first(request.payloads, Nonce), _first(response.payloads, Nonce)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ipsectest.decrypt.jsonl import JsonLines
 
 _MOST_NOTES = 1000
+_MOST_REASONS = 100
+MOST_DERIVED = 100_000
+"""SAs whose keys an authentic peer may bring about in one capture."""
 _IKE_HEADER = 28
 
 
@@ -101,7 +104,8 @@ class Decryption:
         totals.truncated += frame.length > len(frame.data)
         packet = ip_packet(frame.data, interface.link_type)
         if isinstance(packet, str):
-            totals.without_ip[packet] += 1
+            known = packet in totals.without_ip or len(totals.without_ip) < _MOST_REASONS
+            totals.without_ip[packet if known else "for other reasons"] += 1
             self._pass(frame, interface)
             return
         whole = self._fragments.take(packet, frame.nanoseconds)
@@ -202,10 +206,11 @@ class Decryption:
             learned = self._quick_modes.take(opened, *ends)
         else:
             learned = self._negotiations.take(opened, *ends)
+        if len(self.derived) + len(self.derived_ike) > MOST_DERIVED:
+            self.note(f"more than {MOST_DERIVED} SAs follow from the key exchanges: keys of the others are not derived")
+            return
         self.derived += [keys for keys in learned.sas if self.sas.add(keys) is not None]
-        for keys in learned.ike:
-            self.ike.add(keys)
-        self.derived_ike += learned.ike
+        self.derived_ike += [keys for keys in learned.ike if self.ike.add(keys)]
         for closed in learned.closed:
             if not self._knows(closed):
                 _once(self.missing, str(closed))

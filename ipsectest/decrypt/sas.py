@@ -190,30 +190,37 @@ class SaDatabase:
         """Keys with the reason why they open nothing."""
         self.unknown: Counter[tuple[int, bytes, str, str]] = Counter()
         """(protocol, SPI, source, destination) of packets without keys; bounded."""
+        self._known: dict[SaKeys, CapturedSa] = {}
+        """By keys without their origin."""
         self._by_spi: dict[tuple[int, bytes], list[CapturedSa]] = {}
         for one in keys:
             self.add(one)
 
     def add(self, keys: SaKeys) -> CapturedSa | None:
         """Take keys into use; None for unusable ones and for what is there already."""
-        place = self._by_spi.setdefault((keys.protocol, keys.spi), [])
-        if any(replace(sa.keys, origin="") == replace(keys, origin="") for sa in place):
+        identity = replace(keys, origin="")
+        if identity in self._known:
             return None
         try:
             made = CapturedSa(keys)
         except SaError as error:
-            self.unusable.append((keys, str(error)))
+            if len(self.unusable) < MOST_UNUSABLE:
+                self.unusable.append((keys, str(error)))
             return None
+        self._known[identity] = made
+        place = self._by_spi.setdefault((keys.protocol, keys.spi), [])
         place.append(made)
+        if keys.spi:
+            del place[:-MOST_OF_ONE_SPI]
         self.sas.append(made)
         return made
 
     def merge(self, record: SaRecord) -> None:
         """Add what another process saw of an SA in a later part of the capture."""
         self.add(record.keys)
-        for sa in self._by_spi.get((record.keys.protocol, record.keys.spi), []):
-            if replace(sa.keys, origin="") == replace(record.keys, origin=""):
-                sa.merge(record)
+        sa = self._known.get(replace(record.keys, origin=""))
+        if sa:
+            sa.merge(record)
 
     def find(self, protocol: int, spi: bytes, source: str, destination: str) -> list[CapturedSa]:
         """The SAs that may have sealed a packet, the likeliest first.
@@ -236,6 +243,9 @@ class SaDatabase:
             self.unknown[name] += 1
 
 
+MOST_OF_ONE_SPI = 256
+"""SAs that are tried for a packet, the newest: a peer may choose the same SPI for all of its Child SAs."""
+MOST_UNUSABLE = 1000
 MOST_UNKNOWN = 10_000
 """SPIs without keys that are told apart."""
 

@@ -11,7 +11,7 @@ class SequenceTrack:
     Loss is counted between the first and the highest number seen: a capture may begin in the middle of an SA.
     """
 
-    __slots__ = ("_seen", "first", "highest", "late", "replayed", "unique")
+    __slots__ = ("first", "highest", "late", "replayed", "seen", "unique")
 
     def __init__(self) -> None:
         self.first = 0
@@ -22,24 +22,24 @@ class SequenceTrack:
         """Packets whose number was seen before, or is older than the window."""
         self.late = 0
         """Packets overtaken by higher numbers."""
-        self._seen = 0
+        self.seen = 0
         """Bit n: whether the number n below the highest was seen."""
 
     def take(self, sequence: int) -> bool:
         """Enter the number of a genuine packet; whether it is new."""
         if not self.unique:
             self.first = self.highest = sequence
-            self._seen = 1
+            self.seen = 1
         elif sequence > self.highest:
             skipped = sequence - self.highest
-            self._seen = (self._seen << skipped & _ALL | 1) if skipped < WINDOW else 1
+            self.seen = (self.seen << skipped & _ALL | 1) if skipped < WINDOW else 1
             self.highest = sequence
         else:
             behind = self.highest - sequence
-            if behind >= WINDOW or self._seen >> behind & 1:
+            if behind >= WINDOW or self.seen >> behind & 1:
                 self.replayed += 1
                 return False
-            self._seen |= 1 << behind
+            self.seen |= 1 << behind
             self.first = min(self.first, sequence)
             self.late += 1
         self.unique += 1
@@ -49,7 +49,7 @@ class SequenceTrack:
         """Enter ``count`` numbers that follow the highest."""
         self.highest += count
         self.unique += count
-        self._seen = (self._seen << count | (1 << count) - 1) & _ALL if count < WINDOW else _ALL
+        self.seen = (self.seen << count | (1 << count) - 1) & _ALL if count < WINDOW else _ALL
 
     def merge(self, later: "SequenceTrack") -> None:
         """Add what was seen behind this; a packet that came on either side of the cut counts twice."""
@@ -58,7 +58,7 @@ class SequenceTrack:
         if not self.unique:
             self.first = later.first
         if later.highest > self.highest:
-            self.highest, self._seen = later.highest, later._seen
+            self.highest, self.seen = later.highest, later.seen
         self.first = min(self.first, later.first)
         self.unique += later.unique
         self.late += later.late

@@ -3,6 +3,8 @@
 from ipsectest.base.clock import Instant
 from ipsectest.wire.fragments import Fragment, as_fragment, join
 
+_MOST_OCTETS = 65535
+"""Of the pieces of a packet: with more they overlap or make none."""
 _Key = tuple[bytes, bytes, int, int]
 
 
@@ -32,7 +34,7 @@ class Reassembler:
         # A second piece for the same place is a duplicate or an attack; the first one stays.
         pieces.setdefault(fragment.offset, fragment)
         whole = join(list(pieces.values()))
-        if whole is not None or len(pieces) >= self._max_fragments:
+        if whole is not None or len(pieces) >= self._max_fragments or _octets(pieces) > _MOST_OCTETS:
             del self._waiting[fragment.key]
         return whole
 
@@ -47,3 +49,7 @@ class Reassembler:
             if now - since < self._lifetime and len(self._waiting) < self._max_packets:
                 return
             del self._waiting[key]
+
+
+def _octets(pieces: dict[int, Fragment]) -> int:
+    return sum(len(fragment.data) for fragment in pieces.values())

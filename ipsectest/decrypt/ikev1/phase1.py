@@ -7,7 +7,6 @@ before, and each exchange after phase 1 begins with a hash of the last block of 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from ipsectest.base.iana_ikev1 import (
     DEFAULT_KEY_BITS,
@@ -19,6 +18,7 @@ from ipsectest.base.iana_ikev1 import (
 )
 from ipsectest.crypto import Cipher, IntegrityError, UnsupportedAlgorithmError, cipher, prf
 from ipsectest.crypto.ikev1 import cipher_key, first_iv, later_iv
+from ipsectest.decrypt.bounded import Bounded
 from ipsectest.decrypt.ikev1.fragments import FragmentsV1
 from ipsectest.decrypt.ikev1.messages import Isakmp, first_part, is_ikev1, parse, proposals, walk
 from ipsectest.decrypt.ikev1.opened import OpenedV1
@@ -27,12 +27,15 @@ from ipsectest.decrypt.keys.model import IkeV1Keys
 from ipsectest.decrypt.shared_secrets import SharedSecrets
 
 MOST_SAS = 4096
-MOST_EXCHANGES = 256
+MOST_DERIVED = 100_000
+MOST_EXCHANGES = 64
 """Of one phase 1 SA, that are followed at once."""
 MOST_REMEMBERED = 4096
 """Messages that a retransmission is known by."""
-K = TypeVar("K")
-V = TypeVar("V")
+MOST_OCTETS = 1 << 21
+"""Of remembered messages."""
+_LONGEST = {PayloadV1.KE: 2048, PayloadV1.NONCE: 256}
+"""Octets of values: twice MODP-8192, and RFC 2409 section 5 for nonces."""
 _BLOCKS = 8
 _PADDING = 256
 _PHASE1 = {ExchangeV1.BASE, ExchangeV1.MAIN_MODE, ExchangeV1.AGGRESSIVE_MODE}
@@ -64,7 +67,7 @@ class _Sa:
     """What follows from the shared secret, if it is known; None: not asked yet."""
     blocks: deque[bytes] = field(default_factory=lambda: deque(maxlen=_BLOCKS))
     """First IV and last blocks of the messages of phase 1, the newest first."""
-    exchanges: OrderedDict[int, deque[bytes]] = field(default_factory=OrderedDict)
+    exchanges: OrderedDict[int, tuple[bytes, ...]] = field(default_factory=OrderedDict)
     """Message ID -> last blocks, the newest first."""
 
     def learn(self, message: Isakmp) -> None:
@@ -74,7 +77,7 @@ class _Sa:
             self._settle(chosen)
         for kind, values in ((PayloadV1.KE, self.publics), (PayloadV1.NONCE, self.nonces)):
             value = first_part(message.parts, kind)
-            if value and value not in values and len(values) < 2:
+            if value and value not in values and len(values) < 2 and len(value) <= _LONGEST[kind]:
                 values.append(value)
         if self.cipher and len(self.publics) == 2 and not self.blocks:
             self.blocks.append(first_iv(self.hash, b"".join(self.publics), self.cipher.block_length))
@@ -109,8 +112,7 @@ class _Sa:
         """Remember the last block of an encrypted message."""
         last = message.body[-block:]
         if message.message_id:
-            blocks = self.exchanges.setdefault(message.message_id, deque(maxlen=_BLOCKS))
-            blocks.appendleft(last)
+            self.exchanges[message.message_id] = (last, *self.exchanges.get(message.message_id, ()))[:_BLOCKS]
             if len(self.exchanges) > MOST_EXCHANGES:
                 self.exchanges.popitem(last=False)
         elif message.exchange in _PHASE1:
@@ -135,13 +137,14 @@ class Ikev1Database:
     def __init__(self, keys: Iterable[IkeV1Keys] = (), secrets: SharedSecrets | None = None) -> None:
         self.derived: list[IkeV1Keys] = []
         """Keys that follow from shared secrets, once they opened something."""
+        self._told: set[IkeV1Keys] = set()
         self._secrets = secrets or SharedSecrets()
         self._keys: dict[bytes, list[IkeV1Keys]] = {}
         for one in keys:
             self._keys.setdefault(one.cookie_i, []).append(one)
         self._sas: OrderedDict[tuple[bytes, bytes], _Sa] = OrderedDict()
-        self._first: OrderedDict[bytes, Isakmp] = OrderedDict()
-        self._done: OrderedDict[bytes, OpenedV1] = OrderedDict()
+        self._first: Bounded[bytes, Isakmp] = Bounded(MOST_SAS, MOST_OCTETS)
+        self._done: Bounded[bytes, OpenedV1] = Bounded(MOST_REMEMBERED, MOST_OCTETS)
         self._fragments = FragmentsV1()
 
     def open(self, octets: bytes, source: str) -> OpenedV1 | None:
@@ -159,23 +162,22 @@ class Ikev1Database:
         if again:
             return again
         opened = self._open(message)
-        self._done[message.data] = opened
-        _bound(self._done, MOST_REMEMBERED)
+        self._done.put(message.data, opened, len(message.data))
         return opened
 
     def _learn(self, message: Isakmp) -> None:
         if message.exchange not in _PHASE1:
             return
         if message.cookie_r == _UNANSWERED:
-            self._first[message.cookie_i] = message
-            _bound(self._first, MOST_SAS)
+            self._first.put(message.cookie_i, message, len(message.data))
             return
         name = message.cookie_i, message.cookie_r
         if name not in self._sas:
             self._sas[name] = _Sa()
-            _bound(self._sas, MOST_SAS)
-            if message.cookie_i in self._first:
-                self._sas[name].learn(self._first[message.cookie_i])
+            while len(self._sas) > MOST_SAS:
+                self._sas.popitem(last=False)
+            if first := self._first.get(message.cookie_i):
+                self._sas[name].learn(first)
         self._sas[name].learn(message)
 
     def _open(self, message: Isakmp) -> OpenedV1:
@@ -195,7 +197,8 @@ class Ikev1Database:
             except _ClosedError as error:
                 why = str(error)
             if found:
-                if keys in (sa.derived or ()) and keys not in self.derived:
+                if keys in (sa.derived or ()) and keys not in self._told and len(self._told) < MOST_DERIVED:
+                    self._told.add(keys)
                     self.derived.append(keys)
                 break
         sa.passed(message, block)
@@ -224,8 +227,3 @@ def _try(message: Isakmp, sa: _Sa, keys: IkeV1Keys) -> OpenedV1 | None:
         if end and len(plain) - end < _PADDING:
             return OpenedV1(message, parts, plain[:end], keys=keys, prf=sa.prf)
     return None
-
-
-def _bound(table: OrderedDict[K, V], most: int) -> None:
-    while len(table) > most:
-        table.popitem(last=False)

@@ -1,6 +1,5 @@
 """Keys of ESP and AH out of quick modes in clear: they follow from SKEYID_d and the nonces (RFC 2409 section 5.5)."""
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from ipsectest.base.iana_ikev1 import (
 from ipsectest.base.suites import TransformSpec
 from ipsectest.crypto import Cipher, UnsupportedAlgorithmError, cipher, integrity, prf
 from ipsectest.crypto.ikev1 import keymat
+from ipsectest.decrypt.bounded import Bounded
 from ipsectest.decrypt.ikev1.messages import ProposalV1, first_part, proposals
 from ipsectest.decrypt.ikev1.opened import OpenedV1
 from ipsectest.decrypt.keys.model import SaKeys
@@ -24,6 +24,7 @@ from ipsectest.decrypt.shared_secrets import SharedSecrets
 
 MOST_PENDING = 4096
 """First messages that wait for the second."""
+MOST_OCTETS = 1 << 21
 _SPI = 4
 
 
@@ -47,7 +48,7 @@ class QuickModes:
 
     def __init__(self, secrets: SharedSecrets | None = None) -> None:
         self._secrets = secrets or SharedSecrets()
-        self._first: OrderedDict[tuple[bytes, bytes, int], OpenedV1] = OrderedDict()
+        self._first: Bounded[tuple[bytes, bytes, int], OpenedV1] = Bounded(MOST_PENDING, MOST_OCTETS)
 
     def take(self, opened: OpenedV1, source: str, destination: str) -> Learned:
         """One message and its outer addresses as text. Never raises."""
@@ -57,13 +58,11 @@ class QuickModes:
         name = message.cookie_i, message.cookie_r, message.message_id
         first = self._first.get(name)
         if first is None:
-            self._first[name] = opened
-            while len(self._first) > MOST_PENDING:
-                self._first.popitem(last=False)
+            self._first.put(name, opened, len(message.data))
             return Learned()
         if first.message.data == message.data:
             return Learned()
-        del self._first[name]
+        self._first.pop(name)
         # The second message travels from responder to initiator.
         return self._learn(first, opened, (destination, source))
 

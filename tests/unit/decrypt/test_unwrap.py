@@ -202,7 +202,7 @@ def test_the_track_keeps_little_whatever_comes() -> None:
         track = SequenceTrack()
         for number in numbers:
             track.take(number)
-        assert track._seen.bit_length() <= WINDOW
+        assert track.seen.bit_length() <= WINDOW
         assert track.lost == track.highest - track.first + 1 - track.unique
 
 
