@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "show": "explain one scenario: why, requirements, ladder",
     "keys": "show or convert keys: daemon logs, Wireshark tables, ip xfrm state, ...",
     "decrypt": "captures in clear for Wireshark, with keys of any notation",
+    "explain": "say what happened in a capture or log, and what to change",
     "report": "render or compare a report.json again",
     "peers": "install, list and remove peers",
     "lab": "a virtual machine with kernel ESP; remove what killed runs left",

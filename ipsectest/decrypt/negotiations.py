@@ -93,8 +93,8 @@ class Negotiations:
         self._requests.put(_place(opened.message), opened, len(opened.message.raw) + opened.decrypted)
 
     def _settle(self, request: Opened, response: Opened) -> Learned:
-        nonces = _first(request.payloads, Nonce), _first(response.payloads, Nonce)
-        chosen = _chosen(response.payloads)
+        nonces = first_payload(request.payloads, Nonce), first_payload(response.payloads, Nonce)
+        chosen = chosen_proposal(response.payloads)
         if not all(nonces) or chosen is None:
             return Learned()
         spec = next((spec for spec in chosen.specs if spec.type == TransformType.PRF), None)
@@ -109,7 +109,7 @@ class Negotiations:
 
     def _agreed(self, request: Opened, response: Opened) -> bytes | None:
         """The shared secret of their KE payloads, if it is known."""
-        pair = _first(request.payloads, KE), _first(response.payloads, KE)
+        pair = first_payload(request.payloads, KE), first_payload(response.payloads, KE)
         return self._secrets.find(bytes(pair[0].data), bytes(pair[1].data)) if pair[0] and pair[1] else None
 
     def _renew(self, request: Opened, response: Opened) -> Learned:
@@ -123,14 +123,14 @@ class Negotiations:
         return _ike(exchanged.spis, lambda: ike_derivation.renewed(keys, function, exchanged))
 
     def _child(self, request: Opened, response: Opened, source: str, destination: str) -> Learned:
-        chosen, keys = _chosen(response.payloads), response.keys
+        chosen, keys = chosen_proposal(response.payloads), response.keys
         if chosen is None or keys is None or chosen.protocol not in {ProtocolId.IKE, ProtocolId.AH, ProtocolId.ESP}:
             return Learned()
-        spis = _offer_spi(request, chosen), bytes(chosen.spi)
+        spis = offered_spi(request, chosen), bytes(chosen.spi)
         init, nonces = self._nonces(request, response)
         function = keys.prf or init.prf
         secret = self._agreed(request, response)
-        needs_one = chosen.protocol == ProtocolId.IKE or _first(response.payloads, KE) is not None
+        needs_one = chosen.protocol == ProtocolId.IKE or first_payload(response.payloads, KE) is not None
         why = _lacking(chosen, keys, function, nonces, lacks_secret=needs_one and secret is None)
         if not why and function is not None:
             if chosen.protocol == ProtocolId.IKE:
@@ -150,7 +150,7 @@ class Negotiations:
         init = self._inits.get((message.initiator_spi, message.responder_spi)) or _Init()
         if message.exchange_type != ExchangeType.CREATE_CHILD_SA:
             return init, (init.nonce_i, init.nonce_r)
-        pair = _first(request.payloads, Nonce), _first(response.payloads, Nonce)
+        pair = first_payload(request.payloads, Nonce), first_payload(response.payloads, Nonce)
         return init, (bytes(pair[0].data) if pair[0] else b"", bytes(pair[1].data) if pair[1] else b"")
 
 
@@ -214,19 +214,20 @@ def _place(message: Message) -> tuple[bytes, bytes, int, bool]:
     return message.initiator_spi, responder, message.message_id, started_by_initiator
 
 
-def _first(payloads: list[Payload], kind: type[T]) -> T | None:
+def first_payload(payloads: list[Payload], kind: type[T]) -> T | None:
+    """The first payload of a class, None without one."""
     return next((payload for payload in payloads if isinstance(payload, kind)), None)
 
 
-def _chosen(payloads: list[Payload]) -> Proposal | None:
+def chosen_proposal(payloads: list[Payload]) -> Proposal | None:
     """The one proposal of an SA payload in a response."""
-    sa = _first(payloads, SA)
+    sa = first_payload(payloads, SA)
     return sa.proposals[0] if sa and len(sa.proposals) == 1 else None
 
 
-def _offer_spi(request: Opened, chosen: Proposal | None = None) -> bytes:
+def offered_spi(request: Opened, chosen: Proposal | None = None) -> bytes:
     """The initiator's SPI: of the proposal that was chosen (their numbers agree), else of the first."""
-    sa = _first(request.payloads, SA)
+    sa = first_payload(request.payloads, SA)
     proposals = sa.proposals if sa else []
     for proposal in proposals:
         if chosen is None or (proposal.number, proposal.protocol) == (chosen.number, chosen.protocol):
@@ -236,5 +237,5 @@ def _offer_spi(request: Opened, chosen: Proposal | None = None) -> bytes:
 
 def suite_of(payloads: list[Payload]) -> str:
     """The suite that a response chose, in words; empty without one."""
-    chosen = _chosen(payloads)
+    chosen = chosen_proposal(payloads)
     return format_suite(list(chosen.specs)) if chosen else ""

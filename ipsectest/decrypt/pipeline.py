@@ -26,6 +26,7 @@ from ipsectest.wire.ip import UDP, IpPacket, build_udp, parse_ip, parse_udp
 
 if TYPE_CHECKING:
     from ipsectest.decrypt.jsonl import JsonLines
+    from ipsectest.decrypt.observer import Observer
 
 _MOST_NOTES = 1000
 _MOST_REASONS = 100
@@ -79,6 +80,8 @@ class Decryption:
         self.heard: Callable[[bytes], None] = lambda _: None
         """Called with the IP packet of each IKE message."""
         self.fast: FastPath | None = None
+        self.observer: Observer | None = None
+        """Told of every packet."""
         self._output = output
         self._jsonl = jsonl
         self._salts = Salts(keys.without_salt)
@@ -110,6 +113,8 @@ class Decryption:
             return
         whole = self._fragments.take(packet, frame.nanoseconds)
         totals.fragments += whole is not packet
+        if self.observer and whole is not packet:
+            self.observer.fragment(frame, packet)
         if whole is None:
             self._pass(frame, interface)
             return
@@ -127,6 +132,8 @@ class Decryption:
             self._message(ip, message, frame, interface, is_inner=bool(unwrapped and unwrapped.packet))
         elif not unwrapped:
             self.totals.clear += 1
+            if self.observer and ip:
+                self.observer.clear(frame, ip)
             self._pass(frame, interface)
 
     def _protected(self, packet: bytes, unwrapped: Unwrapped, frame: Frame, interface: Interface) -> None:
@@ -136,6 +143,8 @@ class Decryption:
             self.totals.opened += 1
         if self._jsonl:
             self._jsonl.packet(frame, unwrapped)
+        if self.observer:
+            self.observer.protected(frame, packet, unwrapped)
         self._pass(frame, interface)
         if self._output and unwrapped.packet:
             self._output.inner(frame, interface, unwrapped)
@@ -175,6 +184,8 @@ class Decryption:
         if not is_inner:
             self._pass(frame, interface)
         opened = self._open(octets, host_text(ip.source))
+        if self.observer:
+            self.observer.message(frame, ip, octets, opened)
         if opened is None:
             return
         self.totals.ike_opened += opened.is_encrypted and opened.is_clear

@@ -1,0 +1,74 @@
+"""Facts of the captures of a run, collected while ``decrypt`` reads them."""
+
+from ipsectest.base.addresses import Address
+from ipsectest.decrypt.frames import Frame
+from ipsectest.decrypt.ike import Opened
+from ipsectest.decrypt.ikev1 import OpenedV1
+from ipsectest.decrypt.unwrap import Unwrapped
+from ipsectest.explain.conversations import Conversations, Sighting, fragment_of
+from ipsectest.explain.flows import Flows
+from ipsectest.explain.path import Path
+from ipsectest.wire import parse_message
+from ipsectest.wire.datagrams import host_text
+from ipsectest.wire.ip import ICMP, ICMPV6, IpPacket, parse_ip, parse_udp
+
+
+class CaptureFacts:
+    """A ``decrypt.observer.Observer`` for one capture."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.conversations = Conversations()
+        self.flows = Flows()
+        self.path = Path()
+        self.ikev1 = 0
+        """Messages of IKEv1."""
+        self.start: int | None = None
+        """Nanoseconds of the first packet with IPsec."""
+        self.end = 0
+        """Of the last packet of any kind."""
+
+    def message(self, frame: Frame, packet: IpPacket, octets: bytes, opened: Opened | OpenedV1 | None) -> None:
+        """An IKE message."""
+        self._seen(frame)
+        udp = parse_udp(packet.payload)
+        if isinstance(opened, OpenedV1) or udp is None:
+            self.ikev1 += 1
+            return
+        message = opened.message if opened else parse_message(octets)
+        sighting = Sighting(
+            frame=frame.number,
+            nanoseconds=frame.nanoseconds,
+            source=Address(host_text(packet.source), udp[0]),
+            destination=Address(host_text(packet.destination), udp[1]),
+            length=len(octets),
+            packet_length=len(packet.headers) + len(packet.payload),
+            fragment=fragment_of(message),
+            digest=hash(octets),
+        )
+        self.conversations.take(message, opened, sighting)
+        self.path.completed(frame)
+
+    def protected(self, frame: Frame, packet: bytes, unwrapped: Unwrapped) -> None:
+        """ESP or AH."""
+        self._seen(frame)
+        ip = parse_ip(packet)
+        if ip:
+            self.flows.take(frame, ip, unwrapped)
+            self.path.completed(frame)
+
+    def clear(self, frame: Frame, packet: IpPacket) -> None:
+        """Anything else, of which ICMP errors tell something."""
+        self.end = max(self.end, frame.nanoseconds)
+        if packet.protocol in {ICMP, ICMPV6}:
+            self.path.error(frame, packet)
+
+    def fragment(self, frame: Frame, packet: bytes) -> None:
+        """A fragment."""
+        ip = parse_ip(packet)
+        if ip:
+            self.path.fragment(frame, ip)
+
+    def _seen(self, frame: Frame) -> None:
+        self.start = frame.nanoseconds if self.start is None else self.start
+        self.end = max(self.end, frame.nanoseconds)

@@ -1,0 +1,150 @@
+"""Child SAs that do not come about, or not as they were asked for."""
+
+from collections.abc import Iterator
+
+from ipsectest.base.iana import ExchangeType, NotifyType, name_of
+from ipsectest.explain.capture_facts import CaptureFacts
+from ipsectest.explain.causes.error_notifies import TABLE
+from ipsectest.explain.causes.evidence import frames
+from ipsectest.explain.conversations import Conversation, Exchange
+from ipsectest.explain.findings import Certainty, Difference, Finding, Severity
+from ipsectest.explain.negotiated import asked, offered, selectors, suites
+from ipsectest.wire import CP, TSi, TSr
+
+_BOTH = ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA
+_IKE = 1
+
+
+def proposal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """NO_PROPOSAL_CHOSEN for a Child SA, or for the rekey of an IKE SA."""
+    for exchange in _with(conversation, NotifyType.NO_PROPOSAL_CHOSEN):
+        request = asked(conversation, exchange)
+        asking, answering = conversation.asking(exchange), conversation.answering(exchange)
+        is_ike = any(one.protocol == _IKE for one in offered(request))
+        what = "rekey of the IKE SA" if is_ike else "Child SA"
+        groups = exchange.type == ExchangeType.CREATE_CHILD_SA and not is_ike
+        yield Finding(
+            code="ike-rekey-proposal-mismatch" if is_ike else "child-proposal-mismatch",
+            severity=Severity.FAILURE,
+            title=f"No common proposal for the {what}",
+            who=answering,
+            text=f"The IKE SA is up; {answering} refuses every proposal for the {what} with NO_PROPOSAL_CHOSEN.",
+            change=(
+                (
+                    f"Offer on {asking} what {answering} is configured for (strongSwan: esp_proposals, Libreswan: "
+                    "esp=), "
+                    "or allow one of these there."
+                ),
+                *(
+                    ("A group for PFS must be in both, or in neither: it shows only when a Child SA is rekeyed.",)
+                    if groups
+                    else ()
+                ),
+                f"If they agree, {answering} could not install the SA: its log says so (kernel without the algorithm).",
+            ),
+            differences=tuple(Difference(f"{what} proposal", f"{asking} offers", one) for one in suites(request)),
+            evidence=frames(facts, exchange.request, exchange.response),
+            clause="RFC 7296 section 2.7",
+            requirement="7296-2.7-04",
+            certainty=Certainty.LIKELY,
+            subject=conversation.ends,
+        )
+        return
+
+
+def selectors_refused(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """TS_UNACCEPTABLE."""
+    for exchange in _with(conversation, NotifyType.TS_UNACCEPTABLE):
+        request = asked(conversation, exchange)
+        asking, answering = conversation.asking(exchange), conversation.answering(exchange)
+        own, other = (", ".join(selectors(request, kind)) or "nothing" for kind in (TSi, TSr))
+        yield Finding(
+            code="traffic-selector-mismatch",
+            severity=Severity.FAILURE,
+            title="Traffic selectors do not fit",
+            who=answering,
+            text=f"The IKE SA is up; of the traffic that {asking} asks for, {answering} wants none: TS_UNACCEPTABLE.",
+            change=(
+                (
+                    f"On {answering} the local subnet must contain a part of {other} and the remote one a part of "
+                    f"{own}: "
+                    "compare with its configuration (strongSwan: local_ts and remote_ts, Libreswan: leftsubnet and "
+                    "rightsubnet; "
+                    "they are mirrored on the two sides)."
+                ),
+            ),
+            differences=(
+                Difference("traffic selectors", f"{asking} asks for itself", own),
+                Difference("traffic selectors", f"{asking} asks for {answering}", other),
+            ),
+            evidence=frames(facts, exchange.request, exchange.response),
+            clause="RFC 7296 section 2.9",
+            requirement="7296-2.9-05",
+            subject=conversation.ends,
+        )
+        return
+
+
+def narrowed(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """A responder that took a part of the selectors only."""
+    for exchange in conversation.of(*_BOTH):
+        request, response = asked(conversation, exchange), exchange.response.payloads
+        differences = [
+            Difference(f"traffic of {end}", "asked for", ", ".join(wanted), "granted", ", ".join(given))
+            for kind, end in ((TSi, conversation.asking(exchange)), (TSr, conversation.answering(exchange)))
+            if (wanted := selectors(request, kind))
+            and (given := selectors(response, kind))
+            and set(given) != set(wanted)
+        ]
+        if not differences or _is_dynamic(exchange):
+            continue
+        yield Finding(
+            code="traffic-selectors-narrowed",
+            severity=Severity.WARNING,
+            title="The responder narrowed the traffic selectors",
+            who=conversation.answering(exchange),
+            text="Packets outside of what was granted do not go through this Child SA.",
+            change=("If some traffic does not pass, configure the same selectors, mirrored, on both sides.",),
+            differences=tuple(differences),
+            evidence=frames(facts, exchange.response),
+            clause="RFC 7296 section 2.9",
+            requirement="7296-2.9-02",
+            subject=conversation.ends,
+        )
+        return
+
+
+def _is_dynamic(exchange: Exchange) -> bool:
+    """Whether the initiator got an address: narrowing is meant then (RFC 7296 section 2.19)."""
+    return any(isinstance(payload, CP) for payload in exchange.response.payloads)
+
+
+def other_errors(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """Every other error notification that has a line in the table."""
+    told = set()
+    for exchange in conversation.exchanges:
+        for notify in exchange.response.errors():
+            entry = TABLE.get(notify.notify_type)
+            if entry is None or entry.code in told:
+                continue
+            told.add(entry.code)
+            asking, answering = conversation.asking(exchange), conversation.answering(exchange)
+            names = {"asking": asking, "answering": answering}
+            kind = name_of(ExchangeType, exchange.type)
+            yield Finding(
+                code=entry.code,
+                severity=entry.severity,
+                title=entry.title,
+                who=answering,
+                text=f"{answering} answers {kind} request {exchange.message_id} with "
+                f"{name_of(NotifyType, notify.notify_type)}: {entry.text.format(**names)}",
+                change=tuple(line.format(**names) for line in entry.change),
+                evidence=frames(facts, exchange.request, exchange.response),
+                clause=entry.clause,
+                requirement=entry.requirement,
+                subject=conversation.ends,
+            )
+
+
+def _with(conversation: Conversation, kind: NotifyType) -> Iterator[Exchange]:
+    return (one for one in conversation.of(*_BOTH) if one.response.notify(kind))

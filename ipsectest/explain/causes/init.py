@@ -1,0 +1,198 @@
+"""What goes wrong in IKE_SA_INIT: proposals, the guessed group, cookies, versions."""
+
+from collections.abc import Iterator
+
+from ipsectest.base.iana import ExchangeType, NotifyType, TransformType
+from ipsectest.decrypt.negotiations import first_payload
+from ipsectest.explain.capture_facts import CaptureFacts
+from ipsectest.explain.causes.evidence import frames
+from ipsectest.explain.conversations import Conversation, Exchange
+from ipsectest.explain.findings import Certainty, Difference, Finding, Severity
+from ipsectest.explain.ladder import group_word
+from ipsectest.explain.negotiated import ike_suite, offered, suites
+from ipsectest.wire import KE
+
+COOKIE_ROUNDS = 3
+"""So many demands for a cookie in one attempt are a loop: one is usual, two may be a changed secret (RFC 7296 2.6)."""
+
+
+def proposal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """NO_PROPOSAL_CHOSEN in IKE_SA_INIT."""
+    for exchange in conversation.of(ExchangeType.IKE_SA_INIT):
+        if not exchange.response.notify(NotifyType.NO_PROPOSAL_CHOSEN):
+            continue
+        initiator, responder = conversation.initiator, conversation.responder
+        offer = suites(exchange.request.payloads)
+        known = list(_taken_by_responder(conversation, facts))
+        yield Finding(
+            code="ike-proposal-mismatch",
+            severity=Severity.FAILURE,
+            title="No common proposal for the IKE SA",
+            who=conversation.described(is_initiator=False),
+            text="It refuses every proposal of the initiator with NO_PROPOSAL_CHOSEN.",
+            change=(
+                (
+                    f"On {initiator} offer what {responder} is configured for, or allow one of these proposals on "
+                    f"{responder}: "
+                    "cipher, integrity, PRF and group must all be in one of its own."
+                ),
+                (
+                    f"If they are the same already, {responder} has no connection for {initiator} at all (some daemons "
+                    "refuse an unknown peer in these words): compare local and remote addresses. Its log tells which."
+                ),
+            ),
+            differences=(
+                *(Difference("IKE proposal", f"{initiator} offers", one) for one in offer),
+                *known,
+            ),
+            evidence=frames(facts, exchange.request, exchange.response),
+            clause="RFC 7296 section 2.7",
+            requirement="7296-2.7-04",
+            certainty=Certainty.LIKELY,
+            subject=conversation.ends,
+        )
+        return
+
+
+def _taken_by_responder(conversation: Conversation, facts: CaptureFacts) -> Iterator[Difference]:
+    """What the refusing side offers or takes in other IKE SAs of the capture."""
+    seen: set[str] = set()
+    for other in facts.conversations.found:
+        if other.initiator == conversation.responder:
+            words, what = _first_offer(other), f"{other.initiator} itself offers"
+        elif other.responder == conversation.responder and other is not conversation:
+            agreed = ike_suite(other)
+            words, what = [agreed.suite] if agreed else [], f"{other.responder} takes from {other.initiator}"
+        else:
+            continue
+        for word in words:
+            if word not in seen and len(seen) < 4:
+                seen.add(word)
+                yield Difference("IKE proposal", what, word)
+
+
+def _first_offer(conversation: Conversation) -> list[str]:
+    return next((suites(one.request.payloads) for one in conversation.of(ExchangeType.IKE_SA_INIT)), [])
+
+
+def group(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """INVALID_KE_PAYLOAD: the usual retry, a group that was not offered, or a loop."""
+    asked = [(one, wanted) for one in conversation.exchanges if (wanted := _wanted_group(one)) is not None]
+    if not asked:
+        return
+    first, wanted = asked[0]
+    later = conversation.exchanges[conversation.exchanges.index(first) + 1 :]
+    retried = [one for one in later if (ke := first_payload(one.request.payloads, KE)) and ke.group == wanted]
+    guessed = first_payload(first.request.payloads, KE)
+    asking, answering = conversation.asking(first), conversation.answering(first)
+    words = group_word(guessed.group) if guessed else "another"
+    not_offered = wanted not in {
+        spec.id for one in offered(first.request.payloads) for spec in one.specs if spec.type == TransformType.KE
+    }
+    difference = Difference("key exchange group", f"{asking} sends", words, f"{answering} wants", group_word(wanted))
+    evidence = frames(facts, *(half for one, _ in asked[:3] for half in (one.request, one.response)))
+    if len(asked) > 1 and any(other == wanted for _, other in asked[1:]) and retried:
+        severity, title = Severity.FAILURE, "INVALID_KE_PAYLOAD again and again"
+        text = f"{answering} asks for {group_word(wanted)}, gets it and refuses it again."
+        change = f"Configure one and the same group on both sides; the fault lies with {answering}."
+    elif not_offered:
+        severity, title = Severity.FAILURE, "The responder wants a group that was not offered"
+        text = f"{answering} asks for {group_word(wanted)}, which is in no proposal; such an answer is ignored."
+        change = f"Add {group_word(wanted)} to the proposals of {asking}, or take it from those of {answering}."
+    elif not retried:
+        severity, title = Severity.FAILURE, "No further try after INVALID_KE_PAYLOAD"
+        text = f"{asking} does not come back with {group_word(wanted)}, which it had offered."
+        change = f"Put {group_word(wanted)} first in the proposals of {asking}."
+    else:
+        severity, title = Severity.NOTE, "One more round trip for the group"
+        text = f"{answering} wants {group_word(wanted)} and got it in the next try."
+        change = f"Put {group_word(wanted)} first in the proposals of {asking} to save the round trip."
+    yield Finding(
+        code="group-loop" if "again" in title else "group-retry" if severity is Severity.NOTE else "group-mismatch",
+        severity=severity,
+        title=title,
+        who=answering if "wants" in title or "again" in title else asking,
+        text=text,
+        change=(change,),
+        differences=(difference,),
+        evidence=evidence,
+        clause="RFC 7296 section 1.2",
+        requirement="7296-1.2-12" if not_offered else "7296-1.2-10",
+        subject=conversation.ends,
+    )
+
+
+def _wanted_group(exchange: Exchange) -> int | None:
+    notify = exchange.response.notify(NotifyType.INVALID_KE_PAYLOAD)
+    return int.from_bytes(notify.data[:2], "big") if notify and len(notify.data) >= 2 else None
+
+
+def cookies(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """COOKIE demanded again and again, or not given back."""
+    tries = list(conversation.of(ExchangeType.IKE_SA_INIT))
+    demands = [one for one in tries if one.response.notify(NotifyType.COOKIE)]
+    if not demands:
+        return
+    last = demands[-1]
+    behind = tries[tries.index(last) + 1 :]
+    halves = [half for one in demands for half in (one.request, one.response)]
+    if len(demands) >= COOKIE_ROUNDS:
+        given = sum(one.request.notify(NotifyType.COOKIE) is not None for one in tries)
+        who = conversation.described(is_initiator=not given)
+        yield Finding(
+            code="cookie-loop",
+            severity=Severity.FAILURE,
+            title="Cookies are demanded again and again",
+            who=who,
+            text=f"{len(demands)} demands in one attempt, and {given} requests that carried a cookie.",
+            change=(
+                "The responder does not take its own cookie back: its secret changes too often, or several machines "
+                "behind one address answer in turn (bind an initiator to one of them)."
+                if given
+                else "The initiator does not give the cookie back: it needs an update.",
+            ),
+            evidence=frames(facts, *halves),
+            clause="RFC 7296 section 2.6",
+            requirement="7296-2.6-17",
+            subject=conversation.ends,
+        )
+    elif not behind and facts.end - last.response.last > 2_000_000_000:
+        yield Finding(
+            code="cookie-not-returned",
+            severity=Severity.FAILURE,
+            title="The initiator does not come back with the cookie",
+            who=conversation.described(is_initiator=True),
+            text="After the demand for a cookie no further IKE_SA_INIT request was seen.",
+            change=("Look whether the answer reaches the initiator: capture there.",),
+            evidence=frames(facts, *halves),
+            clause="RFC 7296 section 2.6",
+            requirement="7296-2.6-09",
+            certainty=Certainty.LIKELY,
+            subject=conversation.ends,
+        )
+
+
+def version(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """INVALID_MAJOR_VERSION."""
+    for exchange in conversation.exchanges:
+        if not exchange.response.notify(NotifyType.INVALID_MAJOR_VERSION):
+            continue
+        request, response = exchange.request.opened, exchange.response.opened
+        speaks = f"IKE {request.message.major}.{request.message.minor}" if request else "another version"
+        knows = f"IKE {response.message.major}.{response.message.minor}" if response else "a lower one"
+        yield Finding(
+            code="version-mismatch",
+            severity=Severity.FAILURE,
+            title="The two sides speak different versions of IKE",
+            who=conversation.answering(exchange),
+            text=f"{conversation.asking(exchange)} speaks {speaks}; the answer is INVALID_MAJOR_VERSION.",
+            change=("Configure IKEv2 on both sides (strongSwan: version = 2, Libreswan: ikev2=yes).",),
+            differences=(
+                Difference("version", conversation.asking(exchange), speaks, conversation.answering(exchange), knows),
+            ),
+            evidence=frames(facts, exchange.request, exchange.response),
+            clause="RFC 7296 section 2.5",
+            requirement="7296-2.5-03",
+            subject=conversation.ends,
+        )
+        return

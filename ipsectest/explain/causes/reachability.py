@@ -1,0 +1,180 @@
+"""Requests that nobody answers: unreachable peers, port 4500 shut, messages too big for the way."""
+
+from collections.abc import Iterator
+
+from ipsectest.base.iana import NAT_T_PORT, ExchangeType, NotifyType
+from ipsectest.explain.capture_facts import CaptureFacts
+from ipsectest.explain.causes.evidence import frames, numbered
+from ipsectest.explain.conversations import Conversation, Exchange
+from ipsectest.explain.findings import Certainty, Finding, Severity
+from ipsectest.explain.path import IcmpError
+from ipsectest.ike.nat import detection_hash
+
+PATIENCE = 2_000_000_000
+"""Nanoseconds after which a request counts as not answered, if it was sent once only."""
+LARGE = 1200
+"""Octets of an IP packet that may be too large for some way; fragments of IPv6 need not be larger (RFC 7383 2.5.1)."""
+
+
+def is_unanswered(exchange: Exchange, facts: CaptureFacts) -> bool:
+    """Whether it was asked more than once, or long before the end of the capture, in vain."""
+    if exchange.is_answered or not exchange.request.sightings:
+        return False
+    return exchange.request.transmissions > 1 or facts.end - exchange.request.last > PATIENCE
+
+
+def unreachable(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """IKE_SA_INIT without any answer."""
+    tries = list(conversation.of(ExchangeType.IKE_SA_INIT))
+    if not tries or any(one.is_answered for one in tries) or not tries[-1].request.sightings:
+        return
+    last = tries[-1]
+    errors = [one for one in facts.path.errors if one.destination == conversation.responder]
+    if not errors and not is_unanswered(last, facts):
+        yield Finding(
+            code="capture-ends-early",
+            severity=Severity.WARNING,
+            title="The capture ends before an answer could come",
+            text="One IKE_SA_INIT request, nothing behind it.",
+            change=("Capture longer.",),
+            evidence=frames(facts, last.request),
+            subject=conversation.ends,
+        )
+        return
+    port = last.request.sightings[0].destination.port
+    times = sum(one.request.transmissions for one in tries)
+    text = f"{times} IKE_SA_INIT requests to UDP port {port}, no answer"
+    if errors:
+        text += f"; {errors[0].reporter} reports: {errors[0].text}"
+    yield Finding(
+        code="peer-unreachable",
+        severity=Severity.FAILURE,
+        title="The responder does not answer",
+        who=conversation.described(is_initiator=False),
+        text=f"{text}.",
+        change=tuple(_ways_out(conversation, port, errors)),
+        evidence=(*frames(facts, last.request), *numbered(facts, [one.frame for one in errors[:2]])),
+        clause="RFC 7296 section 2.4",
+        requirement="7296-2.4-07",
+        certainty=Certainty.CERTAIN if errors else Certainty.LIKELY,
+        subject=conversation.ends,
+    )
+
+
+def _ways_out(conversation: Conversation, port: int, errors: list[IcmpError]) -> Iterator[str]:
+    responder = conversation.responder
+    if any("port" in one.text for one in errors):
+        yield f"Nothing listens on UDP port {port} of {responder}: start its IKE daemon, or let it listen on this "
+        "address."
+    elif any("prohibited" in one.text for one in errors):
+        yield f"{errors[0].reporter} forbids it: allow UDP 500 and 4500 to {responder} there."
+    elif errors:
+        yield f"Mend the route to {responder}: {errors[0].reporter} has none that works."
+    else:
+        yield f"Check that {responder} is the right address, up, and runs an IKE daemon."
+        yield f"Allow UDP 500 and 4500 in both directions in every firewall between {conversation.initiator} and it."
+        yield f"Capture on {responder}: if the requests arrive there, its log says why it is silent."
+
+
+def nat_traversal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """Port 500 works and port 4500 does not."""
+    exchange = _stuck(conversation, facts)
+    if exchange is None or exchange.request.sightings[0].destination.port != NAT_T_PORT or _is_large(exchange, facts):
+        return
+    behind = behind_nat(conversation)
+    told = f"A NAT was detected in front of {' and '.join(behind)}. " if behind else ""
+    errors = [one for one in facts.path.errors if one.destination == conversation.responder and one.port == NAT_T_PORT]
+    reported = f" {errors[0].reporter} reports: {errors[0].text}." if errors else ""
+    yield Finding(
+        code="nat-t-blocked",
+        severity=Severity.FAILURE,
+        title="UDP port 4500 is blocked",
+        who=f"the way between {conversation.initiator} and {conversation.responder}",
+        text=f"{told}IKE_SA_INIT was answered on port 500; {exchange.request.transmissions} requests to port 4500 "
+        "were not."
+        f"{reported}",
+        change=(
+            (
+                "Allow UDP 4500 in both directions in every firewall and NAT between the two; all IKE and ESP goes "
+                "there "
+                "once a NAT was found."
+            ),
+            f"If 4500 is open, {conversation.responder} drops the message in silence: look into its log.",
+        ),
+        evidence=(*frames(facts, exchange.request), *numbered(facts, [one.frame for one in errors[:2]])),
+        clause="RFC 7296 section 2.23, RFC 3948",
+        requirement="7296-2.23-03",
+        certainty=Certainty.CERTAIN if errors else Certainty.LIKELY,
+        subject=conversation.ends,
+    )
+
+
+def large_message(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """A large message is repeated in vain while small ones pass, or fragments of it are missing."""
+    exchange = _stuck(conversation, facts)
+    if exchange is None or not _is_large(exchange, facts):
+        return
+    first = exchange.request.sightings[0]
+    pieces = [one for one in facts.path.fragmented.values() if first.frame in one.frames]
+    in_fragments = any(one.fragment for one in exchange.request.sightings)
+    length = max(one.packet_length for one in exchange.request.sightings)
+    how = "in fragments of IKE" if in_fragments else "in IP fragments" if pieces else "in one piece"
+    mtus = [one.mtu for one in facts.path.errors if one.mtu and one.destination == conversation.responder]
+    advice = [
+        f"Lower the size of fragments of IKE on {conversation.initiator} (strongSwan: charon.fragment_size; RFC 7383 "
+        "2.5.1)."
+        if in_fragments
+        else "Switch on IKE fragmentation on both sides (strongSwan: fragmentation = yes, Libreswan: "
+        "fragmentation=yes).",
+        "Let IP fragments pass in every firewall between the two, and ICMP of packets too big.",
+        "Send fewer or smaller certificates (ECDSA instead of RSA, no intermediate ones that the peer has).",
+    ]
+    yield Finding(
+        code="large-message-lost",
+        severity=Severity.FAILURE,
+        title="A large message does not get through",
+        who=f"the way between {conversation.initiator} and {conversation.responder}",
+        text=f"{exchange.request.transmissions} times a request of {length} octets {how} without an answer, while "
+        "small "
+        f"messages were answered{f'; the way takes {min(mtus)} octets' if mtus else ''}.",
+        change=tuple(advice),
+        evidence=frames(facts, exchange.request),
+        clause="RFC 7383 section 1",
+        requirement="7383-2.5.1-01",
+        certainty=Certainty.CERTAIN if mtus else Certainty.LIKELY,
+        subject=conversation.ends,
+    )
+
+
+def _stuck(conversation: Conversation, facts: CaptureFacts) -> Exchange | None:
+    """The request behind an answered IKE_SA_INIT that nobody answers."""
+    if not any(one.is_answered for one in conversation.of(ExchangeType.IKE_SA_INIT)):
+        return None
+    kinds = ExchangeType.IKE_AUTH, ExchangeType.IKE_INTERMEDIATE
+    return next((one for one in conversation.of(*kinds) if is_unanswered(one, facts)), None)
+
+
+def _is_large(exchange: Exchange, facts: CaptureFacts) -> bool:
+    sightings = exchange.request.sightings
+    return any(one.packet_length > LARGE or one.fragment for one in sightings) or any(
+        one.frame in piece.frames for one in sightings for piece in facts.path.fragmented.values()
+    )
+
+
+def behind_nat(conversation: Conversation) -> list[str]:
+    """Who is behind a NAT by the hashes of IKE_SA_INIT, in words (RFC 7296 section 2.23)."""
+    found = set()
+    for exchange in conversation.of(ExchangeType.IKE_SA_INIT):
+        for half, is_initiator in ((exchange.request, True), (exchange.response, False)):
+            if half.opened is None:
+                continue
+            message, sighting = half.opened.message, half.sightings[0]
+            spis = message.initiator_spi, message.responder_spi
+            for kind, address, end in (
+                (NotifyType.NAT_DETECTION_SOURCE_IP, sighting.source, is_initiator),
+                (NotifyType.NAT_DETECTION_DESTINATION_IP, sighting.destination, not is_initiator),
+            ):
+                told = [bytes(one.data) for one in half.notifies() if one.notify_type == kind]
+                if told and detection_hash(*spis, address) not in told:
+                    found.add(end)
+    return [conversation.described(is_initiator=end) for end in sorted(found, reverse=True)]

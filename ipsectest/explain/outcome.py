@@ -1,0 +1,72 @@
+"""How far an IKE SA came, also where nobody has its keys: lengths of encrypted messages tell much."""
+
+from dataclasses import dataclass
+
+from ipsectest.base.iana import ExchangeType, NotifyType, TransformType
+from ipsectest.crypto import UnsupportedAlgorithmError, cipher, integrity, prf
+from ipsectest.decrypt.negotiations import chosen_proposal
+from ipsectest.explain.conversations import Conversation, Exchange
+from ipsectest.wire import SK
+
+_ERROR_ALONE = 8 + 1 + 1
+"""A Notify payload without SPI, one octet of data (UNSUPPORTED_CRITICAL_PAYLOAD), Pad Length."""
+_WITHOUT_AUTH = (4 + 4 + 4 + 12 + 12 + 8) + 2 * (8 + 16) + (8 + 1) + 8
+"""What a response that makes a Child SA has at least: SA with one ESP proposal of a cipher with its key length and ESN
+or an integrity algorithm, TSi and TSr, IDr with one octet, the header of AUTH."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the length of an encrypted payload says."""
+
+    most: int
+    """Octets of payloads in it at most (padding included)."""
+    is_error_alone: bool
+    """It can hold one notification without data and nothing else."""
+    lacks_child: bool
+    """A response of IKE_AUTH that is too short to hold IDr, AUTH, SA, TSi and TSr."""
+
+
+def read_length(conversation: Conversation, exchange: Exchange) -> Reading | None:
+    """About the response of an exchange; None if the suite is not known or it came in fragments."""
+    opened = exchange.response.opened
+    payload = opened.message.get(SK) if opened else None
+    chosen = next(
+        (
+            found
+            for one in conversation.of(ExchangeType.IKE_SA_INIT)
+            if (found := chosen_proposal(one.response.payloads))
+        ),
+        None,
+    )
+    if payload is None or chosen is None:
+        return None
+    specs = {spec.type: spec for spec in chosen.specs}
+    try:
+        algorithm = cipher(specs[TransformType.ENCR].id, specs[TransformType.ENCR].key_length)
+        tag = algorithm.icv_length
+        if not algorithm.is_aead:
+            tag = integrity(specs[TransformType.INTEG].id).icv_length
+        mac = prf(specs[TransformType.PRF].id).output_length
+    except (UnsupportedAlgorithmError, ValueError, KeyError):
+        return None
+    most = len(payload.data) - algorithm.iv_length - tag
+    block = max(algorithm.block_length, 16) if not algorithm.is_aead else 4
+    return Reading(most, most <= -(-_ERROR_ALONE // block) * block, most < _WITHOUT_AUTH + mac)
+
+
+def is_established(conversation: Conversation) -> bool:
+    """Whether both sides authenticated each other, as far as can be seen."""
+    answers = [one for one in conversation.of(ExchangeType.IKE_AUTH) if one.is_answered]
+    if any(one.is_answered for one in conversation.of(ExchangeType.CREATE_CHILD_SA)):
+        return True
+    if not answers:
+        return not any(conversation.of(ExchangeType.IKE_SA_INIT)) and any(
+            one.is_answered for one in conversation.exchanges
+        )
+    last = answers[-1]
+    if last.response.is_readable:
+        fatal = {NotifyType.AUTHENTICATION_FAILED, NotifyType.INVALID_SYNTAX, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD}
+        return not fatal & {one.notify_type for one in last.response.errors()}
+    length = read_length(conversation, last)
+    return length is None or not length.is_error_alone

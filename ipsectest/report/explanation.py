@@ -1,0 +1,110 @@
+"""An explanation on a terminal: a ladder for each IKE SA, what was agreed, and the findings at the end."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+_MARKS = {"failure": "[red]✘[/]", "warning": "[yellow]![/]", "note": "[cyan]i[/]", "fine": "[green]✔[/]"}
+_MOST_STORIES = 5
+_MOST_RUNGS = 24
+
+
+def render(told: dict[str, Any], console: Console, *, everything: bool = False) -> None:
+    """Print an ``explain.explanation.Explanation`` as JSON has it."""
+    stories = told["sas"] if everything else _worth(told["sas"])
+    for story in stories:
+        _story(story, console, everything=everything)
+    hidden = len(told["sas"]) - len(stories)
+    if hidden:
+        console.print(f"[dim]and {hidden} more IKE SAs (--all shows them)[/]\n")
+    for finding in told["findings"]:
+        _finding(finding, console)
+    for note in told["notes"]:
+        console.print(f"[yellow]![/] {escape(note)}")
+
+
+def _worth(stories: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that failed first, in their order."""
+    failed = [one for one in stories if not one["established"]]
+    kept = (failed or stories)[:_MOST_STORIES]
+    return [one for one in stories if one in kept] if len(stories) > _MOST_STORIES else stories
+
+
+def _story(story: dict[str, Any], console: Console, *, everything: bool) -> None:
+    state = "[green]established[/]" if story["established"] else "[red]not established[/]"
+    console.print(f"[bold]IKE SA {escape(story['title'])}[/] · {state} · {escape(story['file'])}")
+    ladder = story["ladder"]
+    shown = ladder if everything or len(ladder) <= _MOST_RUNGS else ladder[: _MOST_RUNGS // 2]
+    rest = [] if shown is ladder else ladder[-_MOST_RUNGS // 2 :]
+    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    grid.add_column(justify="right", style="dim", no_wrap=True)
+    grid.add_column(justify="right", style="dim", no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    start = ladder[0]["nanoseconds"] if ladder else 0
+    for rung in shown:
+        grid.add_row(*_rung(rung, start, ladder[0]["source"]))
+    if rest:
+        grid.add_row("", "", "…", f"[dim]{len(ladder) - _MOST_RUNGS} more messages (--all shows them)[/]")
+        for rung in rest:
+            grid.add_row(*_rung(rung, start, ladder[0]["source"]))
+    console.print(Padding(grid, (0, 0, 0, 2)))
+    for agreed in story["agreed"]:
+        console.print(Padding(_agreed(agreed), (0, 0, 0, 4)))
+    console.print()
+
+
+def _rung(rung: dict[str, Any], start: int, initiator: str) -> tuple[str, str, str, str]:
+    host = initiator.rpartition(":")[0]
+    to_right = rung["source"].rpartition(":")[0] == host
+    arrow = "──▶" if to_right else "◀──"
+    text = escape(rung["text"])
+    if rung["error"]:
+        text = f"[red]{text}[/]"
+    if rung["times"] > 1:
+        text += f" [yellow]x{rung['times']} in {rung['seconds']:.1f} s[/]"
+    if rung["unanswered"]:
+        text += " [yellow](no answer)[/]"
+    port = rung["destination"].rpartition(":")[2]
+    return str(rung["frame"]), f"{(rung['nanoseconds'] - start) / 1e9:.3f}", f"{arrow} {port}", text
+
+
+def _agreed(agreed: dict[str, Any]) -> str:
+    spis = "/".join(agreed["spis"]) if agreed["protocol"] != "IKE" else ""
+    ways = " === ".join(", ".join(side) for side in agreed["selectors"] if side)
+    parts = [f"[bold]{agreed['protocol']}[/]", escape(agreed["suite"]), agreed["mode"], escape(ways), spis]
+    if agreed["rekey"]:
+        parts.append("rekeyed")
+    if agreed["deleted"]:
+        parts.append(f"deleted in frame {agreed['deleted']}")
+    return "  ".join(part for part in parts if part)
+
+
+def _finding(finding: dict[str, Any], console: Console) -> None:
+    likely = " [dim](likely)[/]" if finding["certainty"] == "likely" else ""
+    console.print(f"{_MARKS[finding['severity']]} [bold]{escape(finding['title'])}[/]{likely}")
+    body = []
+    if finding["text"]:
+        who = f"{finding['who']}: " if finding["who"] else ""
+        body.append(escape(f"{who}{finding['text']}"))
+    for difference in finding["differences"]:
+        for side, value in difference["values"].items():
+            body.append(f"[dim]{escape(side)}:[/] {escape(value)}")
+    for line in body:
+        console.print(Padding(line, (0, 0, 0, 2)))
+    for line in finding["change"]:
+        console.print(Padding(f"[green]→[/] {escape(line)}", (0, 0, 0, 2)))
+    sources = ", ".join(_place(one) for one in finding["evidence"])
+    law = " ".join(
+        part for part in (finding["clause"], f"[{finding['requirement']}]" if finding["requirement"] else "") if part
+    )
+    tail = " · ".join(part for part in (sources, law) if part)
+    if tail:
+        console.print(Padding(f"[dim]{escape(tail)}[/]", (0, 0, 0, 2)))
+
+
+def _place(evidence: dict[str, Any]) -> str:
+    return f"frame {evidence['frame']}" if "frame" in evidence else f"{evidence['file']}:{evidence['line']}"
