@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import io
 import os
 import signal
 import sys
@@ -30,6 +31,8 @@ class _Parser(ArgumentParser):
 
 def dispatch(argv: Sequence[str], commands: Collection[str]) -> int:
     """Run the sub-command argv[0], one of ``commands``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
         return _run(argv, commands)
     except IpsectestError as error:

@@ -3,7 +3,7 @@
 import ctypes
 from typing import Any
 
-from ipsectest.decrypt.capture import CaptureFile
+from ipsectest.decrypt.capture import CaptureFile, Window
 from ipsectest.decrypt.capture.pcap import RECORD_HEADER, PcapFile
 from ipsectest.decrypt.native.library import (
     END_OF_INPUT,
@@ -12,9 +12,9 @@ from ipsectest.decrypt.native.library import (
     RESERVE,
     SLOW_FRAME,
     Interface,
-    Window,
     load,
 )
+from ipsectest.decrypt.native.library import Window as NativeWindow
 from ipsectest.decrypt.native.sas import NativeTable
 from ipsectest.decrypt.output import Output, comment_parts
 from ipsectest.decrypt.sas import CapturedSa
@@ -36,7 +36,7 @@ class FastPath:
         self._table = NativeTable(library)
         self._room = (ctypes.c_char * _ROOM)()
         self._view = memoryview(self._room).cast("B")
-        self._native = Window(output=ctypes.addressof(self._room), capacity=_ROOM, is_pcapng=capture.is_pcapng)
+        self._native = NativeWindow(output=ctypes.addressof(self._room), capacity=_ROOM, is_pcapng=capture.is_pcapng)
         self._known = (-1, -1)
         """Section and number of interfaces that were declared to the library."""
         self.packets = 0
@@ -73,7 +73,7 @@ class FastPath:
         window, native = self._capture.window, self._native
         if not window.left:
             return END_OF_INPUT
-        buffer = (ctypes.c_char * window.end).from_buffer(window.buffer)  # keeps the buffer where it is meanwhile
+        buffer = self._octets(window)
         native.input = ctypes.addressof(buffer)
         native.position, native.end, native.written, native.frames = window.at, window.end, 0, 0
         outcome = int(self._library.esp_run(ctypes.byref(native), ctypes.byref(self._table.table)))
@@ -83,6 +83,11 @@ class FastPath:
         if native.written:
             self._output.blocks(self._view[: native.written], native.frames)
         return outcome
+
+    @staticmethod
+    def _octets(window: Window) -> "ctypes.Array[ctypes.c_char]":
+        """What is in memory of the file; keeps the buffer where it is meanwhile."""
+        return (ctypes.c_char * window.end).from_buffer(window.buffer)
 
     def _declare_interfaces(self) -> None:
         capture = self._capture

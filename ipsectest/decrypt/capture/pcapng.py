@@ -80,7 +80,7 @@ class PcapngFile(CaptureFile):
         """What most blocks are, at less cost: whole packets without options whose block is in the window already."""
         window, section, unpack = self.window, self.section, self._layouts.plain.unpack_from
         word = self._layouts.word.unpack_from
-        units = self.units[section:]
+        units, most = self.units, len(self.units) - section
         while window.end - window.at >= _EMPTY_PACKET:
             at, buffer = window.at, window.buffer
             kind, length, number, high, low, captured, wire = unpack(buffer, at)
@@ -90,12 +90,12 @@ class PcapngFile(CaptureFile):
                 and captured == wire
                 and length == _EMPTY_PACKET + (captured + 3 & ~3)
                 and after <= window.end
-                and number < len(units)
+                and number < most
                 and word(buffer, after - 4)[0] == length
             )
             if not plain:
                 return
-            unit = units[number]
+            unit = units[section + number]
             window.at = after
             self.count += 1
             nanoseconds = (high << 32 | low) * unit.multiplier // unit.divisor + unit.offset

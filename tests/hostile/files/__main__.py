@@ -3,11 +3,15 @@
 # ruff: noqa: T201 - this is a command
 
 import argparse
+import ctypes
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ipsectest.decrypt import fast
+from ipsectest.decrypt.capture import Window
+from ipsectest.decrypt.native import library
 from tests.hostile.files.attack import FileAttack
 from tests.hostile.memory import resident
 
@@ -23,14 +27,26 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=20_000, help="files in all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, metavar="NUMBER", help="this one file, which stays in the folder")
+    parser.add_argument("--library", type=Path, help="the fast path in another build (script/sanitize)")
     parser.add_argument("--folder", type=Path, help="where the files are written; default: one that is removed")
     options = parser.parse_args()
+    if options.library:
+        library.LIBRARY = options.library
+        fast._ROOM = library.RESERVE
+        fast.FastPath._octets = staticmethod(_copied)
+        if library.load() is None:
+            parser.error(f"{options.library} cannot be loaded")
     with TemporaryDirectory() as temporary:
-        attack = FileAttack(options.seed, options.folder or Path(temporary))
+        attack = FileAttack(options.seed, options.folder or Path(temporary), only_fast=bool(options.library))
         if options.only is not None:
             attack.run(range(options.only, options.only + 1))
             return 0
         return _run(attack, options.count)
+
+
+def _copied(window: Window) -> "ctypes.Array[ctypes.c_char]":
+    """What is in memory of a file in a buffer of just that size, behind which the sanitizer watches."""
+    return ctypes.create_string_buffer(bytes(window.buffer[: window.end]), window.end)
 
 
 def _run(attack: FileAttack, count: int) -> int:

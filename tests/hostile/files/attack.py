@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from ipsectest.base.errors import InputError
-from ipsectest.decrypt.capture import open_capture
+from ipsectest.decrypt.capture import open_capture, window
 from ipsectest.decrypt.jsonl import JsonLines
 from ipsectest.decrypt.keys import listing
 from ipsectest.decrypt.keys.model import KeyRing
@@ -30,6 +30,8 @@ from tests.hostile.mutation import mutate, noise
 
 CAP = 10.0
 """Seconds of CPU for one small file."""
+CHUNKS = (window.CHUNK, window.CHUNK, 16, 100, 1500)
+"""Octets that are read at once: small ones put the edge of the buffer near every structure."""
 
 
 class HangError(BaseException):
@@ -50,8 +52,11 @@ class Tally:
 class FileAttack:
     """Files by number: the same seed and number give the same file."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, *, only_fast: bool = False) -> None:
         self.seed = seed
+        self.only_fast = only_fast
+        """Captures for the fast path, nothing else."""
+        self.chunk = window.CHUNK
         self.tally = Tally()
         self._capture, self._keys = folder / "capture", folder / "keys"
         self._kinds: dict[str, Callable[[random.Random], None]] = {
@@ -77,7 +82,7 @@ class FileAttack:
     def one(self, number: int) -> None:
         """One file, or a capture and its key file."""
         dice = random.Random(f"{self.seed}/{number}")
-        kind = dice.choices(tuple(self._kinds), (55, 35, 10))[0]
+        kind = dice.choices(tuple(self._kinds), (1, 0, 0) if self.only_fast else (55, 35, 10))[0]
         self.tally.kinds[kind] += 1
         started = time.process_time()
         signal.setitimer(signal.ITIMER_VIRTUAL, CAP)
@@ -151,6 +156,9 @@ class FileAttack:
     def _decrypt(self, ring: KeyRing, dice: random.Random) -> None:
         """As the command does; what it writes can be read again, and the fast path writes what the slow one does."""
         outer, lines = dice.random() < 0.2, dice.random() < 0.3
+        if self.only_fast:
+            outer = lines = False
+        self.chunk = dice.choice(CHUNKS)
         made = self._run(ring, outer=outer, lines=lines, fast=True)
         if made is None:
             self.tally.outcomes["capture refused"] += 1
@@ -163,7 +171,7 @@ class FileAttack:
             self.tally.outcomes["capture with IKE that opens"] += 1
         else:
             self.tally.outcomes["capture where nothing opens"] += 1
-        if not outer and not lines and dice.random() < 0.2:
+        if not outer and not lines and not self.only_fast and dice.random() < 0.2:
             slow = self._run(ring, outer=False, lines=False, fast=False)
             assert slow is not None
             assert frames == self._frames(slow[1]), "the fast path writes otherwise than the slow one"
@@ -176,6 +184,7 @@ class FileAttack:
         file, text = io.BytesIO(), io.StringIO()
         given = KeyRing()
         given.add(ring)
+        window.CHUNK = self.chunk
         output = Output(file, with_outer=outer)
         run = Decryption(given, output, JsonLines(text) if lines else None)
         try:
@@ -215,7 +224,9 @@ def _alarm() -> Iterator[None]:
         raise HangError(f"more than {CAP} s of CPU")
 
     before = signal.signal(signal.SIGVTALRM, hang)
+    chunk = window.CHUNK
     try:
         yield
     finally:
+        window.CHUNK = chunk
         signal.signal(signal.SIGVTALRM, before)

@@ -27,6 +27,8 @@ _HEAD = {46: 4, 53: 8}
 
 def packets(sample: Sample, dice: random.Random) -> list[bytes]:
     """A run of the sample's packets, most of them as they were, some changed, some added."""
+    if dice.random() < 0.2:
+        return _followed(sample, dice)
     start = 0 if dice.random() < 0.5 else dice.randrange(len(sample.packets))
     chosen = sample.packets[start : start + dice.randrange(1, _LONGEST)]
     for _ in range(dice.choice((0, 1, 1, 2, 3))):
@@ -34,6 +36,15 @@ def packets(sample: Sample, dice: random.Random) -> list[bytes]:
         at = dice.randrange(len(chosen)) if chosen else 0
         chosen[at : at + dice.choice((0, 1, 1))] = kind(sample, chosen[at : at + 1] or [b""], dice)
     return chosen
+
+
+def _followed(sample: Sample, dice: random.Random) -> list[bytes]:
+    """Packets of one SA in their order, as the fast path takes them, and something wrong with the last one only."""
+    start, count = dice.randrange(len(sample.packets)), dice.randrange(2, 6)
+    chosen = sample.packets[start : start + count]
+    last = chosen.pop()
+    change = dice.choice((_cut_off, _cut_off, _changed, _sealed_esp))
+    return [*chosen, *change(sample, [last], dice)]
 
 
 def _changed(sample: Sample, given: list[bytes], dice: random.Random) -> list[bytes]:
