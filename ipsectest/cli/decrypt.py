@@ -32,6 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--write-keys", metavar="FILE", help="write all keys, derived ones too, for `ipsectest keys convert`"
     )
+    parser.add_argument("--html", metavar="FILE", help="write a page with the SAs as bars in time; - for a pipe")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="workers for each large file; 0: as many as cores (default: 1)"
@@ -41,14 +42,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(arguments: Namespace) -> int:
     """Decrypt, and print a summary."""
-    from ipsectest.base.errors import UsageError  # noqa: PLC0415 - nothing is imported for the help
-    from ipsectest.decrypt.keys import detect  # noqa: PLC0415
+    from ipsectest.decrypt.keys import detect  # noqa: PLC0415 - nothing is imported for the help
     from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
     from ipsectest.decrypt.output import Output  # noqa: PLC0415
     from ipsectest.decrypt.pipeline import Decryption  # noqa: PLC0415
 
-    if [arguments.output, arguments.jsonl, arguments.write_keys].count(_STANDARD) > 1:
-        raise UsageError("only one of --output, --jsonl and --write-keys can go to standard output")
+    _check_outputs(arguments)
     ring = KeyRing()
     for name in arguments.keys:
         ring.add(detect.read(Path(name)))
@@ -150,14 +149,35 @@ def _written(name: str, captures: list[str]) -> Iterator[BinaryIO]:
         yield file
 
 
+def _outputs(arguments: Namespace) -> list[str]:
+    return [name for name in (arguments.output, arguments.jsonl, arguments.write_keys, arguments.html) if name]
+
+
+def _check_outputs(arguments: Namespace) -> None:
+    """Raises UsageError if two outputs would go to the same place."""
+    from ipsectest.base.errors import UsageError  # noqa: PLC0415
+
+    names = _outputs(arguments)
+    if names.count(_STANDARD) > 1:
+        raise UsageError("only one of --output, --jsonl, --write-keys and --html can go to standard output")
+    paths = [os.path.realpath(name) for name in names if name != _STANDARD]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice and Path(twice) != Path(os.devnull):
+        raise UsageError(f"{twice} cannot hold two outputs; name a file for each")
+
+
 def _report(run: "Decryption", arguments: Namespace) -> None:
     import json  # noqa: PLC0415
 
     from ipsectest.decrypt.summary import summary  # noqa: PLC0415
 
     found = summary(run)
-    to_pipe = _STANDARD in {arguments.output, arguments.jsonl, arguments.write_keys}
-    stream = sys.stderr if to_pipe else sys.stdout
+    if arguments.html:
+        from ipsectest.report.timeline import page  # noqa: PLC0415
+
+        with _written(arguments.html, arguments.captures) as file:
+            file.write(page(found).encode())
+    stream = sys.stderr if _STANDARD in _outputs(arguments) else sys.stdout
     if arguments.json:
         print(json.dumps(found, indent=1), file=stream)
         return

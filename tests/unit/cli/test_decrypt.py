@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import stat
 import struct
@@ -88,6 +89,18 @@ def test_json_lines_have_every_message_and_packet(tmp_path: Path) -> None:
     assert [payload["method"]["name"] for payload in auth] == ["SHARED_KEY_MIC"] * 2
 
 
+def test_the_page_has_a_bar_for_each_sa(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    capture, keys = files(NAME)
+    out = tmp_path / "out.html"
+    assert main(["decrypt", capture, "-k", keys, "--html", str(out), "--json"]) == 0
+    sas = json.loads(capsys.readouterr().out)["sas"]
+    spis = {row[0].removeprefix("0x") for row in tshark(Path(capture), "esp.spi") if row[0]}
+    assert {sa["spi"] for sa in sas} == spis
+    drawn = re.findall(r"<title>ESP ([0-9a-f]{8}) [^<]*</title>\n.*\n<rect ", out.read_text())
+    assert sorted(drawn) == sorted(spis)
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+
+
 def test_what_stays_closed_is_told(capsys: pytest.CaptureFixture) -> None:
     assert main(["decrypt", files(NAME)[0], "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -105,6 +118,7 @@ def test_what_stays_closed_is_told(capsys: pytest.CaptureFixture) -> None:
         ([files(NAME)[0], "-k", "missing.keys"], "missing.keys"),
         ([files(NAME)[0], "-k", files(NAME)[0]], ""),
         ([files(NAME)[0], "-o", "-", "--jsonl", "-"], "standard output"),
+        ([files(NAME)[0], "-o", "one", "--html", "./one"], "two outputs"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments: list, text: str, capsys: pytest.CaptureFixture) -> None:
