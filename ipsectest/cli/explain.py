@@ -6,21 +6,23 @@ needed, and tell more. Exit code: 0 nothing is wrong, 1 something failed, 2 a fi
 
 import sys
 from argparse import ArgumentParser, Namespace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ipsectest.decrypt.keys.model import KeyRing
     from ipsectest.decrypt.pipeline import Decryption
     from ipsectest.explain.capture_facts import CaptureFacts
+    from ipsectest.explain.logs.model import LogFacts
 
 FAILED = 1
+_STANDARD = "-"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="capture or log, compressed or not; - for a capture from a pipe"
-    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="capture (compressed or not) or log; - for a pipe")
     parser.add_argument(
         "-k", "--keys", action="append", default=[], metavar="FILE", help="keys in any notation, or a folder of them"
     )
@@ -38,8 +40,14 @@ def execute(arguments: Namespace) -> int:
     ring = KeyRing()
     for name in arguments.keys:
         ring.add(detect.read(Path(name)))
-    run = Decryption(ring)
-    told = explain([_capture(run, name) for name in arguments.files])
+    with ExitStack() as stack:
+        paths = [(name, _on_disk(name, stack)) for name in arguments.files]
+        logs = {path: facts for name, path in paths if (facts := _log(name, path))}
+        captures = [(name, path) for name, path in paths if path not in logs]
+        if captures:
+            _take_keys(ring, list(logs))
+        run = Decryption(ring)
+        told = explain([_capture(run, name, path) for name, path in captures], logs.values())
     told.notes += run.notes
     if arguments.json:
         import json  # noqa: PLC0415
@@ -54,14 +62,54 @@ def execute(arguments: Namespace) -> int:
     return FAILED if told.has_failed else 0
 
 
-def _capture(run: "Decryption", name: str) -> "CaptureFacts":
+def _on_disk(name: str, stack: ExitStack) -> Path:
+    """A file that can be read more than once: what comes by a pipe is written down first."""
+    if name != _STANDARD:
+        return Path(name)
+    import shutil  # noqa: PLC0415
+    import tempfile  # noqa: PLC0415
+
+    temporary = tempfile.NamedTemporaryFile(prefix="ipsectest-")  # noqa: SIM115 - the stack closes it
+    file = stack.enter_context(temporary)
+    shutil.copyfileobj(sys.stdin.buffer, file)
+    file.flush()
+    return Path(file.name)
+
+
+def _short(name: str) -> str:
+    return "standard input" if name == _STANDARD else Path(name).name
+
+
+def _log(name: str, path: Path) -> "LogFacts | None":
+    from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
+    from ipsectest.explain.logs.reading import read_log  # noqa: PLC0415
+
+    with ReadingProgress(lambda: (0, None)) as progress:
+        return read_log(path, _short(name), looked=progress)
+
+
+def _take_keys(ring: "KeyRing", logs: list[Path]) -> None:
+    """Logs at a level that tells keys open the captures beside them."""
+    from ipsectest.base.errors import InputError  # noqa: PLC0415
+    from ipsectest.decrypt.keys import detect  # noqa: PLC0415
+
+    for path in logs:
+        try:
+            found = detect.read(path)
+        except InputError:
+            continue
+        if found.count:
+            ring.add(found)
+
+
+def _capture(run: "Decryption", name: str, path: Path) -> "CaptureFacts":
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
     from ipsectest.decrypt.capture import open_capture  # noqa: PLC0415
     from ipsectest.explain.capture_facts import CaptureFacts  # noqa: PLC0415
 
-    facts = CaptureFacts(Path(name).name if name != "-" else "standard input")
+    facts = CaptureFacts(_short(name))
     run.observer = facts
-    capture = open_capture(name)
+    capture = open_capture(path)
     try:
         with ReadingProgress(capture.position) as progress:
             for frame in capture.frames():

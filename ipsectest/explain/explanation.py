@@ -1,19 +1,18 @@
-"""Everything that is told of the files of a run: ladders, suites, findings, the worst last."""
+"""Everything that is told of the files of a run: ladders, suites, findings."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ipsectest.explain import causes
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.conversations import Conversation
-from ipsectest.explain.findings import Certainty, Evidence, Finding, Severity
+from ipsectest.explain.findings import Finding, Severity
 from ipsectest.explain.ladder import Rung, rungs
+from ipsectest.explain.logs.model import LogFacts, LoggedSa
+from ipsectest.explain.merging import merged
 from ipsectest.explain.negotiated import Agreed, children, ike_suite
-from ipsectest.explain.outcome import is_established
-
-_ORDER = list(Severity)
-_MOST_EVIDENCE = 12
+from ipsectest.explain.outcome import is_established, is_readable
 
 
 @dataclass(slots=True)
@@ -21,31 +20,25 @@ class Story:
     """One IKE SA as it is told."""
 
     file: str
+    kind: str
+    """What numbers count: ``frame`` or ``line``."""
     title: str
     rungs: list[Rung]
     agreed: list[Agreed]
     is_established: bool
+    ends: tuple[str, str]
+    """Initiator and responder."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
             "file": self.file,
+            "kind": self.kind,
             "title": self.title,
+            "ends": list(self.ends),
             "established": self.is_established,
             "ladder": [rung.as_json() for rung in self.rungs],
-            "agreed": [
-                {
-                    "protocol": one.protocol,
-                    "suite": one.suite,
-                    "frame": one.frame,
-                    "spis": [spi.hex() for spi in one.spis],
-                    "mode": one.mode,
-                    "selectors": [list(one.local), list(one.remote)],
-                    "rekey": one.is_rekey,
-                    "deleted": one.deleted or None,
-                }
-                for one in self.agreed
-            ],
+            "agreed": [one.as_json() for one in self.agreed],
         }
 
 
@@ -72,20 +65,27 @@ class Explanation:
         }
 
 
-def explain(captures: Iterable[CaptureFacts]) -> Explanation:
+def explain(captures: Iterable[CaptureFacts], logs: Iterable[LogFacts] = ()) -> Explanation:
     """The explanation of what was read."""
     told = Explanation()
     findings: list[Finding] = []
+    hidden = False
     for facts in captures:
         for conversation in facts.conversations.found:
             told.stories.append(_story(conversation, facts))
+            hidden |= not is_readable(conversation)
             for cause in causes.OF_CONVERSATIONS:
                 findings += cause(conversation, facts)
         if facts.conversations.left_out:
             told.notes.append(f"{facts.name}: {facts.conversations.left_out} more IKE SAs were not looked at")
-    told.findings = _sorted(_merged(findings))
+    for log in logs:
+        told.stories += [_logged(sa) for sa in log.sas.values() if sa.rungs or sa.agreed]
+        findings += log.findings
+        if log.left_out:
+            told.notes.append(f"{log.name}: {log.left_out} more IKE SAs were not looked at")
+    told.findings = merged(findings)
     if not told.has_failed:
-        told.findings.append(_all_fine(told))
+        told.findings.append(_all_fine(told, hidden=hidden))
     return told
 
 
@@ -93,43 +93,36 @@ def _story(conversation: Conversation, facts: CaptureFacts) -> Story:
     suite = ike_suite(conversation)
     return Story(
         facts.name,
+        "frame",
         f"{conversation.initiator} > {conversation.responder}, SPI {conversation.spi_i.hex()}",
         rungs(conversation),
         [*([suite] if suite else []), *children(conversation)],
         is_established(conversation),
+        (conversation.initiator, conversation.responder),
     )
 
 
-def _merged(findings: Iterable[Finding]) -> list[Finding]:
-    """The same finding of several attempts told once, with all evidence."""
-    merged: dict[tuple[str, str, tuple[str, ...], Severity], list[Finding]] = {}
-    for one in findings:
-        merged.setdefault((one.code, one.who, one.change, one.severity), []).append(one)
-    return [_one_of(same) for same in merged.values()]
+def _logged(sa: LoggedSa) -> Story:
+    ends = sa.local or "this host", sa.remote or "the peer"
+    initiator, responder = ends if sa.is_initiator is not False else ends[::-1]
+    agreed = [Agreed(text.partition("  ")[0], text.partition("  ")[2], number) for number, text in sa.agreed]
+    title = f"{initiator} > {responder}"
+    return Story(sa.file, "line", title, sa.rungs, agreed, sa.is_established, (initiator, responder))
 
 
-def _one_of(same: list[Finding]) -> Finding:
-    if len(same) == 1:
-        return same[0]
-    evidence: list[Evidence] = []
-    for one in same:
-        evidence += [found for found in one.evidence if found not in evidence]
-    return replace(same[0], evidence=tuple(evidence[:_MOST_EVIDENCE]), text=f"{same[0].text} ({len(same)} times)")
-
-
-def _sorted(findings: Iterable[Finding]) -> list[Finding]:
-    return sorted(
-        findings, key=lambda one: (_ORDER.index(one.severity), one.certainty is Certainty.LIKELY, one.evidence)
-    )
-
-
-def _all_fine(told: Explanation) -> Finding:
+def _all_fine(told: Explanation, *, hidden: bool) -> Finding:
     up = sum(one.is_established for one in told.stories)
     made = sum(agreed.protocol in {"ESP", "AH"} for one in told.stories for agreed in one.agreed)
     if not told.stories:
         return Finding(
-            code="no-ike", severity=Severity.NOTE, title="No IKE in here", text="There is nothing to explain.",
-        )  # fmt: skip
+            code="no-ike",
+            severity=Severity.NOTE,
+            title="No IKE in here",
+            text="There is nothing to explain.",
+        )
     text = f"{up} of {len(told.stories)} IKE SAs came up"
     text += f", {made} Child SAs were seen being made." if made else "."
-    return Finding(code="all-fine", severity=Severity.FINE, title="Nothing is wrong", text=text)
+    if hidden:
+        text += " Encrypted messages were judged by their length: with keys (-k) more can be told."
+    title = "Nothing is wrong" if up == len(told.stories) else "No failure was found"
+    return Finding(code="all-fine", severity=Severity.FINE, title=title, text=text)

@@ -21,7 +21,8 @@ _KE_TYPE = 4
 class Rung:
     """One message, however often it was sent."""
 
-    frame: int
+    number: int
+    """Of the frame, or of the line of a log."""
     nanoseconds: int
     source: str
     """Address and port."""
@@ -38,10 +39,11 @@ class Rung:
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
-            "frame": self.frame,
+            "number": self.number,
             "nanoseconds": self.nanoseconds,
             "source": self.source,
             "destination": self.destination,
+            "to_right": self.to_right,
             "text": self.text,
             "times": self.times,
             "seconds": self.seconds,
@@ -58,7 +60,7 @@ def rungs(conversation: Conversation) -> list[Rung]:
         for half, is_response in ((exchange.request, False), (exchange.response, True))
         if (rung := _rung(exchange, half, is_response=is_response))
     ]
-    return sorted(made, key=lambda rung: rung.frame)
+    return sorted(made, key=lambda rung: rung.number)
 
 
 def _rung(exchange: Exchange, half: Half, *, is_response: bool) -> Rung | None:

@@ -1,8 +1,9 @@
 """What was agreed: the suite of each IKE SA, and each Child SA with its selectors and what became of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address, summarize_address_range
+from typing import Any
 
 from ipsectest.base.iana import ExchangeType, NotifyType, ProtocolId
 from ipsectest.base.suites import format_suite
@@ -19,7 +20,8 @@ class Agreed:
 
     protocol: str
     suite: str
-    frame: int
+    number: int
+    """Of the frame (or line of a log) that settled it."""
     spis: tuple[bytes, bytes] = (b"", b"")
     """Chosen by the initiator and the responder of its exchange: each is in packets *to* its chooser."""
     initiator: str = ""
@@ -32,7 +34,19 @@ class Agreed:
     is_rekey: bool = False
     deleted: int = 0
     """Frame in which it was deleted."""
-    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "protocol": self.protocol,
+            "suite": self.suite,
+            "number": self.number,
+            "spis": [spi.hex() for spi in self.spis if spi],
+            "mode": self.mode,
+            "selectors": [list(self.local), list(self.remote)],
+            "rekey": self.is_rekey,
+            "deleted": self.deleted or None,
+        }
 
 
 def ike_suite(conversation: Conversation) -> Agreed | None:

@@ -70,3 +70,19 @@ def is_established(conversation: Conversation) -> bool:
         return not fatal & {one.notify_type for one in last.response.errors()}
     length = read_length(conversation, last)
     return length is None or not length.is_error_alone
+
+
+def is_readable(conversation: Conversation) -> bool:
+    """Whether no message is encrypted still."""
+    return all(
+        half.is_readable for one in conversation.exchanges for half in (one.request, one.response) if half.sightings
+    )
+
+
+def has_no_child(conversation: Conversation) -> Exchange | None:
+    """The exchange whose encrypted answer is too short for the Child SA that IKE_AUTH asks for."""
+    answered = [one for one in conversation.of(ExchangeType.IKE_AUTH) if one.is_answered]
+    if not answered or answered[-1].response.is_readable:
+        return None
+    length = read_length(conversation, answered[-1])
+    return answered[-1] if length and length.lacks_child and not length.is_error_alone else None

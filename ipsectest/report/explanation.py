@@ -17,9 +17,10 @@ def render(told: dict[str, Any], console: Console, *, everything: bool = False) 
     stories = told["sas"] if everything else _worth(told["sas"])
     for story in stories:
         _story(story, console, everything=everything)
-    hidden = len(told["sas"]) - len(stories)
+    hidden = [one for one in told["sas"] if one not in stories]
     if hidden:
-        console.print(f"[dim]and {hidden} more IKE SAs (--all shows them)[/]\n")
+        files = ", ".join(sorted({one["file"] for one in hidden}))
+        console.print(f"[dim]{len(hidden)} more ladders of {escape(files)}: --all shows them[/]\n")
     for finding in told["findings"]:
         _finding(finding, console)
     for note in told["notes"]:
@@ -27,7 +28,11 @@ def render(told: dict[str, Any], console: Console, *, everything: bool = False) 
 
 
 def _worth(stories: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that failed first, in their order."""
+    """Those that failed first; of several files that tell of the same two ends the most detailed one."""
+    best: dict[tuple[str, ...], str] = {}
+    for story in sorted(stories, key=lambda one: (one["kind"] != "frame", -len(one["ladder"]))):
+        best.setdefault(tuple(sorted(story["ends"])), story["file"])
+    stories = [one for one in stories if best[tuple(sorted(one["ends"]))] == one["file"]]
     failed = [one for one in stories if not one["established"]]
     kept = (failed or stories)[:_MOST_STORIES]
     return [one for one in stories if one in kept] if len(stories) > _MOST_STORIES else stories
@@ -46,21 +51,19 @@ def _story(story: dict[str, Any], console: Console, *, everything: bool) -> None
     grid.add_column(overflow="fold")
     start = ladder[0]["nanoseconds"] if ladder else 0
     for rung in shown:
-        grid.add_row(*_rung(rung, start, ladder[0]["source"]))
+        grid.add_row(*_rung(rung, start))
     if rest:
         grid.add_row("", "", "…", f"[dim]{len(ladder) - _MOST_RUNGS} more messages (--all shows them)[/]")
         for rung in rest:
-            grid.add_row(*_rung(rung, start, ladder[0]["source"]))
+            grid.add_row(*_rung(rung, start))
     console.print(Padding(grid, (0, 0, 0, 2)))
     for agreed in story["agreed"]:
         console.print(Padding(_agreed(agreed), (0, 0, 0, 4)))
     console.print()
 
 
-def _rung(rung: dict[str, Any], start: int, initiator: str) -> tuple[str, str, str, str]:
-    host = initiator.rpartition(":")[0]
-    to_right = rung["source"].rpartition(":")[0] == host
-    arrow = "──▶" if to_right else "◀──"
+def _rung(rung: dict[str, Any], start: int) -> tuple[str, str, str, str]:
+    arrow = "──▶" if rung["to_right"] else "◀──"
     text = escape(rung["text"])
     if rung["error"]:
         text = f"[red]{text}[/]"
@@ -68,8 +71,12 @@ def _rung(rung: dict[str, Any], start: int, initiator: str) -> tuple[str, str, s
         text += f" [yellow]x{rung['times']} in {rung['seconds']:.1f} s[/]"
     if rung["unanswered"]:
         text += " [yellow](no answer)[/]"
-    port = rung["destination"].rpartition(":")[2]
-    return str(rung["frame"]), f"{(rung['nanoseconds'] - start) / 1e9:.3f}", f"{arrow} {port}", text
+    port = (
+        rung["destination"].rpartition(":")[2]
+        if rung["destination"].count(":") in {1, 8} or "]" in rung["destination"]
+        else ""
+    )
+    return str(rung["number"]), f"{(rung['nanoseconds'] - start) / 1e9:.3f}", f"{arrow} {port}", text
 
 
 def _agreed(agreed: dict[str, Any]) -> str:
@@ -88,7 +95,7 @@ def _finding(finding: dict[str, Any], console: Console) -> None:
     console.print(f"{_MARKS[finding['severity']]} [bold]{escape(finding['title'])}[/]{likely}")
     body = []
     if finding["text"]:
-        who = f"{finding['who']}: " if finding["who"] else ""
+        who = "" if finding["who"] in finding["text"] else f"{finding['who']}: "
         body.append(escape(f"{who}{finding['text']}"))
     for difference in finding["differences"]:
         for side, value in difference["values"].items():

@@ -22,6 +22,7 @@ OF_CONVERSATIONS: tuple[Cause, ...] = (
     child.proposal,
     child.selectors_refused,
     child.narrowed,
+    child.refused_unread,
     child.other_errors,
 )
 """Asked of every IKE SA."""

@@ -9,6 +9,7 @@ from ipsectest.explain.causes.evidence import frames
 from ipsectest.explain.conversations import Conversation, Exchange
 from ipsectest.explain.findings import Certainty, Difference, Finding, Severity
 from ipsectest.explain.negotiated import asked, offered, selectors, suites
+from ipsectest.explain.outcome import has_no_child
 from ipsectest.wire import CP, TSi, TSr
 
 _BOTH = ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA
@@ -119,6 +120,35 @@ def _is_dynamic(exchange: Exchange) -> bool:
     return any(isinstance(payload, CP) for payload in exchange.response.payloads)
 
 
+def refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """An encrypted answer of IKE_AUTH that has no room for a Child SA."""
+    exchange = has_no_child(conversation)
+    if exchange is None:
+        return
+    responder = conversation.responder
+    yield Finding(
+        code="child-refused",
+        severity=Severity.FAILURE,
+        title="No Child SA comes about",
+        who=conversation.described(is_initiator=False),
+        text="Its encrypted answer of IKE_AUTH has room for identity and proof, and not for a Child SA: the IKE SA "
+        "is up, "
+        "the Child SA was refused (or never asked for: RFC 6023).",
+        change=(
+            (
+                f"Compare ESP proposals and traffic selectors of both sides; the log of {responder} tells which do not "
+                "fit."
+            ),
+            "Give the keys of the IKE SA with -k to read the message itself (docs/keys.md).",
+        ),
+        evidence=frames(facts, exchange.response),
+        clause="RFC 7296 section 1.2",
+        requirement="7296-1.2-13",
+        certainty=Certainty.LIKELY,
+        subject=conversation.ends,
+    )
+
+
 def other_errors(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
     """Every other error notification that has a line in the table."""
     told = set()
@@ -128,12 +158,14 @@ def other_errors(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fi
             if entry is None or entry.code in told:
                 continue
             told.add(entry.code)
+            # Before the IKE SA is up nothing can be busy: the other side failed to install what it had chosen.
+            is_fatal = exchange.type == ExchangeType.IKE_AUTH
             asking, answering = conversation.asking(exchange), conversation.answering(exchange)
             names = {"asking": asking, "answering": answering}
             kind = name_of(ExchangeType, exchange.type)
             yield Finding(
                 code=entry.code,
-                severity=entry.severity,
+                severity=Severity.FAILURE if is_fatal else entry.severity,
                 title=entry.title,
                 who=answering,
                 text=f"{answering} answers {kind} request {exchange.message_id} with "

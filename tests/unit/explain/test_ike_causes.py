@@ -27,7 +27,7 @@ def test_a_tunnel_that_comes_up_is_fine() -> None:
     ]
     assert story.agreed[1].local == ("198.51.100.0/24",)
     assert story.agreed[1].remote == ("203.0.113.0/24",)
-    assert [(rung.frame, rung.to_right) for rung in story.rungs] == [(1, True), (2, False), (3, True), (4, False)]
+    assert [(rung.number, rung.to_right) for rung in story.rungs] == [(1, True), (2, False), (3, True), (4, False)]
 
 
 def test_ike_proposal_mismatch_shows_what_was_offered() -> None:

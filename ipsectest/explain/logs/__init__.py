@@ -1,0 +1,1 @@
+"""Logs of daemons: ``charon`` and ``pluto`` read lines into SAs, their rule tables turn lines into findings."""

@@ -1,0 +1,163 @@
+"""strongSwan's log, of a file, of syslog or of the journal: lines into IKE SAs, their messages and suites."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from ipsectest.base.addresses import Address
+from ipsectest.explain.ladder import Rung
+from ipsectest.explain.logs.charon_rules import RULES
+from ipsectest.explain.logs.clock import nanoseconds_of
+from ipsectest.explain.logs.model import MOST_AGREED, LogFacts, LoggedSa, folded
+from ipsectest.explain.logs.suite_words import from_charon
+
+MARK = re.compile(r"(?:^|\s)\d\d\[[A-Z]{3}\d?\] |\bcharon(?:-systemd|-nm)?(?:\[\d+\])?: ")
+_LINE = re.compile(
+    r"^(?P<head>.{0,100}?)(?:\b\d\d\[[A-Z]{3}\d?\]|\bcharon(?:-systemd|-nm)?(?:\[\d+\])?:(?: \d\d\[[A-Z]{3}\d?\])?)"
+    r"[ ](?:<(?:[^<>|]{0,200}\|)?(?P<id>\d+)> )?(?P<text>.*)$"
+)
+_SENDING = re.compile(r"^(sending|received) packet: from (\S+)\[(\d+)\] to (\S+)\[(\d+)\]")
+_MESSAGE = re.compile(r"^(generating|parsed) (\w+) (request|response) (\d+) \[ ?(.*?) ?\]")
+_RETRANSMIT = re.compile(r"^(?:retransmit \d+ of request with message ID (\d+)|sending retransmit \d+ of)")
+_SUITE = re.compile(r"^selected proposal: (IKE|ESP|AH):")
+_CHILD = re.compile(r"^(?:inbound )?CHILD_SA (\S+?)\{\d+\} established with SPIs (\S+)_i (\S+)_o and TS (.*)$")
+_ESTABLISHED = re.compile(r"^IKE_SA \S+ established between (\S+?)\[(.*?)\]\.\.\.(\S+?)\[(.*)\]$")
+_NOTED: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("received", re.compile(r"^received proposals: (.*)$")),
+    ("configured", re.compile(r"^configured proposals: (.*)$")),
+    ("looked_for", re.compile(r"^looking for (?:peer|pre-shared key peer) configs matching (.*)$")),
+    ("issuer", re.compile(r'^ +issuer is "(.*)"$')),
+    ("message_id", re.compile(r"^retransmit \d+ of request with message ID (\d+)")),
+    ("proposed", re.compile(r"^(?:proposing|received) traffic selectors for (?:us|other): *(.*)$")),
+)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Lines that belong together: what was generated or parsed, and the packet."""
+
+    generated: str = ""
+    generated_request: bool = True
+    received: tuple[Address, Address] | None = None
+    repeats: bool = False
+    last_request: str = ""
+
+
+@dataclass(slots=True)
+class CharonLog:
+    """Reads a log line by line."""
+
+    facts: LogFacts
+    _pending: dict[str, _Pending] = field(default_factory=dict)
+
+    def take(self, number: int, line: str) -> None:
+        """One line; never raises."""
+        match = _LINE.match(line)
+        if match is None:
+            return
+        self.facts.lines += 1
+        label, text = match["id"] or "", match["text"]
+        sa = self.facts.sa(label)
+        if label not in self._pending and len(self._pending) > len(self.facts.sas):
+            self._pending = {}
+        pending = self._pending.setdefault(label, _Pending())
+        for reader in _READERS:
+            if reader(sa, pending, text, number, nanoseconds_of(match["head"])):
+                return
+        for name, pattern in _NOTED:
+            noted = pattern.match(text)
+            if noted:
+                sa.noted[name] = noted[1][:1000]
+        finding = RULES.apply(sa, number, text)
+        if finding:
+            self.facts.find(finding)
+
+
+def _packet(sa: LoggedSa, pending: _Pending, text: str, number: int, at: int) -> bool:
+    match = _SENDING.match(text)
+    if match is None:
+        return False
+    source, destination = Address(match[2], int(match[3][:5])), Address(match[4], int(match[5][:5]))
+    if match[1] == "received":
+        pending.received = source, destination
+        sa.local, sa.remote = destination.host, source.host
+        return True
+    sa.local, sa.remote = source.host, destination.host
+    sa.used_ports.add(destination.port)
+    text = pending.last_request if pending.repeats else pending.generated
+    pending.repeats, pending.generated = False, ""
+    if text:
+        _send(sa, text, number, at, (source, destination))
+    return True
+
+
+def _message(sa: LoggedSa, pending: _Pending, text: str, number: int, at: int) -> bool:
+    match = _MESSAGE.match(text)
+    if match is None:
+        return False
+    kind, exchange, half, message_id, payloads = match.groups()
+    is_fragment = payloads.startswith("EF(")
+    told = f"{exchange} {half} {message_id}: {folded(payloads) or 'empty'}"
+    if kind == "generating":
+        if exchange == "IKE_SA_INIT" or sa.is_initiator is None:
+            sa.is_initiator = half == "request"
+        if not is_fragment:
+            pending.generated = told
+            pending.last_request = told if half == "request" else pending.last_request
+    elif pending.received and not is_fragment:
+        if exchange == "IKE_SA_INIT":
+            sa.is_initiator = half == "response"
+        _send(sa, told, number, at, pending.received)
+    return True
+
+
+def _repetition(sa: LoggedSa, pending: _Pending, text: str, _number: int, _at: int) -> bool:
+    match = _RETRANSMIT.match(text)
+    if match:
+        pending.repeats = True
+        sa.noted["message_id"] = match[1] or ""
+    return match is not None
+
+
+def _outcome(sa: LoggedSa, _pending: _Pending, text: str, number: int, _at: int) -> bool:
+    established = _ESTABLISHED.match(text)
+    if established:
+        sa.is_established = True
+        sa.noted |= {"local_id": established[2], "remote_id": established[4]}
+        return True
+    if suite := _SUITE.match(text):
+        words = ", ".join(from_charon(text.partition(": ")[2]))
+        if suite[1] == "IKE":
+            _agree(sa, number, f"IKE  {words}")
+        else:
+            sa.noted["child"] = f"{suite[1]}  {words}"
+        return True
+    child = _CHILD.match(text)
+    if child:
+        _agree(sa, number, f"{sa.noted.get('child', 'ESP')}  {child[4]}  {child[2]}/{child[3]}")
+        return True
+    return False
+
+
+def _agree(sa: LoggedSa, number: int, text: str) -> None:
+    if len(sa.agreed) < MOST_AGREED:
+        sa.agreed.append((number, text))
+
+
+def _send(sa: LoggedSa, text: str, number: int, at: int, ends: tuple[Address, Address]) -> None:
+    is_error = "FAIL" in text or any(
+        word in text for word in ("N(NO_PROP", "N(TS_UNACC", "N(INVAL", "N(CHILD_NOTFOUND")
+    )
+    source, destination = ends
+    to_right = (source.host == sa.local) == (sa.is_initiator is not False)
+    rung = Rung(number, at, str(source), str(destination), to_right, text, is_error=is_error)
+    same = next((one for one in reversed(sa.rungs) if one.text == text and one.source == rung.source), None)
+    if same is not None and " request " in text:  # sent again, with other lines between
+        again = replace(same, times=same.times + 1, seconds=max(0.0, (at - same.nanoseconds) / 1e9))
+        sa.rungs[sa.rungs.index(same)] = again
+        return
+    sa.send(rung)
+
+
+_Reader = Callable[[LoggedSa, _Pending, str, int, int], bool]
+_READERS: Iterable[_Reader] = (_packet, _message, _repetition, _outcome)

@@ -1,0 +1,168 @@
+"""strongSwan and Libreswan on the two ends of a link, set up so that they fail; a run leaves capture and logs."""
+
+import secrets
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ipsectest.base.addresses import Address
+from ipsectest.crypto import pki
+from ipsectest.lab import Lab
+from ipsectest.lab.capture import record
+from ipsectest.lab.hosts import NamespaceHost
+from ipsectest.lab.namespaces import Namespace
+from ipsectest.lab.topology import pair
+from ipsectest.peers.credentials import Credentials
+from ipsectest.peers.libreswan import Libreswan
+from ipsectest.peers.options import DaemonOptions
+from ipsectest.peers.strongswan import StrongSwan
+from ipsectest.scenario.ports import PeerRequest, PeerSettings, Verb
+from tests.unit.peers.settings import mirrored, settings
+
+CAP = 10.0
+CHARON, PLUTO = "charon", "pluto"
+RETRANSMIT, TRIES = 0.1, 2
+"""Both give up after 0.1 + 0.16 + 0.256 seconds, or about that."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a run leaves."""
+
+    capture: Path
+    logs: dict[str, Path]
+    """By daemon."""
+
+
+@dataclass
+class FailingPair:
+    """charon at 192.0.2.1, pluto at 192.0.2.2."""
+
+    charon: StrongSwan
+    pluto: Libreswan
+    namespaces: dict[str, Namespace]
+    folder: Path
+    runs: int = 0
+    given: dict[str, PeerSettings] = field(default_factory=dict)
+
+    def daemon(self, name: str) -> StrongSwan | Libreswan:
+        return self.charon if name == CHARON else self.pluto
+
+    @contextmanager
+    def run(self, initiator: str, *, wrong: dict[str, Any] | None = None, **common: Any) -> Iterator["Run"]:
+        """Configure both, the responder with what is ``wrong``, and record."""
+        self.runs += 1
+        base = settings(self.runs, name=f"case-{self.runs}", **BASE, **common)
+        responder = PLUTO if initiator == CHARON else CHARON
+        self.given = {CHARON: base, PLUTO: mirrored(base)}
+        self.given[responder] = replace(self.given[responder], **(wrong or {}))
+        folder = self.folder / str(self.runs)
+        folder.mkdir()
+        starts = {name: self.daemon(name)._log.stat().st_size for name in self.given}
+        for name, one in self.given.items():
+            self.daemon(name).configure(one)
+        run = Run(self, initiator, responder, folder, starts)
+        with record(self.namespaces[initiator], "wire", run.capture):
+            try:
+                yield run
+            finally:
+                for name, one in self.given.items():
+                    self.daemon(name).forget(one)
+        for name in self.given:
+            (folder / f"{name}.log").write_text(run.said(name))
+
+
+BASE: dict[str, Any] = {
+    "local": Address("192.0.2.1", 500),
+    "remote": Address("192.0.2.2", 500),
+    "retransmit": RETRANSMIT,
+    "retransmit_tries": TRIES,
+}
+
+
+@dataclass
+class Run:
+    """One failure on its way."""
+
+    pair: FailingPair
+    initiator: str
+    responder: str
+    folder: Path
+    starts: dict[str, int]
+
+    @property
+    def capture(self) -> Path:
+        return self.folder / "trace.pcapng"
+
+    @property
+    def left(self) -> Left:
+        return Left(self.capture, {name: self.folder / f"{name}.log" for name in (CHARON, PLUTO)})
+
+    def said(self, name: str) -> str:
+        with self.pair.daemon(name)._log.open("rb") as log:
+            log.seek(self.starts[name])
+            return log.read().decode(errors="replace")
+
+    def initiate(self, *words: str, cap: float = CAP) -> None:
+        """Let the initiator begin, until its log has one of the words."""
+        self.perform(Verb.INITIATE)
+        self.until(self.initiator, *words, cap=cap)
+
+    def perform(self, verb: Verb, **fields: Any) -> None:
+        given = self.pair.given[self.initiator]
+        self.pair.daemon(self.initiator).perform(PeerRequest(1, verb, given, **fields))
+
+    def until(self, name: str, *words: str, cap: float = CAP) -> None:
+        end = time.monotonic() + cap
+        while not any(word in self.said(name) for word in words):
+            assert time.monotonic() < end, self.said(name)[-3000:]
+            threading.Event().wait(0.01)
+
+    @contextmanager
+    def dropping(self, rule: str) -> Iterator[None]:
+        """The responder's namespace drops what matches on its way in."""
+        table = "add table inet t\nadd chain inet t in { type filter hook input priority 0; }\nadd rule inet t in "
+        f"{rule} drop\n"
+        where = self.pair.namespaces[self.responder]
+        _nft(where, table)
+        try:
+            yield
+        finally:
+            _nft(where, "delete table inet t\n")
+
+
+def _nft(namespace: Namespace, script: str) -> None:
+    argv = ["nsenter", f"--net={namespace.path}", "nft", "-f", "-"]
+    subprocess.run(argv, input=script, text=True, check=True, timeout=CAP, capture_output=True)
+
+
+@contextmanager
+def failing_pair(folder: Path, trees: dict[str, Path], certificate: str = "") -> Iterator[FailingPair]:
+    """Both daemons, started; their certificates are issued by different authorities."""
+    with Lab() as lab:
+        net = pair(lab)
+        hosts = {CHARON: "tester1.example", PLUTO: "peer.example"}
+        issued = {
+            name: Credentials.of(pki.generate([host], datetime.now(UTC), secrets.token_bytes), host)
+            for name, host in hosts.items()
+        }
+        namespaces = {CHARON: net.left, PLUTO: net.right}
+        for namespace, inner in ((net.left, "203.0.113.1"), (net.right, "198.51.100.1")):
+            namespace.add_addresses("lo", f"{inner}/32")
+        options = DaemonOptions(retransmit=RETRANSMIT, retransmit_tries=TRIES)
+        charon = StrongSwan(NamespaceHost(lab, CHARON, net.left, trees[CHARON]), issued[CHARON], options)
+        pluto_options = DaemonOptions(certificate=certificate)
+        pluto = Libreswan(NamespaceHost(lab, PLUTO, net.right, trees[PLUTO]), issued[PLUTO], pluto_options)
+        charon.start()
+        pluto.start()
+        try:
+            yield FailingPair(charon, pluto, namespaces, folder)
+        finally:
+            charon.stop()
+            pluto.stop()
