@@ -59,14 +59,18 @@ def unwrap(packet: bytes, database: SaDatabase, at: int) -> Unwrapped | None:
             break
         result.packet = inner
         following = parse_ip(inner)
-        if following is None or _kind(following, database) is None:
+        if following is None or _kind(following, None) is None:
             break
         ip = following
     return result
 
 
-def _kind(ip: IpPacket, database: SaDatabase) -> tuple[int, bytes] | None:
-    """The protocol (ESP or AH) of a packet and the octets from its SPI on; None where there is neither."""
+def _kind(ip: IpPacket, database: SaDatabase | None) -> tuple[int, bytes] | None:
+    """The protocol (ESP or AH) of a packet and the octets from its SPI on; None where there is neither.
+
+    On other ports than 4500 only a known SPI tells ESP from any other UDP: in the outermost packet, which has a
+    ``database``. Inside a tunnel that would be chance, and the fast path does not look for it.
+    """
     if ip.is_fragment:
         return None
     if ip.protocol == ESP:
@@ -76,8 +80,7 @@ def _kind(ip: IpPacket, database: SaDatabase) -> tuple[int, bytes] | None:
     udp = parse_udp(ip.payload) if ip.protocol == UDP else None
     if udp is None or classify_udp(udp[2]) is not Encapsulated.ESP or len(udp[2]) < _SHORTEST_ESP:
         return None
-    # On other ports than 4500 only a known SPI tells ESP from any other UDP.
-    known = NAT_T_PORT in udp[:2] or database.knows(ProtocolId.ESP, udp[2][:4])
+    known = NAT_T_PORT in udp[:2] or (database and database.knows(ProtocolId.ESP, udp[2][:4]))
     return (ProtocolId.ESP, udp[2]) if known else None
 
 

@@ -3,7 +3,7 @@
  *
  * It takes only what is common and plain: complete Ethernet or raw IP frames, IPv4 without options or IPv6 without
  * extension headers, no fragments, ESP by itself or in UDP port 4500, the next sequence number of an SA in tunnel
- * mode, a right ICV, a sound trailer and inner packet. At the first frame that is anything else it stops and leaves
+ * mode, a right ICV, a sound trailer and an inner packet without IPsec or IKE. At the first frame that is anything else it stops and leaves
  * that frame to the caller, whose slower path knows everything. So a doubt never costs a packet, and every length
  * that comes from the file is checked here against what there is.
  *
@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ESP = 50, UDP = 17, IPV4_IN_IP = 4, IPV6_IN_IP = 41, NAT_T_PORT = 4500 };
+enum { ESP = 50, AH = 51, UDP = 17, IPV4_IN_IP = 4, IPV6_IN_IP = 41, NAT_T_PORT = 4500, IKE_PORT = 500 };
+enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION_OPTIONS = 60 };
 enum { LINK_ETHERNET = 1, LINK_RAW = 101 };
 enum { ENHANCED_PACKET = 6, BLOCK_OVERHEAD = 32, OPT_COMMENT = 1, COMMENT_PART = 64, MOST_DIGITS = 20 };
 enum stop { END_OF_INPUT = 0, SLOW_FRAME = 1, OUTPUT_FULL = 2, NO_FRAME = 3 };
@@ -323,6 +324,28 @@ static int is_summed(const uint8_t *header, uint64_t length)
     return ((sum & 0xffff) + (sum >> 16)) == 0xffff;
 }
 
+/* Whether an upper layer holds nothing that could be IPsec or IKE again; an extension header may hide it. */
+static int is_plain(uint8_t protocol, const uint8_t *data, uint64_t length)
+{
+    switch (protocol) {
+    case HOP_BY_HOP:
+    case ROUTING:
+    case FRAGMENT:
+    case DESTINATION_OPTIONS:
+    case ESP:
+    case AH:
+        return 0;
+    case UDP:
+        if (length < 12)
+            return 1;
+        for (int port = 0; port <= 2; port += 2)
+            if (be16(data + port) == NAT_T_PORT || be16(data + port) == IKE_PORT)
+                return 0;
+        return be32(data + 8) != 0; /* the non-ESP marker (RFC 3948 section 2.2), on any port */
+    }
+    return 1;
+}
+
 /* Octets of the inner packet in a plaintext; 0 for a trailer or packet that the slower path should look at. */
 static uint64_t inner_length(const uint8_t *plain, uint64_t size)
 {
@@ -335,11 +358,12 @@ static uint64_t inner_length(const uint8_t *plain, uint64_t size)
     if (next_header == IPV4_IN_IP && payload >= 20 && plain[0] >> 4 == 4 && (plain[0] & 15) >= 5) {
         uint64_t header = 4 * (uint64_t)(plain[0] & 15);
         inner = be16(plain + 2);
-        return inner >= header && inner == payload && is_summed(plain, header) ? inner : 0;
+        return inner >= header && inner == payload && is_summed(plain, header) &&
+                       is_plain(plain[9], plain + header, inner - header) ? inner : 0;
     }
     if (next_header == IPV6_IN_IP && payload >= 40 && plain[0] >> 4 == 6) {
         inner = 40 + (uint64_t)be16(plain + 4);
-        return inner == payload ? inner : 0;
+        return inner == payload && is_plain(plain[6], plain + 40, inner - 40) ? inner : 0;
     }
     return 0;
 }

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ipsectest.decrypt.worker import decrypt_one
 from ipsectest.ipsec.esp import Forced
 from ipsectest.ipsec.packets import protect
 from ipsectest.ipsec.sa import SecurityAssociation
+from ipsectest.wire.ip import UDP, build_ipv4, build_ipv6, build_udp
 from tests.unit.decrypt.test_native import sealed
 from tests.unit.decrypt.test_unwrap import INNER, INNER_V6, keys_of, sender
 from tests.unit.ipsec.sas import seeded
@@ -92,6 +94,29 @@ def test_a_number_that_only_the_slow_path_took_is_known_to_the_fast_one(tmp_path
     both(path, sa)
     _, run = frames(path, sa, fast=True)
     assert run.sas.sas[0].sequence.replayed == 1
+
+
+def nested(marked: bytes) -> Iterator[tuple[str, bytes]]:
+    """Packets of a tunnel that hold IPsec or IKE again."""
+    core = sender("aes128gcm16", spi=b"\0\0\1\1", udp_ports=None)
+    yield "esp", protect(core, INNER, seeded(1))
+    yield "esp in udp", protect(sender("aes128gcm16", spi=b"\0\0\1\1", udp_ports=(4500, 40000)), INNER, seeded(1))
+    yield "ah", build_ipv4(b"\xc0\0\2\1", b"\xc0\0\2\2", 51, bytes(40))
+    yield "behind options", build_ipv6(bytes(16), bytes(16), 60, b"\x32\0" + bytes(6) + b"\0\0\1\1" + bytes(40))
+    for name, ports in (("ike", (500, 500)), ("ike on 4500", (4500, 4500)), ("ike elsewhere", (1, 2))):
+        data = build_udp(bytes(4), bytes(4), *ports, marked if 500 not in ports else marked[4:])
+        yield name, build_ipv4(bytes(4), bytes(4), UDP, data)
+
+
+def test_ipsec_and_ike_inside_a_tunnel_are_opened_by_both(tmp_path: Path) -> None:
+    sa, path = sender("aes128gcm16"), tmp_path / "capture"
+    marked = bytes(4) + b"i" * 8 + bytes(8) + bytes((0, 0x20, 34, 8)) + bytes(4) + (28).to_bytes(4, "big")
+    for name, inner in nested(marked):
+        path.write_bytes(pcap([protect(sa, one, seeded(1)) for one in (INNER, inner, INNER)]))
+        assert len(both(path, sa)) == 3, name
+        _, run = frames(path, sa, fast=True)
+        seen = run.totals.closed.total() + run.totals.ike
+        assert seen == 1, name
 
 
 def test_times_beyond_64_bits_are_the_same(tmp_path: Path) -> None:
