@@ -44,6 +44,8 @@ def load(path: Path) -> RunRecord:
     except (json.JSONDecodeError, RecursionError) as error:
         line, column = (error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else (0, 0)
         raise InputError("is not JSON", Place(path, line, column)) from error
+    except ValueError as error:  # more digits than Python reads
+        raise InputError(f"has a number that is too long: {error}", Place(path)) from error
     version = content.get("schema") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError(f"is no report of schema {SCHEMA_VERSION} (schema: {version!r})", Place(path))
@@ -86,7 +88,10 @@ def _read_scalar(kind: type[_T], value: Any, where: str) -> _T:
             raise _MismatchError(where, f"{value!r} is none of {', '.join(member.value for member in kind)}")
         return kind(value)
     if kind is float and type(value) is int:
-        return kind(value)  # type: ignore[call-arg]
+        try:
+            return kind(value)  # type: ignore[call-arg]
+        except OverflowError as error:
+            raise _MismatchError(where, "a number that is too large") from error
     return _require(kind, value, where)
 
 

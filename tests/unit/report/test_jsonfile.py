@@ -61,11 +61,20 @@ def test_same_results_give_the_same_octets(record: RunRecord) -> None:
         (b'{"schema": 2}', "is no report of schema 1"),
         (b'{"schema": 1}', "lacks peers, results, run, scenarios"),
         (b"[" * 100_000, "is not JSON"),
+        (b'{"schema": 1' + b"0" * 5000 + b"}", "number that is too long"),
     ],
 )
 def test_a_broken_report_is_named(tmp_path: Path, content: object, complaint: str) -> None:
     (tmp_path / "report.json").write_bytes(content)
     with pytest.raises(InputError, match=complaint):
+        jsonfile.load(tmp_path)
+
+
+def test_a_number_that_no_float_holds_is_named(record: RunRecord, tmp_path: Path) -> None:
+    document = json.loads(jsonfile.dump(record))
+    document["results"][3]["duration_s"] = 10**400
+    (tmp_path / "report.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"results\[3\]\.duration_s: a number that is too large"):
         jsonfile.load(tmp_path)
 
 
