@@ -42,10 +42,14 @@ def execute(arguments: Namespace) -> int:
 
 def _clean() -> int:
     from ipsectest.lab import journal  # noqa: PLC0415
+    from ipsectest.lab.orphans import remove_orphans  # noqa: PLC0415
     from ipsectest.lab.vm.sweep import sweep  # noqa: PLC0415
     from ipsectest.runner import guest  # noqa: PLC0415
 
-    removed = [*map(str, journal.clean()), *(f"file {path}" for path in sweep(guest.cache_directory()))]
+    removed = [
+        *map(str, [*journal.clean(), *remove_orphans()]),
+        *(f"file {path}" for path in sweep(guest.cache_directory())),
+    ]
     for thing in removed:
         print(f"removed {thing}")  # noqa: T201
     if not removed:

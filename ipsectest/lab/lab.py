@@ -1,5 +1,6 @@
 """A run's things on this machine: made through here, removed in reverse order at the end."""
 
+import os
 import secrets
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,7 +42,9 @@ class Lab:
             raise LabError("network namespaces need root or a user namespace (see ipsectest doctor)")
         full = f"{PREFIX}{self.run}-{name}"
         self._journalled(Thing("namespace", full))
-        return namespaces.create(full)
+        namespace, held = namespaces.create(full)
+        self._stack.callback(os.close, held)
+        return namespace
 
     def directory(self, name: str) -> Path:
         """A new directory, mode 0700, for secrets, sockets and logs of one instance."""

@@ -1,5 +1,7 @@
 """Network namespaces, links, addresses and routes, by pyroute2."""
 
+import fcntl
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,13 +76,19 @@ class Namespace:
             ipr.route("replace", **spec)
 
 
-def create(name: str) -> Namespace:
-    """Make a namespace of that name and set its loopback up."""
+def create(name: str) -> tuple[Namespace, int]:
+    """Make a namespace of that name and set its loopback up; the descriptor says that it is in use until closed.
+
+    The lock goes with the process, however that ends, and so tells `orphans` what a living run still needs.
+    """
     failed: list[OSError] = []
+    held: list[int] = []
 
     def make() -> None:
         try:
             mounts.unshare(mounts.CLONE_NEWNET)
+            held.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+            fcntl.flock(held[0], fcntl.LOCK_SH)  # before anybody can see the name
             netns.attach(name, "thread-self")
         except OSError as error:
             failed.append(error)
@@ -90,10 +98,16 @@ def create(name: str) -> Namespace:
     thread.start()
     thread.join()
     if failed:
+        for descriptor in held:
+            os.close(descriptor)
         raise failed[0]
     namespace = Namespace(name)
-    namespace.up("lo")
-    return namespace
+    try:
+        namespace.up("lo")
+    except BaseException:
+        os.close(held[0])
+        raise
+    return namespace, held[0]
 
 
 def add_veth(first: Namespace, first_link: str, second: Namespace, second_link: str, mtu: int = 1500) -> None:

@@ -1,11 +1,12 @@
 """Two network namespaces joined by a veth pair, for tests of net; unique names, removed at the end."""
 
+import fcntl
 import os
 import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -39,17 +40,16 @@ def require_lab(*programs: str) -> None:
 def namespaces(count: int) -> Iterator[list[str]]:
     run = secrets.token_hex(3)
     names = [f"ipsectest-{run}-{n}" for n in range(count)]
-    made = []
-    try:
+    with ExitStack() as stack:
         for name in names:
             netns.create(name)
-            made.append(name)
+            stack.callback(netns.remove, name)
+            held = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, held)
+            fcntl.flock(held, fcntl.LOCK_SH)  # `ipsectest lab clean` leaves alone what is held
             with IPRoute(netns=name) as route:
                 route.link("set", index=1, state="up")
         yield names
-    finally:
-        for name in made:
-            netns.remove(name)
 
 
 @contextmanager
