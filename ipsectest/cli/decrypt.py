@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ipsectest.decrypt.keys.model import KeyRing
     from ipsectest.decrypt.output import Output
     from ipsectest.decrypt.pipeline import Decryption
+    from ipsectest.decrypt.wireshark_profile import ProfileFolder
 
 _STANDARD = "-"
 _BUFFER = 1 << 20
@@ -33,6 +34,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--write-keys", metavar="FILE", help="write all keys, derived ones too, for `ipsectest keys convert`"
     )
     parser.add_argument("--html", metavar="FILE", help="write a page with the SAs as bars in time; - for a pipe")
+    parser.add_argument(
+        "--wireshark", metavar="DIR", help="write a profile that makes Wireshark decrypt CAPTURE itself"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="workers for each large file; 0: as many as cores (default: 1)"
@@ -42,12 +46,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(arguments: Namespace) -> int:
     """Decrypt, and print a summary."""
-    from ipsectest.decrypt.keys import detect  # noqa: PLC0415 - nothing is imported for the help
+    from ipsectest.decrypt.keys import detect, ours  # noqa: PLC0415 - nothing is imported for the help
     from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
     from ipsectest.decrypt.output import Output  # noqa: PLC0415
     from ipsectest.decrypt.pipeline import Decryption  # noqa: PLC0415
 
     _check_outputs(arguments)
+    folder = _profile_folder(arguments)
     ring = KeyRing()
     for name in arguments.keys:
         ring.add(detect.read(Path(name)))
@@ -67,8 +72,11 @@ def execute(arguments: Namespace) -> int:
         run = Decryption(ring, output, jsonl)
         interrupted = _decrypt_all(run, output, ring, arguments)
     if arguments.write_keys:
-        _write_keys(run, ring, arguments)
+        with _written(arguments.write_keys, arguments.captures) as file:
+            file.write(ours.write(_known(run, ring)).encode())
     _report(run, arguments)
+    if folder:
+        _write_profile(run, ring, arguments, folder)
     if interrupted:
         raise KeyboardInterrupt
     return 0
@@ -121,14 +129,38 @@ def _decrypt_in_parts(
         return decrypt_in_parts(run, Path(name), ring, output, workers)
 
 
-def _write_keys(run: "Decryption", ring: "KeyRing", arguments: Namespace) -> None:
-    from ipsectest.decrypt.keys import ours  # noqa: PLC0415
-    from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
+def _known(run: "Decryption", ring: "KeyRing") -> "KeyRing":
+    """All keys, derived ones too."""
+    from dataclasses import replace  # noqa: PLC0415
 
-    known = KeyRing(sas=[*ring.sas, *run.derived], ike=[*ring.ike, *run.derived_ike], dh=ring.dh)
-    known.ikev1 = [*ring.ikev1, *run.ikev1.derived]
-    with _written(arguments.write_keys, arguments.captures) as file:
-        file.write(ours.write(known).encode())
+    return replace(
+        ring, sas=[*ring.sas, *run.derived], ike=[*ring.ike, *run.derived_ike],
+        ikev1=[*ring.ikev1, *run.ikev1.derived],
+    )  # fmt: skip
+
+
+def _profile_folder(arguments: Namespace) -> "ProfileFolder | None":
+    if not arguments.wireshark:
+        return None
+    from ipsectest.decrypt.wireshark_profile import ProfileFolder  # noqa: PLC0415
+
+    return ProfileFolder(Path(arguments.wireshark))
+
+
+def _write_profile(run: "Decryption", ring: "KeyRing", arguments: Namespace, folder: "ProfileFolder") -> None:
+    """Write it, and say how Wireshark takes it and what it cannot hold."""
+    import shlex  # noqa: PLC0415
+
+    from ipsectest.decrypt.wireshark_profile import profile  # noqa: PLC0415
+
+    made = profile(_known(run, ring), run.sas.sas)
+    folder.write(made.files)
+    # Standard output may be that of --json or of a file.
+    sys.stderr.writelines(f"{line}\n" for line in made.left_out)
+    for name in arguments.captures:
+        capture = "CAPTURE" if name == _STANDARD else shlex.quote(name)
+        where = shlex.quote(os.path.abspath(arguments.wireshark))  # noqa: PTH100 - links stay as they were given
+        sys.stderr.write(f"WIRESHARK_CONFIG_DIR={where} wireshark -r {capture}\n")
 
 
 @contextmanager

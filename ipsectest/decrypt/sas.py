@@ -46,6 +46,7 @@ class SaRecord:
     traffic: Traffic
     sequence: SequenceTrack
     failures: Counter[DropReason]
+    ends: tuple[str, str] | None
 
 
 class CapturedSa:
@@ -60,6 +61,8 @@ class CapturedSa:
         """Whether ICVs are checked."""
         self.was_new = True
         """Whether the sequence number of the packet opened last was not seen before."""
+        self.ends: tuple[str, str] | None = None
+        """Outer addresses of the packet that opened first."""
         first, *self._forms = _sequence_forms(keys)
         self.association = self._association(*first)
         """What opens the packets: of several forms of sequence numbers the one that did it first."""
@@ -92,7 +95,7 @@ class CapturedSa:
 
     def record(self) -> SaRecord:
         """What was seen so far, without the contexts that hold the keys."""
-        return SaRecord(self.keys, self.esn, self.traffic, self.sequence, self.failures)
+        return SaRecord(self.keys, self.esn, self.traffic, self.sequence, self.failures, self.ends)
 
     def merge(self, later: SaRecord) -> None:
         """Add what another process saw in a later part of the capture."""
@@ -103,6 +106,7 @@ class CapturedSa:
         mine.last = mine.last if theirs.last is None else theirs.last
         self.sequence.merge(later.sequence)
         self.failures += later.failures
+        self.ends = self.ends or later.ends
         if theirs.packets:
             self.association, self._others = self._association(later.esn, 0), []
             self.association.replay.highest = self.sequence.highest

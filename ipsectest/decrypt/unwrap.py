@@ -99,6 +99,7 @@ def _open(ip: IpPacket, database: SaDatabase, at: int, result: Unwrapped) -> Ope
         opened = sa.open_ah(ip, at) if protocol == ProtocolId.AH else sa.open_esp(data, at)
         if isinstance(opened, Opened):
             result.failure = None
+            sa.ends = sa.ends or ends
             result.layers.append(Layer(sa, opened.sequence, sa.was_new))
             return opened
         result.failure = opened
