@@ -6,7 +6,8 @@ from typing import Protocol
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.host import Host
 from ipsectest.peers.options import DaemonOptions
-from ipsectest.scenario.ports import Peer
+from ipsectest.peers.reports import IkeReport
+from ipsectest.scenario.ports import Peer, PeerSettings
 
 
 class Daemon(Peer, Protocol):
@@ -25,6 +26,14 @@ class Daemon(Peer, Protocol):
     @property
     def without_kernel(self) -> str:
         """Why there is no policy for packets in clear, neither AH nor transport mode; empty: there is."""
+        ...
+
+    def report(self, settings: PeerSettings) -> list[IkeReport]:
+        """The established IKE SAs of a case with their installed Child SAs."""
+        ...
+
+    def key_log(self, settings: PeerSettings) -> str:
+        """What the daemon logged since the case began, with keys if it was started with ``keys_in_log``."""
         ...
 
     def start(self) -> None:

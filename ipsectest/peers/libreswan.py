@@ -14,6 +14,7 @@ from ipsectest.peers.crash import CrashWatch
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.host import Host
 from ipsectest.peers.libreswan_nss import fill
+from ipsectest.peers.libreswan_reports import reports
 from ipsectest.peers.libreswan_settings import (
     connection,
     daemon_conf,
@@ -23,6 +24,7 @@ from ipsectest.peers.libreswan_settings import (
 )
 from ipsectest.peers.libreswan_states import State, lines_of_case, read_states
 from ipsectest.peers.options import DaemonOptions
+from ipsectest.peers.reports import IkeReport
 from ipsectest.peers.rootfs import Recipe
 from ipsectest.scenario.ports import Counter, PeerRequest, PeerSettings, Verb
 
@@ -105,7 +107,10 @@ class Libreswan:
 
     def configure(self, settings: PeerSettings) -> None:
         """Load the connection of a case; nothing is sent."""
-        wanted = replace(options_for(settings), user_space_esp=self._options.user_space_esp)  # it has none of its own
+        ours = self._options
+        wanted = replace(
+            options_for(settings), user_space_esp=ours.user_space_esp, keys_in_log=ours.keys_in_log
+        )  # neither is a case's
         if wanted != self._options:
             raise UnsupportedError("daemon options", f"this pluto was started with {self._options}")
         section = connection(settings, self.version)
@@ -173,13 +178,21 @@ class Libreswan:
         said = self._whack("--showstates")[1]
         return [state for state in read_states(said) if state.connection == settings.name]
 
+    def report(self, settings: PeerSettings) -> list[IkeReport]:
+        """The established IKE SA of a case and its Child SA: pluto tells the algorithms of the newest only."""
+        return reports(self.states(settings), self.log(settings))
+
     def log(self, settings: PeerSettings) -> str:
         """The lines of pluto's log that belong to this case."""
+        return lines_of_case(self.key_log(settings), settings.name, settings.remote.host)
+
+    def key_log(self, settings: PeerSettings) -> str:
+        """All that pluto logged since the case began; with ``keys_in_log`` its keys are there."""
         if not self._log.exists():
             return ""
         with self._log.open("rb") as log:
             log.seek(self._log_starts.get(settings.name, 0))
-            return lines_of_case(log.read().decode(errors="replace"), settings.name, settings.remote.host)
+            return log.read().decode(errors="replace")
 
     def crash(self) -> str | None:
         """Why pluto is dead, or None."""

@@ -78,6 +78,8 @@ def daemon_conf(options: DaemonOptions, directory: PurePosixPath, listen: str = 
     }
     if listen:
         words["listen"] = listen
+    if options.keys_in_log:
+        words["plutodebug"] = "private"
     return _section("config setup", words)
 
 
@@ -229,15 +231,21 @@ def _phase2(settings: PeerSettings) -> dict[str, str]:
     """The protocol of Child SAs and its suites; AH has integrity only."""
     if settings.protocol == ProtocolId.ESP:
         return {"phase2": "esp", "esp": ",".join(_esp(suite) for suite in settings.esp)}
-    suites = ["+".join(_hash(spec) for spec in _of(suite, TransformType.INTEG)) for suite in settings.esp]
-    return {"phase2": "ah", "ah": ",".join(suites)}
+    return {"phase2": "ah", "ah": ",".join(_ah(suite) for suite in settings.esp)}
 
 
 def _esp(suite: tuple[TransformSpec, ...]) -> str:
     integrities = [_hash(spec) for spec in _of(suite, TransformType.INTEG) if spec.id != Integ.NONE]
+    return "-".join(["+".join(_ciphers(suite)), "+".join(integrities) or "none", *_pfs(suite)])
+
+
+def _ah(suite: tuple[TransformSpec, ...]) -> str:
+    return "-".join(["+".join(_hash(spec) for spec in _of(suite, TransformType.INTEG)), *_pfs(suite)])
+
+
+def _pfs(suite: tuple[TransformSpec, ...]) -> list[str]:
     groups = [_group(spec) for spec in _of(suite, TransformType.KE)]
-    words = ["+".join(_ciphers(suite)), "+".join(integrities) or "none"]
-    return "-".join(words + (["+".join(groups)] if groups else []))
+    return ["+".join(groups)] if groups else []
 
 
 def _esn(suites: tuple[tuple[TransformSpec, ...], ...]) -> str:

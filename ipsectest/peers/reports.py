@@ -34,6 +34,13 @@ class IkeReport:
     suite: tuple[TransformSpec, ...]
     """Cipher, integrity, PRF and key exchange method, in that order."""
     children: tuple[ChildReport, ...] = ()
+    number: int = 0
+    """What the peer calls it, if it tells no SPIs (they are empty then)."""
+
+    @property
+    def name(self) -> tuple[bytes, bytes, int]:
+        """Tells it from others of the same peer."""
+        return self.spi_i, self.spi_r, self.number
 
     def __str__(self) -> str:
         """SPIs and suite."""
