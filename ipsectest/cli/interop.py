@@ -14,10 +14,10 @@ from ipsectest.cli.progress import RunProgress
 from ipsectest.lab import privileges
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
-from ipsectest.peers.names import PeerName
+from ipsectest.peers.names import HOST, PeerName
 from ipsectest.runner import expectations
 from ipsectest.runner.interop import cells
-from ipsectest.runner.interop.bench import Bench
+from ipsectest.runner.interop.benches import Benches
 from ipsectest.runner.interop.cells import Cell, Plan
 from ipsectest.runner.interop.play import Player
 from ipsectest.runner.interop.record import Records
@@ -27,7 +27,7 @@ from ipsectest.runner.pki import make_sides
 from ipsectest.runner.records import exit_code
 from ipsectest.runner.seed import stream
 
-_PEERS = "builtin,strongswan@bookworm,strongswan@trixie,strongswan@forky"
+_PEERS = "builtin,strongswan@trixie,strongswan@forky,libreswan@bookworm,libreswan@trixie"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -37,6 +37,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     which.add_argument("--cell", action="append", metavar="WORDS", help="this cell alone, as a report names it")
     parser.add_argument("--full", action="store_true", help="all combinations, not just each pair of words once")
     parser.add_argument("--cells", type=int, metavar="N", help="no more than N cells, spread over all")
+    parser.add_argument(
+        "--no-vm", action="store_true", help="start no virtual machine: no AH, no transport mode, no Libreswan"
+    )
     parser.add_argument("--list", action="store_true", help="print the cells and what is unsupported; play nothing")
     parser.add_argument("--seed", type=int, help="of the secrets and keys that ipsectest draws")
     parser.add_argument(
@@ -55,14 +58,15 @@ def execute(arguments: Namespace) -> int:
         raise UsageError("--cells takes a number above 0")
     older = publish.baseline(arguments)
     for peer in peers:
-        if peer.driver != table.BUILTIN:
+        if peer.place not in {"", HOST}:
             table.install(peer, lambda line: print(f"  {line}", file=sys.stderr))  # noqa: T201
     privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
     started, begun = datetime.now(UTC), time.monotonic()
     seed = secrets.randbelow(1 << 32) if arguments.seed is None else arguments.seed
     sides = make_sides(INITIATOR, RESPONDER, started, stream(seed, "pki"))
     known = expectations.load(selection.folder(arguments), "interop")
-    with EventLoop() as loop, Bench(peers, sides, stream(seed, "interop"), loop) as bench:
+    random, virtual = stream(seed, "interop"), not arguments.no_vm
+    with EventLoop() as loop, Benches(peers, sides, random, loop, asked, virtual) as bench:
         plan = _plan(arguments, [str(peer) for peer in peers], asked, bench)
         if arguments.list:
             _print(plan)
@@ -72,7 +76,7 @@ def execute(arguments: Namespace) -> int:
         with RunProgress(len(plan.cells) + len(plan.unsupported)) as progress:
             player = Player(loop, stream(seed, "secrets"), arguments.slow)
             show = Session(bench, player, records, lambda r: progress.step(f"{r.peer} {r.variant}: {r.verdict}"))
-            show.play(plan)
+            show.play(replace(plan, cells=bench.order(plan.cells)))
     command = shlex.join(["ipsectest", "interop", *_words(arguments), f"--seed={seed}"])
     run_id = started.strftime("%Y%m%d-%H%M%S")
     record = records.record(run_id, publish.iso(started), time.monotonic() - begun, seed, command)
@@ -91,7 +95,7 @@ def _canonical(cell: Cell) -> Cell:
     return replace(cell, initiator=names[0], responder=names[1])
 
 
-def _plan(arguments: Namespace, peers: list[str], asked: list[Cell], bench: Bench) -> Plan:
+def _plan(arguments: Namespace, peers: list[str], asked: list[Cell], bench: Benches) -> Plan:
     if asked:
         return cells.chosen(asked, bench.lacks)
     plan = (cells.all_combinations if arguments.full else cells.covering)(peers, bench.lacks)
@@ -109,5 +113,5 @@ def _print(plan: Plan) -> None:
 
 def _words(arguments: Namespace) -> list[str]:
     words = [f"--cell={text}" for text in arguments.cell or ()] or [f"--peers={arguments.peers}"]
-    words += ["--full"] if arguments.full else []
+    words += (["--full"] if arguments.full else []) + (["--no-vm"] if arguments.no_vm else [])
     return words + ([f"--cells={arguments.cells}"] if arguments.cells is not None else [])

@@ -119,6 +119,17 @@ def add_veth(first: Namespace, first_link: str, second: Namespace, second_link: 
     second.up(second_link)
 
 
+def add_bridge(namespace: Namespace, name: str, *links: str) -> None:
+    """Join links of a namespace by a bridge, made if need be; all are up."""
+    with namespace.route() as ipr:
+        if not ipr.link_lookup(ifname=name):
+            ipr.link("add", ifname=name, kind="bridge", br_mcast_snooping=0)
+            namespace.up(name)
+        bridge = _index(ipr, name)
+        for link in links:
+            ipr.link("set", index=_index(ipr, link), master=bridge, state="up")
+
+
 def _index(ipr: IPRoute, link: str) -> int:
     found = ipr.link_lookup(ifname=link)
     if not found:

@@ -105,7 +105,7 @@ def test_our_gateway_with_itself(encapsulation: str, ip: str) -> None:
         played = Player(bench.loop, secrets.token_bytes).play(cell, bench.place(cell), *bench.ends(cell))
     assert played.verdict is Verdict.PASS, played
     assert played.notes == []
-    assert set(played.seen.esp()) == {encapsulation}
+    assert set(played.seen.protected()) == {encapsulation}
     assert "ikev2_decryption_table" in played.keys
 
 
@@ -144,7 +144,7 @@ class Leaky(BuiltinEnd):
 
 def spoiled(bench: Bench, kind: type[BuiltinEnd], **attributes: object) -> BuiltinEnd:
     cell = PSK
-    end = kind(bench.loop, bench.place(cell).initiator.name, bench.sides[0].certificates, secrets.token_bytes)
+    end = kind(bench.loop, bench.namespaces(cell)[0].name, bench.sides[0].certificates, secrets.token_bytes)
     for name, value in attributes.items():
         setattr(end, name, value)
     return end
@@ -164,7 +164,7 @@ SPOILED = [
 def test_a_spoiled_gateway_fails(kind: type[BuiltinEnd], attributes: dict[str, object], problem: str) -> None:
     with bench_of("builtin") as bench:
         place = bench.place(PSK)
-        end = spoiled(bench, kind, **attributes, **({"place": place.initiator} if kind is Leaky else {}))
+        end = spoiled(bench, kind, **attributes, **({"place": bench.namespaces(PSK)[0]} if kind is Leaky else {}))
         played = Player(bench.loop, secrets.token_bytes, HASTE).play(PSK, place, end, bench.ends(PSK)[1])
         assert played.verdict is Verdict.FAIL
         assert problem in played.problem
@@ -206,10 +206,10 @@ def test_a_daemon_that_died_fails_its_cell_and_is_there_for_the_next() -> None:
         class Killer(BuiltinEnd):
             def perform(self, verb: Verb) -> None:
                 if verb is Verb.REKEY_CHILD:
-                    kill_daemons(place.responder)
+                    kill_daemons(bench.namespaces(cell)[1])
                 super().perform(verb)
 
-        end = Killer(bench.loop, place.initiator.name, bench.sides[0].certificates, secrets.token_bytes)
+        end = Killer(bench.loop, bench.namespaces(cell)[0].name, bench.sides[0].certificates, secrets.token_bytes)
         played = player.play(cell, place, end, bench.ends(cell)[1])
         assert (played.verdict, "the responder crashed" in played.problem) == (Verdict.FAIL, True), played
         again = player.play(cell, place, *bench.ends(cell))

@@ -16,15 +16,15 @@ from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace, add_veth
 from ipsectest.lab.topology.commands import set_sysctl
 from ipsectest.net.loop import EventLoop
-from ipsectest.peers import rootfs, table
+from ipsectest.peers import table
 from ipsectest.peers.daemon import Daemon
 from ipsectest.peers.names import PeerName
 from ipsectest.peers.options import DaemonOptions
-from ipsectest.peers.strongswan import StrongSwan
-from ipsectest.runner.interop.abilities import Abilities
+from ipsectest.runner.interop.abilities import Abilities, abilities_of
 from ipsectest.runner.interop.cells import Cell
+from ipsectest.runner.interop.echoes import echoes_in
 from ipsectest.runner.interop.ends import BuiltinEnd, DaemonEnd, End
-from ipsectest.runner.interop.play import Place
+from ipsectest.runner.interop.play import Place, View
 from ipsectest.runner.interop.settings import Ends
 from ipsectest.runner.pki import PkiSide
 
@@ -88,8 +88,12 @@ class Bench:
         first, second = names.index(cell.initiator), names.index(cell.responder)
         outer = self._outer(first, second)[cell.outer == 6]
         inner = [_INNER[role][cell.inner == 6].format(1 + number) for role, number in enumerate((first, second))]
-        seats = self._seats[cell.initiator, _INITIATOR], self._seats[cell.responder, _RESPONDER]
-        return Place(seats[0].namespace, seats[1].namespace, f"to{second + 1}", Ends(*outer, *inner))
+        left, right = self.namespaces(cell)
+        return Place((echoes_in(left), echoes_in(right)), View(left, f"to{second + 1}"), Ends(*outer, *inner))
+
+    def namespaces(self, cell: Cell) -> tuple[Namespace, Namespace]:
+        """Of initiator and responder."""
+        return self._seats[cell.initiator, _INITIATOR].namespace, self._seats[cell.responder, _RESPONDER].namespace
 
     def ends(self, cell: Cell) -> tuple[End, End]:
         """Initiator and responder; a daemon that died before is started again."""
@@ -135,20 +139,11 @@ class Bench:
             return
         host = NamespaceHost(lab, label, seat.namespace, table.root_of(peer))
         daemon = table.PEERS[peer.driver].driver(host, side.credentials, DaemonOptions(keys_in_log=True))
-        why = daemon.without_children
+        why = daemon.without_children or ("" if daemon.without_kernel else "its ESP is the kernel's")
         if not why:
             daemon.start()
             stack.callback(daemon.stop)
             seat.daemon = daemon
-        self.abilities[str(peer)] = _abilities(peer, daemon, why)
-        if isinstance(daemon, StrongSwan) and not why:
+        self.abilities[str(peer)] = abilities_of(peer, daemon, without_children=why)
+        if not why:
             seat.end = DaemonEnd(daemon)
-
-
-def _abilities(peer: PeerName, daemon: Daemon, without_children: str) -> Abilities:
-    if without_children:
-        tree = rootfs.find(peer)
-        return Abilities(peer.driver, tree.version if tree else "", without_children=without_children)
-    if isinstance(daemon, StrongSwan):
-        return Abilities(peer.driver, daemon.version, daemon.raw_esp, key_exchanges=daemon.key_exchanges())
-    return Abilities(peer.driver, daemon.version, without_children="its driver tells nothing of its SAs yet")

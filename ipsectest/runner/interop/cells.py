@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass
 from itertools import product
 
 from ipsectest.base.errors import UsageError
+from ipsectest.base.iana import TransformType
 from ipsectest.base.suites import TransformSpec, UnknownKeywordError, parse_suite
 from ipsectest.runner.interop.covering import cover
 from ipsectest.scenario.ports import Authentication
@@ -27,7 +28,10 @@ ESP = (
     "chacha20poly1305-noesn-ecp256",
     "aes192ccm16-noesn-ecp521",
     "aes256ctr-sha384-noesn-x448",
+    "sha256-noesn",
+    "sha512-noesn-ecp256",
 )
+"""The last two without a cipher: AH."""
 AUTHENTICATIONS = (Authentication.PSK, Authentication.RSA, Authentication.ECDSA, Authentication.ED25519)
 MODES = ("tunnel", "transport")
 ENCAPSULATIONS = ("plain", "udp")
@@ -58,6 +62,11 @@ class Cell:
     ip: str = "v4"
 
     @property
+    def words(self) -> dict[str, str]:
+        """Its word of each dimension."""
+        return dict(zip(DIMENSIONS, astuple(self)[2:], strict=True))
+
+    @property
     def pair(self) -> str:
         """The ordered pair as the report names it; it becomes a folder."""
         return f"{self.initiator}-to-{self.responder}"
@@ -78,6 +87,11 @@ class Cell:
         return parse_suite(self.esp)
 
     @property
+    def is_ah(self) -> bool:
+        """Whether its Child SA is one of AH."""
+        return is_ah(self.esp)
+
+    @property
     def outer(self) -> int:
         """IP version of the wire."""
         return 6 if self.ip.endswith("v6") else 4
@@ -90,6 +104,20 @@ class Cell:
     def __str__(self) -> str:
         """What ``parse`` takes."""
         return ",".join(astuple(self))
+
+
+def is_ah(suite: str) -> bool:
+    """Whether a suite of Child SAs has no cipher."""
+    return not any(spec.type == TransformType.ENCR for spec in parse_suite(suite))
+
+
+def _contradicts(words: Mapping[str, str]) -> str:
+    """Why words do not go together, whoever is asked."""
+    if words.get("mode") == "transport" and "-in-" in words.get("ip", ""):
+        return "transport mode has no other addresses inside"
+    if words.get("encapsulation") == "udp" and "esp" in words and is_ah(words["esp"]):
+        return "AH does not go through UDP (RFC 3948 section 1)"
+    return ""
 
 
 _FORM = "INITIATOR,RESPONDER,IKE,ESP[,AUTH[,MODE[,ENCAPSULATION[,IP]]]]"
@@ -135,7 +163,7 @@ def covering(peers: Sequence[str], lacks: Lacks) -> Plan:
             return True
         initiator, responder = pairs[int(partial[0])]
         words = {names[number]: word for number, word in partial.items() if number}
-        return not _reason(initiator, responder, words, lacks)
+        return not _contradicts(words) and not _reason(initiator, responder, words, lacks)
 
     rows, _impossible = cover([[str(number) for number in range(len(pairs))], *DIMENSIONS.values()], allows)
     return Plan([Cell(*pairs[int(row[0])], *row[1:]) for row in rows], _unsupported(peers, lacks))
@@ -144,7 +172,8 @@ def covering(peers: Sequence[str], lacks: Lacks) -> Plan:
 def all_combinations(peers: Sequence[str], lacks: Lacks) -> Plan:
     """Every combination that can be tried; of the others one for each word that a pair cannot do."""
     everything = [Cell(*pair, *words) for pair in product(peers, repeat=2) for words in product(*DIMENSIONS.values())]
-    return Plan([cell for cell in everything if not _lacking(cell, lacks)], _unsupported(peers, lacks))
+    possible = [cell for cell in everything if not _contradicts(cell.words) and not _lacking(cell, lacks)]
+    return Plan(possible, _unsupported(peers, lacks))
 
 
 def chosen(cells: Iterable[Cell], lacks: Lacks) -> Plan:
@@ -155,8 +184,7 @@ def chosen(cells: Iterable[Cell], lacks: Lacks) -> Plan:
 
 
 def _lacking(cell: Cell, lacks: Lacks) -> str:
-    words = dict(zip(DIMENSIONS, astuple(cell)[2:], strict=True))
-    return _reason(cell.initiator, cell.responder, words, lacks)
+    return _reason(cell.initiator, cell.responder, cell.words, lacks)
 
 
 def _reason(initiator: str, responder: str, words: Mapping[str, str], lacks: Lacks) -> str:

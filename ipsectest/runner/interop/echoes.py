@@ -3,12 +3,13 @@
 import secrets
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from ipsectest.base.clock import Instant
 from ipsectest.lab.namespaces import Namespace
-from ipsectest.net.loop import EventLoop
+from ipsectest.net.loop import EventLoop, Machine
 from ipsectest.runner.interop.watch import PATTERN
 from ipsectest.wire.ip import checksum
 
@@ -87,11 +88,29 @@ class Echoes:
         return message[8:] == PATTERN
 
 
-def ping(loop: EventLoop, echoes: Echoes, timeout: float) -> bool:
-    """Run the loop until all replies have come, ``timeout`` seconds at most; whether they have. Closes the socket."""
-    loop.add(echoes)
+def echoes_in(namespace: Namespace) -> Callable[[str, str, int], Echoes]:
+    """What pings from a namespace (``play.Pinger``)."""
+    return lambda source, destination, count: Echoes(namespace, source, destination, count)
+
+
+class Pings(Machine, Protocol):
+    """Pings under way."""
+
+    count: int
+    sent: int
+    received: int
+
+    def close(self) -> None:
+        """End them."""
+        ...
+
+
+def ping(loop: EventLoop, several: Sequence[Pings], timeout: float) -> bool:
+    """Run the loop until all replies have come, ``timeout`` seconds at most; whether they have."""
+    for echoes in several:
+        loop.add(echoes)
     try:
-        return loop.run_until(lambda: echoes.received >= echoes.count, timeout)
+        return loop.run_until(lambda: all(echoes.received >= echoes.count for echoes in several), timeout)
     finally:
-        loop.remove(echoes)
-        echoes.close()
+        for echoes in several:
+            loop.remove(echoes)

@@ -14,10 +14,11 @@ from ipsectest.ike.states import State
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers.builtin import event_line
 from ipsectest.peers.builtin_settings import Encapsulating, endpoint_config
+from ipsectest.peers.daemon import Daemon
 from ipsectest.peers.reports import ChildReport, IkeReport
 from ipsectest.runner.gateway import TunnelGateway
 from ipsectest.runner.interop.key_files import key_files
-from ipsectest.scenario.ports import Certificates, Peer, PeerRequest, PeerSettings, Verb
+from ipsectest.scenario.ports import Certificates, PeerRequest, PeerSettings, Verb
 
 _UP = (State.ESTABLISHED, State.REKEYING)
 
@@ -46,22 +47,10 @@ class End(Protocol):
         ...
 
 
-class ReportingPeer(Peer, Protocol):
-    """A daemon's driver that tells of the daemon's SAs."""
-
-    def report(self, settings: PeerSettings) -> list[IkeReport]:
-        """The established IKE SAs of a case with their installed Child SAs."""
-        ...
-
-    def key_log(self, settings: PeerSettings) -> str:
-        """What the daemon logged since the case began, with keys."""
-        ...
-
-
 class DaemonEnd:
     """A daemon that runs for many cells."""
 
-    def __init__(self, peer: ReportingPeer) -> None:
+    def __init__(self, peer: Daemon) -> None:
         self._peer = peer
         self._settings: PeerSettings | None = None
 

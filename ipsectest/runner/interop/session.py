@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ipsectest.base.errors import PeerError
-from ipsectest.runner.interop.bench import Bench
 from ipsectest.runner.interop.cells import Cell, Plan
-from ipsectest.runner.interop.play import Played, Player
+from ipsectest.runner.interop.ends import End
+from ipsectest.runner.interop.play import Place, Played, Player
 from ipsectest.runner.interop.record import Records
 from ipsectest.runner.records import CaseRecord
 from ipsectest.scenario.results import Verdict
@@ -15,17 +16,29 @@ Progress = Callable[[CaseRecord], None]
 """Is told each cell as it ends."""
 
 
+class Stage(Protocol):
+    """A bench, or several."""
+
+    def place(self, cell: Cell) -> Place:
+        """Where a cell is played."""
+        ...
+
+    def ends(self, cell: Cell) -> tuple[End, End]:
+        """Initiator and responder, running; PeerError if one does not come up."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """Plays a plan on a bench."""
 
-    bench: Bench
+    bench: Stage
     player: Player
     records: Records
     progress: Progress = lambda _record: None
 
     def play(self, plan: Plan) -> None:
-        """All cells, those that are unsupported at the end."""
+        """All cells in their order, those that are unsupported at the end."""
         for cell in plan.cells:
             self.progress(self.records.add(self._play(cell)))
         for cell, why in plan.unsupported.items():

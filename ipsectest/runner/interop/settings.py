@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ipsectest.base.addresses import Address
-from ipsectest.base.iana import IKE_PORT
+from ipsectest.base.iana import IKE_PORT, ProtocolId
 from ipsectest.runner.interop.cells import Cell
 from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector
 
@@ -43,5 +43,6 @@ def settings_of(cell: Cell, ends: Ends, secret: bytes, *, initiator: bool) -> Pe
         inner_local=inner[here],
         inner_remote=inner[there],
         mode=cell.mode,
+        protocol=ProtocolId.AH if cell.is_ah else ProtocolId.ESP,
         force_encapsulation=cell.encapsulation == "udp",
     )

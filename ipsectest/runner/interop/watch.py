@@ -15,11 +15,16 @@ from ipsectest.net.wire import Direction
 from ipsectest.runner.interop.settings import Ends
 from ipsectest.runner.records import RungRecord
 from ipsectest.wire import parse_message, summary
-from ipsectest.wire.ip import ESP, ICMPV6, UDP, IpPacket, parse_ip
+from ipsectest.wire.ip import AH, ESP, ICMPV6, UDP, IpPacket, parse_ip
 
 PATTERN = b"ipsectest inside the tunnel "
 """Payload of the pings: must never be seen on the wire."""
 
+GUEST_PATTERN = b"ipsectest tunnel"
+"""The same of ping(8), which takes 16 octets."""
+_PATTERNS = PATTERN, GUEST_PATTERN
+
+_OTHER = {Direction.SENT: Direction.RECEIVED, Direction.RECEIVED: Direction.SENT}
 _ETHERNET_HEADER = 14
 _IP_TYPES = (b"\x08\x00", b"\x86\xdd")
 _UDP_HEADER = 8
@@ -39,8 +44,9 @@ class Frame:
 class _Recorder(PcapngWriter):
     """Writes a capture and keeps its frames."""
 
-    def __init__(self, file: io.BytesIO) -> None:
+    def __init__(self, file: io.BytesIO, *, is_far: bool) -> None:
         super().__init__(file)
+        self._is_far = is_far
         self.frames: list[Frame] = []
 
     def packet(
@@ -53,6 +59,8 @@ class _Recorder(PcapngWriter):
         comment: str = "",
         length: int | None = None,
     ) -> None:
+        if self._is_far and direction:
+            direction = _OTHER[direction]
         self.frames.append(Frame(nanoseconds, direction is Direction.SENT, data))
         super().packet(nanoseconds, data, interface=interface, direction=direction, comment=comment, length=length)
 
@@ -60,9 +68,9 @@ class _Recorder(PcapngWriter):
 class Watch:
     """Records one link; a machine for ``net.loop.EventLoop``."""
 
-    def __init__(self, namespace: Namespace, link: str) -> None:
+    def __init__(self, namespace: Namespace, link: str, *, is_far: bool = False) -> None:
         self._file = io.BytesIO()
-        self._recorder = _Recorder(self._file)
+        self._recorder = _Recorder(self._file, is_far=is_far)
         self._capture = LinkCapture(namespace, link, self._recorder)
 
     def handles(self) -> Sequence[int]:
@@ -93,20 +101,26 @@ class Seen:
     frames: Sequence[Frame] = ()
     pcapng: bytes = field(default=b"", repr=False)
 
-    def esp(self) -> Counter[str]:
-        """How many ESP packets went ``plain``, how many by ``udp``."""
-        kinds = Counter(kind for frame in self.frames if (kind := _kind(frame)) in {"plain", "udp"})
-        return Counter(kinds)
+    def protected(self) -> Counter[str]:
+        """How many ESP packets went ``plain``, how many by ``udp``; how many with ``ah``."""
+        return Counter(kind for frame in self.frames if (kind := _kind(frame)) in _PROTECTED)
 
-    def in_clear(self, ends: Ends) -> list[str]:
-        """A line for each packet that should have been inside the tunnel, or is nothing that gateways say."""
+    def in_clear(self, ends: Ends, *, confidential: bool = True) -> list[str]:
+        """A line for each packet that should have been inside the tunnel, or is nothing that gateways say.
+
+        Not ``confidential``: AH shows what it protects.
+        """
         inner = {ip_address(ends.inner_initiator).packed, ip_address(ends.inner_responder).packed}
+        inner -= {ip_address(ends.initiator).packed, ip_address(ends.responder).packed}  # transport mode
         lines = []
         for frame in self.frames:
             ip = _ip(frame)
-            if ip is None and PATTERN not in frame.data:
+            if not confidential and _kind(frame) == "ah":
                 continue
-            told = ip is None or {ip.source, ip.destination} & inner or PATTERN in frame.data
+            has_pattern = any(pattern in frame.data for pattern in _PATTERNS)
+            if ip is None and not has_pattern:
+                continue
+            told = ip is None or {ip.source, ip.destination} & inner or has_pattern
             if ip is None or told or _kind(frame) == "other":
                 lines.append(_described(frame, ip))
         return lines
@@ -118,7 +132,7 @@ class Seen:
         esp = 0
         for frame in self.frames:
             at = round((frame.at - begun) / 1e9, 6)
-            esp += _kind(frame) in {"plain", "udp"}
+            esp += _kind(frame) in _PROTECTED
             message = _ike(frame)
             if message is None:
                 continue
@@ -130,18 +144,21 @@ class Seen:
         return rungs
 
 
+_PROTECTED = frozenset({"plain", "udp", "ah"})
+
+
 def _ip(frame: Frame) -> IpPacket | None:
     is_ip = frame.data[12:14] in _IP_TYPES
     return parse_ip(frame.data[_ETHERNET_HEADER:]) if is_ip else None
 
 
 def _kind(frame: Frame) -> str:
-    """``plain`` or ``udp`` ESP, ``ike``, ``link`` for what keeps a link alive, ``other``; not of its content."""
+    """``plain`` or ``udp`` ESP, ``ah``, ``ike``, ``link`` (keeps a link alive) or ``other``; not of its content."""
     ip = _ip(frame)
     if ip is None:
         return "link"
-    if ip.protocol == ESP:
-        return "plain"
+    if ip.protocol in {ESP, AH}:
+        return "plain" if ip.protocol == ESP else "ah"
     if ip.protocol == ICMPV6 and ip.payload and ip.payload[0] in _NEIGHBOUR_DISCOVERY:
         return "link"
     return _kind_of_udp(ip) if ip.protocol == UDP else "other"

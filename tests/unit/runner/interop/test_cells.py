@@ -47,6 +47,8 @@ def test_each_word_that_a_pair_cannot_do_is_one_unsupported_cell_that_names_the_
     plan = cells.covering(list(PEERS), lacks)
     of_pair = {astuple(c)[2:]: why for c, why in plan.unsupported.items() if c.pair == "builtin-to-strongswan@bookworm"}
     assert sorted(of_pair.values()) == [
+        "builtin lacks AH in user space; strongswan@bookworm lacks AH in user space",
+        "builtin lacks AH in user space; strongswan@bookworm lacks AH in user space",
         "builtin lacks transport mode in user-space ESP; strongswan@bookworm lacks transport mode in user-space ESP",
         "strongswan@bookworm lacks ESP without UDP in user space",
         "strongswan@bookworm lacks ML_KEM_768",

@@ -58,7 +58,7 @@ def test_a_leak_is_found_among_proper_packets(leak: Frame) -> None:
 
 
 def test_forms_of_esp_are_counted() -> None:
-    assert Seen(PROPER).esp() == {"plain": 2, "udp": 1}
+    assert Seen(PROPER).protected() == {"plain": 2, "udp": 1}
 
 
 def test_the_ladder_has_ike_messages_and_counts_esp_between_them() -> None:
@@ -74,4 +74,4 @@ def test_truncated_frames_do_no_harm() -> None:
             seen = Seen([Frame(0, True, whole.data[:length])])
             seen.in_clear(ENDS)
             seen.ladder()
-            seen.esp()
+            seen.protected()

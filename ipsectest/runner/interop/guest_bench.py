@@ -1,0 +1,191 @@
+"""Peers of an interop run whose ESP and AH are a kernel's: in namespaces of the lab's virtual machine.
+
+Every seat has a network card of its own, and all cards end in one bridge of ours: so that our own endpoint can be one
+of the two, and that what goes over the wire is seen here. Responders stay up; an initiator, until another has its turn.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from ipsectest import __version__
+from ipsectest.base.clock import RandomBytes
+from ipsectest.base.errors import UsageError
+from ipsectest.lab.lab import Lab
+from ipsectest.lab.namespaces import Namespace, add_bridge, add_veth
+from ipsectest.lab.topology.commands import set_sysctl
+from ipsectest.lab.vm import network
+from ipsectest.lab.vm.machine import Machine
+from ipsectest.lab.vm.qemu import Tap
+from ipsectest.lab.vm.start import start
+from ipsectest.net.loop import EventLoop
+from ipsectest.peers import table
+from ipsectest.peers.names import PeerName
+from ipsectest.runner import guest as virtual
+from ipsectest.runner.interop.abilities import Abilities, abilities_of
+from ipsectest.runner.interop.cells import ESP, IKE, Cell
+from ipsectest.runner.interop.echoes import echoes_in
+from ipsectest.runner.interop.ends import BuiltinEnd, End
+from ipsectest.runner.interop.guest_echoes import echoes_in_guest
+from ipsectest.runner.interop.guest_seats import GuestSeat
+from ipsectest.runner.interop.play import Pinger, Place, View
+from ipsectest.runner.interop.settings import Ends, settings_of
+from ipsectest.runner.pki import PkiSide
+
+_OUTER = ("192.0.2.{}", "2001:db8:0:2::{:x}")
+_INNER = ("198.51.100.{}", "2001:db8:0:100::{:x}"), ("203.0.113.{}", "2001:db8:0:113::{:x}")
+"""Behind initiators, behind responders; IPv4, IPv6; with the number of the peer, from 1."""
+_RESPONDERS_FROM = 100
+_QUIET = {
+    "ipv6/conf/default/accept_dad": "0",
+    "ipv6/conf/default/accept_ra": "0",
+    "ipv6/conf/default/router_solicitations": "0",
+}
+_GUEST_QUIET = (
+    "for conf in all wire; do echo 0 >/proc/sys/net/ipv4/conf/$conf/send_redirects; done; "
+    "echo 0 >/proc/sys/net/ipv6/conf/wire/router_solicitations"
+)
+_BRIDGE = "bridge"
+_INITIATOR, _RESPONDER = 0, 1
+_GATEWAY_LINK = "wire"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """A peer in one of its two roles."""
+
+    pinger: Pinger
+    view: View
+    builtin: BuiltinEnd | None = None
+    guest: GuestSeat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where the seats are built."""
+
+    lab: Lab
+    wire: Namespace
+    machine: Machine
+    taps: Sequence[str]
+
+
+@dataclass(slots=True)
+class GuestBench:
+    """A context manager that ends everything; daemons start when a cell needs them."""
+
+    peers: Sequence[PeerName]
+    sides: tuple[PkiSide, PkiSide]
+    random: RandomBytes
+    loop: EventLoop
+    abilities: dict[str, Abilities] = field(default_factory=dict)
+    """By the name of the peer; filled on entry."""
+    _seats: dict[tuple[str, int], _Seat] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        """LabError or PeerError say what is missing."""
+        with ExitStack() as stack:
+            lab = stack.enter_context(Lab())
+            wire = lab.namespace("wire")
+            for key, value in _QUIET.items():
+                set_sysctl(wire, key, value)
+            daemons = [peer for peer in self.peers if peer.driver != table.BUILTIN]
+            taps = [f"{'ir'[role]}{self._number(peer)}" for peer in daemons for role in (_INITIATOR, _RESPONDER)]
+            image = virtual.build(daemons)
+            cards = tuple(Tap(tap) for tap in taps)
+            machine = start(lab, virtual.cache_directory(), image, cards, namespace=wire)
+            stack.callback(machine.stop)
+            add_bridge(wire, _BRIDGE, *taps)
+            site = _Site(lab, wire, machine, taps)
+            for peer in self.peers:
+                for role in (_INITIATOR, _RESPONDER):
+                    self._seats[str(peer), role] = self._seat(site, peer, role)
+                self._look(peer)
+            stack.callback(self._stop_all)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.close()
+
+    def lacks(self, peer: str, dimension: str, word: str) -> str:
+        """What a peer lacks for a word (``cells.Lacks``)."""
+        return self.abilities[peer].lacks(dimension, word)
+
+    def place(self, cell: Cell) -> Place:
+        """Where a cell is played."""
+        names = [str(peer) for peer in self.peers]
+        numbers = [1 + names.index(name) for name in (cell.initiator, cell.responder)]
+        outer = [_outer(number, role)[cell.outer == 6] for role, number in enumerate(numbers)]
+        inner = [_INNER[role][cell.inner == 6].format(number) for role, number in enumerate(numbers)]
+        if cell.mode == "transport":
+            inner = outer
+        first, second = self._seats[cell.initiator, _INITIATOR], self._seats[cell.responder, _RESPONDER]
+        return Place((first.pinger, second.pinger), first.view, Ends(*outer, *inner))
+
+    def ends(self, cell: Cell) -> tuple[End, End]:
+        """Initiator and responder, started if need be."""
+        for (name, role), seat in self._seats.items():
+            if role == _INITIATOR and name != cell.initiator and seat.guest:
+                seat.guest.stop()
+        place = self.place(cell)
+        responder = self._end(cell, (cell.responder, _RESPONDER), place.ends)
+        return self._end(cell, (cell.initiator, _INITIATOR), place.ends), responder
+
+    def _end(self, cell: Cell, key: tuple[str, int], ends: Ends) -> End:
+        seat = self._seats[key]
+        if seat.builtin:
+            return seat.builtin
+        if seat.guest is None:
+            raise UsageError(f"{key[0]} has no place here")
+        return seat.guest.end(settings_of(cell, ends, b"", initiator=key[1] == _INITIATOR))
+
+    def _number(self, peer: PeerName) -> int:
+        return 1 + list(self.peers).index(peer)
+
+    def _seat(self, site: _Site, peer: PeerName, role: int) -> _Seat:
+        number, label = self._number(peer), f"{'ir'[role]}{self._number(peer)}"
+        v4, v6 = _outer(number, role)
+        outer = (f"{v4}/24", f"{v6}/64")
+        inner = (_INNER[role][0].format(number) + "/32", _INNER[role][1].format(number) + "/128")
+        if peer.driver == table.BUILTIN:
+            namespace = site.lab.namespace(label)
+            for key, value in _QUIET.items():
+                set_sysctl(namespace, key, value)
+            add_veth(namespace, _GATEWAY_LINK, site.wire, label)
+            add_bridge(site.wire, _BRIDGE, label)
+            namespace.add_addresses(_GATEWAY_LINK, *outer)
+            namespace.add_addresses("lo", *inner)
+            end = BuiltinEnd(self.loop, namespace.name, self.sides[role].certificates, self.random)
+            return _Seat(echoes_in(namespace), View(namespace, _GATEWAY_LINK), end)
+        machine = site.machine
+        network.namespace(machine, label, site.taps.index(label), outer)
+        network.add_addresses(machine, label, "lo", list(inner))
+        # What goes to an inner address is caught by a policy; only a route lets it get that far.
+        network.batch(machine, f"route add 0.0.0.0/0 dev {network.WIRE}\nroute add ::/0 dev {network.WIRE}", label)
+        machine.run(f"nsenter --net=/run/netns/{label} sh -c '{_GUEST_QUIET}'", check=True)
+        guest = GuestSeat(machine, label, peer, self.sides[role])
+        return _Seat(echoes_in_guest(machine, label), View(site.wire, label, is_far=True), guest=guest)
+
+    def _look(self, peer: PeerName) -> None:
+        """Find out what a peer can do."""
+        seat = self._seats[str(peer), _RESPONDER]
+        if seat.guest is None:
+            self.abilities[str(peer)] = Abilities(peer.driver, __version__)
+            return
+        cell = Cell(str(peer), str(peer), IKE[0], ESP[0])
+        daemon = seat.guest.start(settings_of(cell, self.place(cell).ends, b"", initiator=False))
+        self.abilities[str(peer)] = abilities_of(peer, daemon, user_space_esp=False)
+
+    def _stop_all(self) -> None:
+        for seat in self._seats.values():
+            if seat.guest:
+                seat.guest.stop()
+
+
+def _outer(number: int, role: int) -> tuple[str, str]:
+    host = number + _RESPONDERS_FROM * role
+    return _OUTER[0].format(host), _OUTER[1].format(host)
