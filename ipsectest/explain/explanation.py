@@ -76,6 +76,8 @@ def explain(captures: Iterable[CaptureFacts], logs: Iterable[LogFacts] = ()) -> 
             hidden |= not is_readable(conversation)
             for cause in causes.OF_CONVERSATIONS:
                 findings += cause(conversation, facts)
+        for look in causes.OF_CAPTURES:
+            findings += look(facts)
         if facts.conversations.left_out:
             told.notes.append(f"{facts.name}: {facts.conversations.left_out} more IKE SAs were not looked at")
     for log in logs:

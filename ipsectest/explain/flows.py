@@ -39,6 +39,11 @@ class Flow:
     failed: list[int] = field(default_factory=list)
     """Frames."""
 
+    @property
+    def ends(self) -> frozenset[str]:
+        """Both addresses."""
+        return frozenset((self.source, self.destination))
+
     def take(self, frame: Frame, sequence: int, unwrapped: Unwrapped) -> None:
         """One packet, with the 32 bits of its sequence number."""
         if not self.packets:

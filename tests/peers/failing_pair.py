@@ -125,12 +125,11 @@ class Run:
             threading.Event().wait(0.01)
 
     @contextmanager
-    def dropping(self, rule: str) -> Iterator[None]:
-        """The responder's namespace drops what matches on its way in."""
-        table = "add table inet t\nadd chain inet t in { type filter hook input priority 0; }\nadd rule inet t in "
-        f"{rule} drop\n"
+    def dropping(self, rule: str, verdict: str = "drop") -> Iterator[None]:
+        """The responder's namespace drops (or rejects) what matches on its way in."""
         where = self.pair.namespaces[self.responder]
-        _nft(where, table)
+        chain = "add chain inet t in { type filter hook input priority 0; }"
+        _nft(where, f"add table inet t\n{chain}\nadd rule inet t in {rule} {verdict}\n")
         try:
             yield
         finally:
@@ -139,7 +138,8 @@ class Run:
 
 def _nft(namespace: Namespace, script: str) -> None:
     argv = ["nsenter", f"--net={namespace.path}", "nft", "-f", "-"]
-    subprocess.run(argv, input=script, text=True, check=True, timeout=CAP, capture_output=True)
+    done = subprocess.run(argv, input=script, text=True, check=False, timeout=CAP, capture_output=True)
+    assert done.returncode == 0, done.stderr
 
 
 @contextmanager

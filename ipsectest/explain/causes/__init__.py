@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 
 from ipsectest.explain.capture_facts import CaptureFacts
-from ipsectest.explain.causes import authentication, child, init, reachability
+from ipsectest.explain.causes import authentication, child, init, reachability, traffic
 from ipsectest.explain.conversations import Conversation
 from ipsectest.explain.findings import Finding
 
+OfCapture = Callable[[CaptureFacts], Iterator[Finding]]
 Cause = Callable[[Conversation, CaptureFacts], Iterator[Finding]]
 
 OF_CONVERSATIONS: tuple[Cause, ...] = (
@@ -17,6 +18,8 @@ OF_CONVERSATIONS: tuple[Cause, ...] = (
     reachability.unreachable,
     reachability.nat_traversal,
     reachability.large_message,
+    reachability.silent_auth,
+    reachability.dead_peer,
     authentication.refused,
     authentication.refused_unread,
     child.proposal,
@@ -24,5 +27,15 @@ OF_CONVERSATIONS: tuple[Cause, ...] = (
     child.narrowed,
     child.refused_unread,
     child.other_errors,
+    traffic.unknown_spi,
 )
 """Asked of every IKE SA."""
+
+OF_CAPTURES: tuple[OfCapture, ...] = (
+    traffic.loss,
+    traffic.replay,
+    traffic.unauthentic,
+    traffic.one_way,
+    traffic.unreachable,
+)
+"""Asked of every capture."""

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 
-from ipsectest.base.iana import NAT_T_PORT, ExchangeType, NotifyType
+from ipsectest.base.iana import NAT_T_PORT, ExchangeType, NotifyType, name_of
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes.evidence import frames, numbered
 from ipsectest.explain.conversations import Conversation, Exchange
 from ipsectest.explain.findings import Certainty, Finding, Severity
+from ipsectest.explain.outcome import is_established
 from ipsectest.explain.path import IcmpError
 from ipsectest.ike.nat import detection_hash
 
 PATIENCE = 2_000_000_000
 """Nanoseconds after which a request counts as not answered, if it was sent once only."""
+TRIES = 2
+"""Of a request on an established IKE SA that make it count as not answered."""
 LARGE = 1200
 """Octets of an IP packet that may be too large for some way; fragments of IPv6 need not be larger (RFC 7383 2.5.1)."""
 
@@ -91,13 +94,11 @@ def nat_traversal(conversation: Conversation, facts: CaptureFacts) -> Iterator[F
         title="UDP port 4500 is blocked",
         who=f"the way between {conversation.initiator} and {conversation.responder}",
         text=f"{told}IKE_SA_INIT was answered on port 500; {exchange.request.transmissions} requests to port 4500 "
-        "were not."
-        f"{reported}",
+        f"were not.{reported}",
         change=(
             (
                 "Allow UDP 4500 in both directions in every firewall and NAT between the two; all IKE and ESP goes "
-                "there "
-                "once a NAT was found."
+                "there once a NAT was found."
             ),
             f"If 4500 is open, {conversation.responder} drops the message in silence: look into its log.",
         ),
@@ -105,6 +106,31 @@ def nat_traversal(conversation: Conversation, facts: CaptureFacts) -> Iterator[F
         clause="RFC 7296 section 2.23, RFC 3948",
         requirement="7296-2.23-03",
         certainty=Certainty.CERTAIN if errors else Certainty.LIKELY,
+        subject=conversation.ends,
+    )
+
+
+def silent_auth(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """IKE_AUTH on port 500 without an answer, and nothing large about it."""
+    exchange = _stuck(conversation, facts)
+    if exchange is None or exchange.request.sightings[0].destination.port == NAT_T_PORT or _is_large(exchange, facts):
+        return
+    yield Finding(
+        code="no-answer-to-auth",
+        severity=Severity.FAILURE,
+        title="IKE_AUTH is not answered",
+        who=conversation.described(is_initiator=False),
+        text=f"IKE_SA_INIT was answered; {exchange.request.transmissions} requests behind it were not.",
+        change=(
+            (
+                f"Look into the log of {conversation.responder}: a message that it cannot decrypt or place is dropped "
+                "in silence."
+            ),
+        ),
+        evidence=frames(facts, exchange.request),
+        clause="RFC 7296 section 2.4",
+        requirement="7296-2.4-07",
+        certainty=Certainty.LIKELY,
         subject=conversation.ends,
     )
 
@@ -135,8 +161,7 @@ def large_message(conversation: Conversation, facts: CaptureFacts) -> Iterator[F
         title="A large message does not get through",
         who=f"the way between {conversation.initiator} and {conversation.responder}",
         text=f"{exchange.request.transmissions} times a request of {length} octets {how} without an answer, while "
-        "small "
-        f"messages were answered{f'; the way takes {min(mtus)} octets' if mtus else ''}.",
+        f"small messages were answered{f'; the way takes {min(mtus)} octets' if mtus else ''}.",
         change=tuple(advice),
         evidence=frames(facts, exchange.request),
         clause="RFC 7383 section 1",
@@ -144,6 +169,46 @@ def large_message(conversation: Conversation, facts: CaptureFacts) -> Iterator[F
         certainty=Certainty.CERTAIN if mtus else Certainty.LIKELY,
         subject=conversation.ends,
     )
+
+
+def dead_peer(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """Requests on an established IKE SA that nobody answers."""
+    if not is_established(conversation):
+        return
+    later = conversation.of(ExchangeType.INFORMATIONAL, ExchangeType.CREATE_CHILD_SA, ExchangeType.IKE_FOLLOWUP_KE)
+    for exchange in later:
+        # A Delete at the very end is often answered by nobody: its receiver may be gone by then.
+        if not is_unanswered(exchange, facts) or exchange.request.transmissions < TRIES:
+            continue
+        kind = name_of(ExchangeType, exchange.type)
+        silent = conversation.answering(exchange)
+        host = conversation.responder if exchange.by_initiator else conversation.initiator
+        heard = [
+            flow for flow in facts.flows.found.values() if flow.source == host and flow.last > exchange.request.last
+        ]
+        text = f"{silent} answered before and is silent now: {exchange.request.transmissions} times {kind} request "
+        text += f"{exchange.message_id} without an answer"
+        text += f", although its ESP still comes ({heard[0].packets} packets)" if heard else ""
+        yield Finding(
+            code="dead-peer",
+            severity=Severity.FAILURE,
+            title="The peer is dead",
+            who=silent,
+            text=f"{text}.",
+            change=(
+                (
+                    f"Look why {host} stopped: a restart, a changed address, a NAT mapping that timed out (shorter "
+                    "keepalive interval), a route that is gone."
+                ),
+                "To come back by itself: strongSwan dpd_action = restart, Libreswan auto=start or ondemand.",
+            ),
+            evidence=frames(facts, exchange.request),
+            clause="RFC 7296 section 2.4",
+            requirement="7296-2.4-18",
+            certainty=Certainty.LIKELY if heard else Certainty.CERTAIN,
+            subject=conversation.ends,
+        )
+        return
 
 
 def _stuck(conversation: Conversation, facts: CaptureFacts) -> Exchange | None:

@@ -16,8 +16,8 @@ from ipsectest.explain.logs.pluto_rules import RULES
 from ipsectest.explain.logs.suite_words import from_pluto_configuration, from_pluto_offer, suite_of
 
 MARK = re.compile(
-    r"Libreswan Version|\bpluto\[\d+\]: |^(?:\S+ +){0,4}(?:ERROR: )?\"[^\"]{1,100}\"(?:\[\d+\] \S+)? "
-    r"#\d+: "
+    r"Libreswan Version|\bpluto\[\d+\]: |^(?:\S+ +){0,4}(?:ERROR: )?(?:packet from \S+:\d+: "
+    r"|\"[^\"]{1,100}\"(?:\[\d+\] \S+)?(?: #\d+)?: )"
 )
 _LINE = re.compile(
     r"^(?P<head>[^\"]{0,120}?)(?:\"(?P<name>[^\"]{1,200})\"(?:\[(?P<instance>\d+)\])?(?: (?P<peer>[0-9a-fA-F.:]+))?"
@@ -76,11 +76,11 @@ class PlutoLog:
         for reader in _READERS:
             if reader(sa, text, number, at):
                 break
-        if _REASON.match(text):
-            sa.noted["reason"] = text
         finding = RULES.apply(sa, number, text)
         if finding:
             self.facts.find(finding)
+        if _REASON.match(text):
+            sa.noted["reason"] = text
 
     def _sa(self, name: str, peer: str, text: str) -> LoggedSa:
         place = f"{name} {peer}"

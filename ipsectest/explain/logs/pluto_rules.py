@@ -117,7 +117,8 @@ _NEGOTIATION = (
         change=("Add one with the addresses of both (right=%any for any peer), and load it (ipsec add NAME).",),
     ),
     Rule(
-        pattern=r"^(?:message contains unsupported|ignoring packet with) IKE major version '(?P<version>\d+)'",
+        pattern=r"^(?:(?:responding to .*?, )?message contains unsupported|ignoring packet with) IKE major version "
+        r"'(?P<version>\d+)'",
         code="version-mismatch",
         title="The two sides speak different versions of IKE",
         text="{them} speaks IKE {version}, which Libreswan does not.",
@@ -166,12 +167,13 @@ _AUTHENTICATION = (
         text="No certificate of {them} fits: {rest}{other}.",
         change=(
             (
-                "Let the certificate of {remote} name its ID as subject or subjectAltName, or set rightid= on {local} "
-                "to what "
-                "is in it."
+                "Let the certificate of {remote} name its ID as subject or subjectAltName, or set rightid= on "
+                "{local} to what is in it."
             ),
         ),
         clause="RFC 7296 section 4",
+        certainty=_LIKELY,
+        when=_unexplained,
     ),
     Rule(
         pattern=r"^(?:NSS: )?ERROR: .*?certificate (?P<subject>.*?) invalid: .*?(?:EXPIRED|expired)",

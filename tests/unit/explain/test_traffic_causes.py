@@ -1,0 +1,103 @@
+"""ESP and AH: what a bystander can tell of them."""
+
+import pytest
+
+from ipsectest.base.iana import ExchangeType, NotifyType
+from ipsectest.explain.findings import Severity
+from ipsectest.explain.flows import MOST_FLOWS
+from tests.unit.explain.scenes import INITIATOR, RESPONDER, Scene, notify
+from tests.unit.explain.test_ike_causes import established
+
+OUT, BACK = b"\0\0\2\2", b"\0\0\1\1"
+
+
+def traffic(scene: Scene, numbers: range | list[int], back: range | list[int] = range(1, 11)) -> Scene:
+    for number in numbers:
+        scene.esp(OUT, number)
+    for number in back:
+        scene.esp(BACK, number, to_right=False)
+    return scene
+
+
+def test_traffic_both_ways_is_fine() -> None:
+    assert traffic(established(), range(1, 11)).codes() == ["all-fine"]
+
+
+def test_loss_is_counted_by_sequence_numbers() -> None:
+    found = traffic(established(), [*range(1, 50), *range(60, 101)]).finding("packets-lost")
+    assert found.text.startswith("10 of 100 sequence numbers")
+    assert found.who == f"ESP 00000202 {INITIATOR} > {RESPONDER}"
+    assert found.severity is Severity.FAILURE
+
+
+def test_a_little_loss_is_a_warning() -> None:
+    scene = traffic(established(), [*range(1, 50), *range(51, 101)])
+    assert scene.finding("packets-lost").severity is Severity.WARNING
+    assert not scene.explained().has_failed
+
+
+def test_reordering_is_nothing() -> None:
+    assert traffic(established(), [1, 3, 2, 4, 6, 5, 7]).codes() == ["all-fine"]
+
+
+def test_replays_name_their_frames() -> None:
+    found = traffic(established(), [1, 2, 3, 2, 3, 4]).finding("packets-replayed")
+    assert [one.number for one in found.evidence] == [8, 9]
+
+
+def test_extended_sequence_numbers_wrap_without_loss() -> None:
+    numbers = [*range(2**32 - 3, 2**32), *range(5)]
+    assert traffic(established(), numbers).codes() == ["all-fine"]
+
+
+def test_one_way_only() -> None:
+    found = traffic(established(), range(1, 11), []).finding("one-way-traffic")
+    assert found.who == f"{INITIATOR} > {RESPONDER}"
+    assert "10 packets" in found.text
+
+
+def test_few_packets_one_way_are_nothing() -> None:
+    assert traffic(established(), range(1, 4), []).codes() == ["all-fine"]
+
+
+def test_an_spi_that_nobody_made() -> None:
+    scene = traffic(established(), range(1, 11))
+    for number in range(1, 4):
+        scene.esp(b"\xde\xad\0\1", number, after=1)
+    assert "dead0001" in scene.finding("unknown-spi").text
+
+
+def test_an_spi_that_the_receiver_reports() -> None:
+    scene = established()
+    scene.ike(ExchangeType.INFORMATIONAL, notify(NotifyType.INVALID_SPI, b"\0\0\2\2"), message_id=0, by_initiator=False)
+    scene.ike(ExchangeType.INFORMATIONAL, message_id=0, by_initiator=False, response=True)
+    assert "00000202" in scene.finding("unknown-spi").text
+
+
+@pytest.mark.parametrize(("code", "name"), [(4, "esp-too-big"), (2, "esp-unreachable"), (13, "esp-unreachable")])
+def test_icmp_about_esp(code: int, name: str) -> None:
+    scene = traffic(established(), range(1, 11)).esp(OUT, 11).icmp(code, reporter="192.0.2.254")
+    assert scene.finding(name).who == "192.0.2.254"
+
+
+def test_a_peer_that_stops_answering() -> None:
+    scene = established()
+    for pause in (0, 1, 2, 4):
+        scene.ike(ExchangeType.INFORMATIONAL, message_id=2, after=pause)
+    found = scene.finding("dead-peer")
+    assert found.who == f"{RESPONDER} (responder)"
+    assert "4 times INFORMATIONAL request 2" in found.text
+
+
+def test_one_repetition_less_and_it_is_alive() -> None:
+    scene = established().ike(ExchangeType.INFORMATIONAL, message_id=2).esp(OUT, 1, after=5)
+    assert "dead-peer" not in scene.codes()
+
+
+def test_flows_are_bounded() -> None:
+    scene = Scene()
+    for number in range(MOST_FLOWS + 20):
+        scene.esp(number.to_bytes(4, "big"), 1)
+    facts = scene.facts()
+    assert len(facts.flows.found) == MOST_FLOWS
+    assert facts.flows.left_out == 20
