@@ -4,7 +4,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -40,6 +40,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="workers for each large file; 0: as many as cores (default: 1)"
+    )
+    parser.add_argument(
+        "--dask", metavar="ADDRESS", help="have large files decrypted by the Dask cluster of this scheduler"
     )
     parser.add_argument("--slow", action="store_true", help="do without the compiled fast path")
 
@@ -113,7 +116,7 @@ def _decrypt_in_parts(
 ) -> bool:
     """Use several workers, if they were asked for and the file can be cut."""
     jobs = arguments.jobs or os.cpu_count() or 1
-    if jobs < 2 or name == _STANDARD or arguments.jsonl:
+    if (jobs < 2 and not arguments.dask) or name == _STANDARD or arguments.jsonl:
         return False
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
     from ipsectest.decrypt.parallel import Workers, decrypt_in_parts  # noqa: PLC0415
@@ -126,7 +129,15 @@ def _decrypt_in_parts(
             progress()
 
         workers = Workers(jobs, fast=not arguments.slow, step=step)
-        return decrypt_in_parts(run, Path(name), ring, output, workers)
+        if not arguments.dask:
+            return decrypt_in_parts(run, Path(name), ring, output, workers)
+        from dataclasses import replace  # noqa: PLC0415
+
+        from ipsectest.decrypt.cluster import Cluster  # noqa: PLC0415 - an extra
+
+        with closing(Cluster(arguments.dask)) as cluster:
+            workers = replace(workers, count=cluster.count, crew=cluster.crew)
+            return decrypt_in_parts(run, Path(name), ring, output, workers)
 
 
 def _known(run: "Decryption", ring: "KeyRing") -> "KeyRing":

@@ -1,34 +1,24 @@
 """One large file on several cores: workers read parts of it, and what they find is put together in order.
 
-Every worker writes its packets into the output itself, at the offset that follows from the parts before it. The
+Every worker here writes its packets into the output itself, at the offset that follows from the parts before it. The
 negotiations are followed here, because an IKE SA's exchanges may lie in any part.
 """
 
-import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ipsectest.base.errors import IpsectestError
 from ipsectest.decrypt.capture.opening import open_capture
 from ipsectest.decrypt.capture.parts import Part, cut
+from ipsectest.decrypt.crew import Crew, ForkedCrew, Member
 from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.decrypt.output import InterfaceNumbers, Output
 from ipsectest.decrypt.pipeline import Decryption, Totals
-from ipsectest.decrypt.worker import Conditions, Found, Job, work
-
-if TYPE_CHECKING:
-    from multiprocessing.context import ForkProcess
+from ipsectest.decrypt.worker import Conditions, Found, Job
 
 LONGEST_PART = 1 << 25
 _PARTS_EACH = 4
 """Parts that each worker gets of a smaller file, so that none waits long for another."""
-
-
-class WorkerError(IpsectestError):
-    """A worker ended before its work did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +29,8 @@ class Workers:
     fast: bool = True
     step: Callable[[int, int], None] = lambda _done, _of: None
     """Is told how many octets of the file are done."""
+    crew: Callable[[int, Conditions], Crew] = ForkedCrew
+    """Takes so many on."""
 
 
 def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output | None, workers: Workers) -> bool:
@@ -64,7 +56,7 @@ def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output 
         comments=bool(output and output.comments), fast=workers.fast,
     )  # fmt: skip
     queue = _Queue(run, place[1] if place else 0, lambda done: workers.step(done, size))
-    crew = _Crew(workers.count, conditions)
+    crew = workers.crew(workers.count, conditions)
     is_whole = False
     try:
         is_whole = queue.work(crew, first, parts)
@@ -89,47 +81,12 @@ def _declare(output: Output, path: Path) -> None:
         capture.close()
 
 
-class _Crew:
-    """The processes. They end by themselves when this one does."""
-
-    def __init__(self, count: int, conditions: Conditions) -> None:
-        context = multiprocessing.get_context("fork")  # keys and descriptor need not be handed over
-        pairs = [context.Pipe() for _ in range(count)]
-        self.connections: list[Connection] = [mine for mine, _ in pairs]
-        self._processes: list[ForkProcess] = []
-        for _, theirs in pairs:
-            others = [*self.connections, *(other for _, other in pairs if other is not theirs)]
-            process = context.Process(target=work, args=(theirs, others, conditions), daemon=True)
-            process.start()
-            self._processes.append(process)
-        for _, theirs in pairs:
-            theirs.close()
-
-    def receive(self) -> Iterator[tuple[Connection, object]]:
-        """What the workers say next."""
-        for connection in wait(self.connections):
-            if isinstance(connection, Connection):
-                try:
-                    yield connection, connection.recv()
-                except (EOFError, ConnectionResetError) as error:
-                    raise WorkerError("a worker of decrypt ended unexpectedly; try again with --jobs 1") from error
-
-    def dismiss(self) -> None:
-        """End the processes."""
-        for process in self._processes:
-            process.terminate()
-        for process in self._processes:
-            process.join()
-        for connection in self.connections:
-            connection.close()
-
-
 @dataclass(slots=True)
 class _Piece:
     """A part on its way."""
 
     part: Part
-    worker: Connection
+    worker: Member
     knew: int
     """How many derived keys the worker had."""
     found: Found | None = None
@@ -151,24 +108,24 @@ class _Queue:
         self._pieces: list[_Piece] = []
         self._placed = 0
         self._done = 0
-        self._of: dict[Connection, _Piece] = {}
+        self._of: dict[Member, _Piece] = {}
 
-    def work(self, crew: _Crew, first: Part, parts: Iterator[Part]) -> bool:
+    def work(self, crew: Crew, first: Part, parts: Iterator[Part]) -> bool:
         """Have every part decrypted; False if one is not what it seemed."""
         waiting: Part | None = first
-        for connection in crew.connections:
-            waiting = self._give(connection, waiting, parts)
+        for member in crew.members:
+            waiting = self._give(member, waiting, parts)
         while self._of:
-            for connection, said in crew.receive():
+            for member, said in crew.receive():
                 if isinstance(said, Found):
-                    self._of[connection].found = said
+                    self._of[member].found = said
                     if not self._place():
                         return False
                     continue
                 if isinstance(said, OSError):
                     raise said
-                self._written(self._of.pop(connection))
-                waiting = self._give(connection, waiting, parts)
+                self._written(self._of.pop(member))
+                waiting = self._give(member, waiting, parts)
         return True
 
     def conclude(self, run: Decryption, output: Output | None) -> None:
@@ -179,12 +136,12 @@ class _Queue:
         if output:
             output.end_at(self.kept, sum(found.packets for found in done))
 
-    def _give(self, connection: Connection, part: Part | None, parts: Iterator[Part]) -> Part | None:
+    def _give(self, member: Member, part: Part | None, parts: Iterator[Part]) -> Part | None:
         if part is not None:
-            piece = _Piece(part, connection, len(self._run.derived))
+            piece = _Piece(part, member, len(self._run.derived))
             self._pieces.append(piece)
-            self._of[connection] = piece
-            connection.send(Job(part, tuple(self._run.derived)))
+            self._of[member] = piece
+            member.send(Job(part, tuple(self._run.derived)))
             return next(parts, None)
         return None
 

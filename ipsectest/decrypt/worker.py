@@ -78,7 +78,7 @@ def work(connection: Connection, others: Sequence[Connection], conditions: Condi
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when it is over
     for other in others:
         other.close()
-    buffer = _Buffer()
+    buffer = Buffer()
     try:
         while (job := connection.recv()) is not None:
             buffer.seek(0)
@@ -91,7 +91,7 @@ def work(connection: Connection, others: Sequence[Connection], conditions: Condi
         return  # the parent is gone
 
 
-def work_off(job: Job, conditions: Conditions, buffer: "_Buffer") -> tuple[Found, int]:
+def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found, int]:
     """Decrypt a part into ``buffer``; the offset there of its first packet."""
     ring = KeyRing()
     ring.add(conditions.keys)
@@ -131,7 +131,7 @@ def _complete(run: Decryption, rest: Part) -> None:
         capture.close()
 
 
-class _Buffer(io.BytesIO):
+class Buffer(io.BytesIO):
     """Its memory is used again for the next part."""
 
     def seekable(self) -> bool:
@@ -139,7 +139,7 @@ class _Buffer(io.BytesIO):
         return False
 
 
-def _write(descriptor: int | None, buffer: _Buffer, start: int, end: int, offset: int) -> OSError | None:
+def _write(descriptor: int | None, buffer: Buffer, start: int, end: int, offset: int) -> OSError | None:
     if descriptor is None:
         return None
     try:

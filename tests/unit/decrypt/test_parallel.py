@@ -13,9 +13,10 @@ from scapy.utils import RawPcapNgReader
 
 from ipsectest.decrypt.capture import open_capture, parts
 from ipsectest.decrypt.capture.parts import cut, ended_at_its_end, open_part
+from ipsectest.decrypt.crew import WorkerError
 from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.decrypt.output import Output
-from ipsectest.decrypt.parallel import WorkerError, Workers, decrypt_in_parts
+from ipsectest.decrypt.parallel import Workers, decrypt_in_parts
 from ipsectest.decrypt.pipeline import Decryption
 from ipsectest.decrypt.summary import summary
 from ipsectest.decrypt.worker import decrypt_one
