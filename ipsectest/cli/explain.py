@@ -105,17 +105,12 @@ def _take_keys(ring: "KeyRing", logs: list[Path]) -> None:
 def _capture(run: "Decryption", name: str, path: Path) -> "CaptureFacts":
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
     from ipsectest.decrypt.capture import open_capture  # noqa: PLC0415
-    from ipsectest.explain.capture_facts import CaptureFacts  # noqa: PLC0415
+    from ipsectest.explain.reading import read_capture  # noqa: PLC0415
 
-    facts = CaptureFacts(_short(name))
-    run.observer = facts
     capture = open_capture(path)
     try:
         with ReadingProgress(capture.position) as progress:
-            for frame in capture.frames():
-                run.take(frame, capture.interfaces[frame.interface])
-                progress()
+            return read_capture(run, capture, _short(name), looked=progress)
     finally:
         run.notes += capture.notes
         capture.close()
-    return facts

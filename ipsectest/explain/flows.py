@@ -48,19 +48,25 @@ class Flow:
         """One packet, with the 32 bits of its sequence number."""
         if not self.packets:
             self.first_frame, self.first = frame.number, frame.nanoseconds
-        self.packets += 1
-        self.last = frame.nanoseconds
         if unwrapped.failure and not unwrapped.layers and unwrapped.failure.reason is not DropReason.UNKNOWN_SPI:
+            self.packets += 1
+            self.last = frame.nanoseconds
             self.failures[unwrapped.failure.reason] += 1
             _remember(self.failed, frame.number)
             return
         self.opened += bool(unwrapped.layers)
+        self.enter(frame.number, frame.nanoseconds, sequence)
+
+    def enter(self, number: int, nanoseconds: int, sequence: int) -> None:
+        """A packet that opened, or that nothing can open."""
+        self.packets += 1
+        self.last = nanoseconds
         if not self.sequence.take(self._whole(sequence)):
-            _remember(self.replayed, frame.number)
+            _remember(self.replayed, number)
 
     def _whole(self, sequence: int) -> int:
         """With the upper half that is nearest to the highest number, as for ESN (RFC 4303 appendix A)."""
-        if not self.sequence.unique:
+        if not self.sequence.unique or self.sequence.highest < sequence < _HALF:
             return sequence
         high = self.sequence.highest & ~0xFFFFFFFF
         nearest = min((high + turn + sequence for turn in (-(1 << 32), 0, 1 << 32)), key=self._distance)

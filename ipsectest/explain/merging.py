@@ -87,17 +87,17 @@ def _one_of(same: list[Finding], *, counts: bool = False) -> Finding:
     """The first, with what the others add."""
     if len(same) == 1:
         return same[0]
-    evidence: list[Evidence] = []
+    evidence: dict[Evidence, None] = {}
     rows: dict[tuple[str, str, str], Difference] = {}
     for one in same:
-        evidence += [found for found in one.evidence if found not in evidence]
+        evidence.update(dict.fromkeys(one.evidence))
         for row in one.differences:
             rows.setdefault((row.here.rpartition(" ")[2], row.value, row.other), row)
     text = f"{same[0].text} ({len(same)} times)" if counts else same[0].text
     return replace(
         same[0],
         text=text,
-        evidence=tuple(evidence[:_MOST_EVIDENCE]),
+        evidence=tuple(evidence)[:_MOST_EVIDENCE],
         differences=tuple(rows.values())[:_MOST_DIFFERENCES],
         requirement=next((one.requirement for one in same if one.requirement), ""),
     )

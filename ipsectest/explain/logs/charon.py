@@ -61,8 +61,9 @@ class CharonLog:
         if label not in self._pending and len(self._pending) > len(self.facts.sas):
             self._pending = {}
         pending = self._pending.setdefault(label, _Pending())
+        at = nanoseconds_of(match["head"])
         for reader in _READERS:
-            if reader(sa, pending, text, number, nanoseconds_of(match["head"])):
+            if reader(sa, pending, text, number, at):
                 return
         for name, pattern in _NOTED:
             noted = pattern.match(text)
