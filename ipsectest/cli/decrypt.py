@@ -44,6 +44,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dask", metavar="ADDRESS", help="have large files decrypted by the Dask cluster of this scheduler"
     )
+    parser.add_argument(
+        "--try", action="store_true", dest="tries", help="find by trial which keys belong to SAs that no file names"
+    )
     parser.add_argument("--slow", action="store_true", help="do without the compiled fast path")
 
 
@@ -53,6 +56,7 @@ def execute(arguments: Namespace) -> int:
     from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
     from ipsectest.decrypt.output import Output  # noqa: PLC0415
     from ipsectest.decrypt.pipeline import Decryption  # noqa: PLC0415
+    from ipsectest.decrypt.trial import Trial  # noqa: PLC0415
 
     _check_outputs(arguments)
     folder = _profile_folder(arguments)
@@ -73,6 +77,8 @@ def execute(arguments: Namespace) -> int:
             text = stack.enter_context(io.TextIOWrapper(raw, encoding="utf-8", write_through=False))
             jsonl = JsonLines(text)
         run = Decryption(ring, output, jsonl)
+        if arguments.tries:
+            run.trial = Trial(run.sas)
         interrupted = _decrypt_all(run, output, ring, arguments)
     if arguments.write_keys:
         with _written(arguments.write_keys, arguments.captures) as file:
@@ -116,7 +122,7 @@ def _decrypt_in_parts(
 ) -> bool:
     """Use several workers, if they were asked for and the file can be cut."""
     jobs = arguments.jobs or os.cpu_count() or 1
-    if (jobs < 2 and not arguments.dask) or name == _STANDARD or arguments.jsonl:
+    if (jobs < 2 and not arguments.dask) or name == _STANDARD or arguments.jsonl or arguments.tries:
         return False
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
     from ipsectest.decrypt.parallel import Workers, decrypt_in_parts  # noqa: PLC0415
@@ -144,8 +150,9 @@ def _known(run: "Decryption", ring: "KeyRing") -> "KeyRing":
     """All keys, derived ones too."""
     from dataclasses import replace  # noqa: PLC0415
 
+    found = run.trial.found if run.trial else []
     return replace(
-        ring, sas=[*ring.sas, *run.derived], ike=[*ring.ike, *run.derived_ike],
+        ring, sas=[*ring.sas, *run.derived, *found], ike=[*ring.ike, *run.derived_ike],
         ikev1=[*ring.ikev1, *run.ikev1.derived],
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from ipsectest.decrypt.output import Output
 from ipsectest.decrypt.reassembly import Fragments
 from ipsectest.decrypt.sas import SaDatabase
 from ipsectest.decrypt.shared_secrets import SharedSecrets
+from ipsectest.decrypt.trial import Trial
 from ipsectest.decrypt.unwrap import Unwrapped, unwrap
 from ipsectest.ipsec.transport import replace_payload
 from ipsectest.wire.datagrams import host_text
@@ -82,6 +83,8 @@ class Decryption:
         self.fast: FastPath | None = None
         self.observer: Observer | None = None
         """Told of every packet."""
+        self.trial: Trial | None = None
+        """Finds keys for SAs that no file names, if it is there."""
         self._output = output
         self._jsonl = jsonl
         self._salts = Salts(keys.without_salt)
@@ -94,6 +97,10 @@ class Decryption:
 
     def finish(self) -> None:
         """Count what the fast path opened; after the last frame."""
+        if self.trial and self.trial.is_over:
+            self.note(
+                f"after {self.trial.attempts} attempts no more keys were tried: give fewer keys or a shorter capture"
+            )
         if self.fast:
             self.totals.frames += self.fast.packets
             self.totals.opened += self.fast.packets
@@ -121,7 +128,7 @@ class Decryption:
         self._packet(whole, frame, interface)
 
     def _packet(self, packet: bytes, frame: Frame, interface: Interface) -> None:
-        unwrapped = unwrap(packet, self.sas, frame.nanoseconds)
+        unwrapped = unwrap(packet, self.sas, frame.nanoseconds, self.trial)
         if unwrapped:
             self._protected(packet, unwrapped, frame, interface)
             packet = unwrapped.packet

@@ -64,7 +64,7 @@ class CapturedSa:
         self.ends: tuple[str, str] | None = None
         """Outer addresses of the packet that opened first."""
         first, *self._forms = _sequence_forms(keys)
-        self.association = self._association(*first)
+        self.association = association_of(keys, esn=first[0], high=first[1])
         """What opens the packets: of several forms of sequence numbers the one that did it first."""
         self._others: list[SecurityAssociation] | None = None if self._forms else []
         """Other forms to try, made when they are needed."""
@@ -108,7 +108,7 @@ class CapturedSa:
         self.failures += later.failures
         self.ends = self.ends or later.ends
         if theirs.packets:
-            self.association, self._others = self._association(later.esn, 0), []
+            self.association, self._others = association_of(self.keys, esn=later.esn), []
             self.association.replay.highest = self.sequence.highest
 
     def passed(self, packets: int, octets: int, first: int, last: int) -> None:
@@ -131,7 +131,7 @@ class CapturedSa:
         result = opener(self.association)
         if not _is_genuine(result) and self._others != []:
             if self._others is None:
-                self._others = [self._association(esn, high) for esn, high in self._forms]
+                self._others = [association_of(self.keys, esn=esn, high=high) for esn, high in self._forms]
             for association in self._others:
                 result = opener(association)
                 if _is_genuine(result):
@@ -147,26 +147,27 @@ class CapturedSa:
             self.failures[result.reason] += 1
         return result
 
-    def _association(self, esn: bool, high: int) -> SecurityAssociation:
-        keys = self.keys
-        try:
-            made = SecurityAssociation(
-                spi=keys.spi if len(keys.spi) == 4 else bytes(4),
-                source=keys.source or _NOWHERE,
-                destination=keys.destination or _NOWHERE,
-                protocol=keys.protocol,
-                encryption=keys.encryption,
-                encryption_key=keys.encryption_key,
-                integrity=keys.integrity,
-                integrity_key=keys.integrity_key,
-                esn=esn,
-                replay_window=0,
-                checks_padding=False,
-            )
-        except (UnsupportedAlgorithmError, ValueError) as error:
-            raise SaError(str(error)) from error
-        made.replay.highest = high << 32
-        return made
+
+def association_of(keys: SaKeys, *, esn: bool, high: int = 0) -> SecurityAssociation:
+    """What opens packets, without a window: nothing is refused as a replay. SaError for keys that do not fit."""
+    try:
+        made = SecurityAssociation(
+            spi=keys.spi if len(keys.spi) == 4 else bytes(4),
+            source=keys.source or _NOWHERE,
+            destination=keys.destination or _NOWHERE,
+            protocol=keys.protocol,
+            encryption=keys.encryption,
+            encryption_key=keys.encryption_key,
+            integrity=keys.integrity,
+            integrity_key=keys.integrity_key,
+            esn=esn,
+            replay_window=0,
+            checks_padding=False,
+        )
+    except (UnsupportedAlgorithmError, ValueError) as error:
+        raise SaError(str(error)) from error
+    made.replay.highest = high << 32
+    return made
 
 
 Opener = Callable[[SecurityAssociation], Opened | Drop]
@@ -194,6 +195,8 @@ class SaDatabase:
         """Keys with the reason why they open nothing."""
         self.unknown: Counter[tuple[int, bytes, str, str]] = Counter()
         """(protocol, SPI, source, destination) of packets without keys; bounded."""
+        self.guesses = True
+        """Whether keys without an SPI are taken for those of any."""
         self._known: dict[SaKeys, CapturedSa] = {}
         """By keys without their origin."""
         self._by_spi: dict[tuple[int, bytes], list[CapturedSa]] = {}
@@ -231,7 +234,9 @@ class SaDatabase:
 
         An SPI with other addresses is a candidate too: NAT changes them, and key files tell the inner ones.
         """
-        candidates = [*self._by_spi.get((protocol, spi), ()), *self._by_spi.get((protocol, b""), ())]
+        candidates = list(self._by_spi.get((protocol, spi), ()))
+        if self.guesses:
+            candidates += self._by_spi.get((protocol, b""), ())
         if len(candidates) > 1:
             candidates.sort(key=lambda sa: -_closeness(sa.keys, spi, source, destination))
         return candidates

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from ipsectest.base.iana import NAT_T_PORT, ProtocolId
 from ipsectest.decrypt.sas import CapturedSa, SaDatabase
+from ipsectest.decrypt.trial import Flow, Trial
 from ipsectest.ipsec.drop import Drop, DropReason
 from ipsectest.ipsec.esp import Opened
 from ipsectest.ipsec.packets import Encapsulated, classify_udp
@@ -41,17 +42,17 @@ class Unwrapped:
     """Octets behind the innermost packet (RFC 4303 section 2.7)."""
 
 
-def unwrap(packet: bytes, database: SaDatabase, at: int) -> Unwrapped | None:
+def unwrap(packet: bytes, database: SaDatabase, at: int, trial: Trial | None = None) -> Unwrapped | None:
     """Open everything that opens; None for a packet without ESP and AH. ``at`` is its time in nanoseconds.
 
-    Never raises. Fragments are to be put together before.
+    ``trial`` finds keys where none have the SPI. Never raises. Fragments are to be put together before.
     """
     ip = parse_ip(packet)
     if ip is None or _kind(ip, database) is None:
         return None
     result = Unwrapped()
     for _ in range(MOST_NESTED):
-        opened = _open(ip, database, at, result)
+        opened = _open(ip, database, at, result, trial)
         if opened is None:
             break
         inner = _inner(ip, opened, result)
@@ -84,26 +85,35 @@ def _kind(ip: IpPacket, database: SaDatabase | None) -> tuple[int, bytes] | None
     return (ProtocolId.ESP, udp[2]) if known else None
 
 
-def _open(ip: IpPacket, database: SaDatabase, at: int, result: Unwrapped) -> Opened | None:
+def _open(ip: IpPacket, database: SaDatabase, at: int, result: Unwrapped, trial: Trial | None) -> Opened | None:
     kind = _kind(ip, database)
     if kind is None:
         return None
     protocol, data = kind
     spi, ends = data[:4], (host_text(ip.source), host_text(ip.destination))
     candidates = database.find(protocol, spi, *ends)
+    for sa in candidates:
+        if opened := _opened(sa, ip, data, at, result):
+            return opened
+    if trial and not any(sa.traffic.packets for sa in candidates):
+        found = trial.take(Flow(protocol, spi, *ends), ip, data)
+        if found:
+            return _opened(found, ip, data, at, result)
     if not candidates:
         database.miss(protocol, spi, *ends)
         result.failure = Drop(DropReason.UNKNOWN_SPI, spi)
-        return None
-    for sa in candidates:
-        opened = sa.open_ah(ip, at) if protocol == ProtocolId.AH else sa.open_esp(data, at)
-        if isinstance(opened, Opened):
-            result.failure = None
-            sa.ends = sa.ends or ends
-            result.layers.append(Layer(sa, opened.sequence, sa.was_new))
-            return opened
-        result.failure = opened
     return None
+
+
+def _opened(sa: CapturedSa, ip: IpPacket, data: bytes, at: int, result: Unwrapped) -> Opened | None:
+    opened = sa.open_ah(ip, at) if sa.keys.protocol == ProtocolId.AH else sa.open_esp(data, at)
+    if isinstance(opened, Drop):
+        result.failure = opened
+        return None
+    result.failure = None
+    sa.ends = sa.ends or (host_text(ip.source), host_text(ip.destination))
+    result.layers.append(Layer(sa, opened.sequence, sa.was_new))
+    return opened
 
 
 def _inner(ip: IpPacket, opened: Opened, result: Unwrapped) -> bytes | None:
