@@ -4,9 +4,11 @@ from ipsectest.base.addresses import Address
 from ipsectest.decrypt.frames import Frame
 from ipsectest.decrypt.ike import Opened
 from ipsectest.decrypt.ikev1 import OpenedV1
+from ipsectest.decrypt.ikev1.messages import is_ikev1
 from ipsectest.decrypt.unwrap import Unwrapped
 from ipsectest.explain.conversations import Conversations, Sighting, fragment_of
 from ipsectest.explain.flows import Flows
+from ipsectest.explain.ikev1 import ConversationsV1
 from ipsectest.explain.path import Path
 from ipsectest.wire import parse_message
 from ipsectest.wire.datagrams import host_text
@@ -21,8 +23,7 @@ class CaptureFacts:
         self.conversations = Conversations()
         self.flows = Flows()
         self.path = Path()
-        self.ikev1 = 0
-        """Messages of IKEv1."""
+        self.ikev1 = ConversationsV1()
         self.start: int | None = None
         """Nanoseconds of the first packet with IPsec."""
         self.end = 0
@@ -32,21 +33,24 @@ class CaptureFacts:
         """An IKE message."""
         self._seen(frame)
         udp = parse_udp(packet.payload)
-        if isinstance(opened, OpenedV1) or udp is None:
-            self.ikev1 += 1
+        ports = udp[:2] if udp else _tcp_ports(packet)
+        if opened is None and is_ikev1(octets):  # a fragment that completes no message
             return
-        message = opened.message if opened else parse_message(octets)
+        message = opened.message if isinstance(opened, Opened) else parse_message(octets)
         sighting = Sighting(
             frame=frame.number,
             nanoseconds=frame.nanoseconds,
-            source=Address(host_text(packet.source), udp[0]),
-            destination=Address(host_text(packet.destination), udp[1]),
+            source=Address(host_text(packet.source), ports[0]),
+            destination=Address(host_text(packet.destination), ports[1]),
             length=len(octets),
             packet_length=len(packet.headers) + len(packet.payload),
             fragment=fragment_of(message),
             digest=hash(octets),
         )
-        self.conversations.take(message, opened, sighting)
+        if isinstance(opened, OpenedV1):
+            self.ikev1.take(opened, sighting)
+        else:
+            self.conversations.take(message, opened, sighting)
         self.path.completed(frame)
 
     def protected(self, frame: Frame, packet: bytes, unwrapped: Unwrapped) -> None:
@@ -72,3 +76,8 @@ class CaptureFacts:
     def _seen(self, frame: Frame) -> None:
         self.start = frame.nanoseconds if self.start is None else self.start
         self.end = max(self.end, frame.nanoseconds)
+
+
+def _tcp_ports(packet: IpPacket) -> tuple[int, int]:
+    """Of IKE over TCP (RFC 9329)."""
+    return int.from_bytes(packet.payload[:2], "big"), int.from_bytes(packet.payload[2:4], "big")

@@ -18,6 +18,9 @@ MOST_OCTETS = 1 << 24
 """Of messages whose payloads are kept; beyond it only headers count."""
 
 
+_FIRST = {ExchangeType.IKE_SA_INIT, ExchangeType.IKE_INTERMEDIATE, ExchangeType.IKE_AUTH}
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """One datagram."""
@@ -208,10 +211,17 @@ def _exchange(conversation: Conversation, message: Message, sighting: Sighting) 
     made = Exchange(message.exchange_type, message.message_id, by_initiator)
     conversation.exchanges.append(made)
     if len(conversation.exchanges) > MOST_EXCHANGES:
-        quiet = (at for at, one in enumerate(conversation.exchanges[1:-1], 1) if one.is_quiet)
-        del conversation.exchanges[next(quiet, 1)]
+        del conversation.exchanges[_least(conversation.exchanges)]
         conversation.forgotten += 1
     return made
+
+
+def _least(exchanges: list[Exchange]) -> int:
+    """The exchange that is missed least: a quiet one of those that do not set the IKE SA up."""
+    later = [at for at, one in enumerate(exchanges[:-1]) if one.type not in _FIRST] or [1]
+    quiet = [at for at in later if exchanges[at].is_quiet]
+    liveness = (at for at in quiet if exchanges[at].type == ExchangeType.INFORMATIONAL)
+    return next(liveness, (quiet or later)[0])
 
 
 def fragment_of(message: Message) -> tuple[int, int] | None:

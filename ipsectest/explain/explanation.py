@@ -8,6 +8,7 @@ from ipsectest.explain import causes
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.conversations import Conversation
 from ipsectest.explain.findings import Finding, Severity
+from ipsectest.explain.ikev1 import ConversationV1
 from ipsectest.explain.ladder import Rung, rungs
 from ipsectest.explain.logs.model import LogFacts, LoggedSa
 from ipsectest.explain.merging import merged
@@ -28,6 +29,8 @@ class Story:
     is_established: bool
     ends: tuple[str, str]
     """Initiator and responder."""
+    spi: bytes = b""
+    """Of the initiator; IKEv1 calls it cookie."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -36,6 +39,7 @@ class Story:
             "kind": self.kind,
             "title": self.title,
             "ends": list(self.ends),
+            "spi_i": self.spi.hex(),
             "established": self.is_established,
             "ladder": [rung.as_json() for rung in self.rungs],
             "agreed": [one.as_json() for one in self.agreed],
@@ -76,12 +80,13 @@ def explain(captures: Iterable[CaptureFacts], logs: Iterable[LogFacts] = ()) -> 
             hidden |= not is_readable(conversation)
             for cause in causes.OF_CONVERSATIONS:
                 findings += cause(conversation, facts)
+        told.stories += [_story_v1(one, facts) for one in facts.ikev1.found.values()]
         for look in causes.OF_CAPTURES:
             findings += look(facts)
         if facts.conversations.left_out:
             told.notes.append(f"{facts.name}: {facts.conversations.left_out} more IKE SAs were not looked at")
     for log in logs:
-        told.stories += [_logged(sa) for sa in log.sas.values() if sa.rungs or sa.agreed]
+        told.stories += [_logged(sa) for sa in log.sas.values() if sa.rungs]
         findings += log.findings
         if log.left_out:
             told.notes.append(f"{log.name}: {log.left_out} more IKE SAs were not looked at")
@@ -96,11 +101,29 @@ def _story(conversation: Conversation, facts: CaptureFacts) -> Story:
     return Story(
         facts.name,
         "frame",
-        f"{conversation.initiator} > {conversation.responder}, SPI {conversation.spi_i.hex()}",
+        f"{conversation.initiator} > {conversation.responder}",
         rungs(conversation),
         [*([suite] if suite else []), *children(conversation)],
         is_established(conversation),
         (conversation.initiator, conversation.responder),
+        conversation.spi_i,
+    )
+
+
+def _story_v1(conversation: ConversationV1, facts: CaptureFacts) -> Story:
+    ends = conversation.initiator, conversation.responder
+    title = f"{ends[0]} > {ends[1]} (IKEv1)"
+    first = conversation.messages[0].sighting.frame
+    agreed = [Agreed("IKE", conversation.chosen, first)] if conversation.chosen else []
+    return Story(
+        facts.name,
+        "frame",
+        title,
+        conversation.rungs(),
+        agreed,
+        conversation.is_established,
+        ends,
+        conversation.cookie_i,
     )
 
 

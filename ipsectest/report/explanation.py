@@ -40,7 +40,8 @@ def _worth(stories: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _story(story: dict[str, Any], console: Console, *, everything: bool) -> None:
     state = "[green]established[/]" if story["established"] else "[red]not established[/]"
-    console.print(f"[bold]IKE SA {escape(story['title'])}[/] · {state} · {escape(story['file'])}")
+    spi = f" · [dim]SPI {story['spi_i']}[/]" if story["spi_i"] else ""
+    console.print(f"[bold]IKE SA {escape(story['title'])}[/] · {state} · {escape(story['file'])}{spi}")
     ladder = story["ladder"]
     shown = ladder if everything or len(ladder) <= _MOST_RUNGS else ladder[: _MOST_RUNGS // 2]
     rest = [] if shown is ladder else ladder[-_MOST_RUNGS // 2 :]

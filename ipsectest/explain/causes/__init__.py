@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from ipsectest.explain.capture_facts import CaptureFacts
-from ipsectest.explain.causes import authentication, child, init, reachability, traffic
+from ipsectest.explain.causes import authentication, child, ikev1, init, reachability, traffic
 from ipsectest.explain.conversations import Conversation
 from ipsectest.explain.findings import Finding
 
@@ -32,6 +32,7 @@ OF_CONVERSATIONS: tuple[Cause, ...] = (
 """Asked of every IKE SA."""
 
 OF_CAPTURES: tuple[OfCapture, ...] = (
+    ikev1.ikev1,
     traffic.loss,
     traffic.replay,
     traffic.unauthentic,
