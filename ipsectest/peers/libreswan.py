@@ -187,12 +187,15 @@ class Libreswan:
         return lines_of_case(self.key_log(settings), settings.name, settings.remote.host)
 
     def key_log(self, settings: PeerSettings) -> str:
-        """All that pluto logged since the case began; with ``keys_in_log`` its keys are there."""
+        """All that pluto logged since the case began; with ``keys_in_log`` its keys are there.
+
+        The first line is like that of its start, because the order of keys depends on the release.
+        """
         if not self._log.exists():
             return ""
         with self._log.open("rb") as log:
             log.seek(self._log_starts.get(settings.name, 0))
-            return log.read().decode(errors="replace")
+            return f"Starting Pluto (Libreswan Version {self.version})\n{log.read().decode(errors='replace')}"
 
     def crash(self) -> str | None:
         """Why pluto is dead, or None."""

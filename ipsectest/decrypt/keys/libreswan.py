@@ -14,6 +14,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from ipsectest.base.iana import ProtocolId
 from ipsectest.base.suites import TransformSpec
 from ipsectest.decrypt.keys import daemon_names, lengths
 from ipsectest.decrypt.keys.hexadecimal import spi
@@ -100,18 +101,18 @@ class _Reader:
         self._octets = None
 
     def _establish(self, number: int, found: re.Match[str], peer: str) -> None:
-        if found[1] == "AH":
-            self._source.note(f"keys of AH SAs (0x{found[3]}, 0x{found[4]}) are not read from logs", number)
-            return
         outbound, inbound = spi(found[3]) or b"", spi(found[4]) or b""
         halves = self._take_halves(outbound, inbound, number)
         if halves is None:
             self._source.note(f"the log has no keys of SAs 0x{found[3]} and 0x{found[4]}", number)
             return
         names = found[5].rstrip("}").split("-")
+        cipher = names.pop(0) if found[1] == "ESP" else ""
+        esn = "ESN" in found[2].split("/")
         for half, number_of_sa, ends in ((halves[0], outbound, ("", peer)), (halves[1], inbound, (peer, ""))):
             try:
-                self._source.add(self._keys(half, names, number_of_sa, ends, esn="ESN" in found[2].split("/")))
+                keys = self._keys(half, cipher, names[0] if names else "NONE", spi=number_of_sa, ends=ends, esn=esn)
+                self._source.add(keys)
             except (LineError, lengths.KeyLengthError) as error:
                 self._source.problem(f"SA {number_of_sa.hex()}: {error}", half.line)
 
@@ -132,22 +133,29 @@ class _Reader:
             self._halves.remove(half)
         return found
 
-    def _keys(self, half: _Half, names: list[str], number: bytes, ends: tuple[str, str], *, esn: bool) -> SaKeys:
-        cipher = daemon_names.cipher(names[0])
-        if cipher is None:
-            raise LineError(f"nothing here knows {names[0]}")
+    def _keys(self, half: _Half, cipher: str, mac: str, *, spi: bytes, ends: tuple[str, str], esn: bool) -> SaKeys:
+        """Of one direction; AH has no cipher."""
+        encryption: TransformSpec | None = None
+        if cipher:
+            number = daemon_names.cipher(cipher)
+            if number is None:
+                raise LineError(f"nothing here knows {cipher}")
+            encryption = lengths.encryption(number, half.encryption_key)
         integrity: TransformSpec | None = None
-        if len(names) > 1 and names[1] != "NONE":
-            mac = daemon_names.integrity(names[1])
-            if mac is None:
-                raise LineError(f"nothing here knows {names[1]}")
-            integrity = lengths.integrity(mac, half.integrity_key)
+        if mac != "NONE":
+            number = daemon_names.integrity(mac)
+            if number is None:
+                raise LineError(f"nothing here knows {mac}")
+            integrity = lengths.integrity(number, half.integrity_key)
+        if not encryption and not integrity:
+            raise LineError("AH without an integrity algorithm")
         return SaKeys(
-            spi=number,
+            spi=spi,
             source=ends[0],
             destination=ends[1] or half.destination,
-            encryption=lengths.encryption(cipher, half.encryption_key),
-            encryption_key=half.encryption_key,
+            protocol=ProtocolId.ESP if encryption else ProtocolId.AH,
+            encryption=encryption,
+            encryption_key=half.encryption_key if encryption else b"",
             integrity=integrity,
             integrity_key=half.integrity_key if integrity else b"",
             esn=esn,

@@ -1,6 +1,6 @@
 """Our own ``keys.toml``: everything a key ring holds.
 
-    [[ike]]     spi_i spi_r suite sk_d sk_ai sk_ar sk_ei sk_er sk_pi sk_pr, unchecked_icv
+    [[ike]]     spi_i spi_r suite sk_d sk_ai sk_ar sk_ei sk_er sk_pi sk_pr, unchecked_icv; a salt may be missing
     [[esp]]     source destination spi suite encryption_key integrity_key esn, esn_high unchecked_icv
     [[ah]]      the same without encryption
     [[ikev1]]   cookie_i encryption_key skeyid_d skeyid_a skeyid_e pre_shared_key
@@ -55,7 +55,11 @@ def read(source: Source) -> None:
         for index, table in enumerate(tables):
             line = lines[kind][index] if index < len(lines[kind]) else 0
             try:
-                source.add(take(kind, _table_of(table), source.origin(line)))
+                keys = take(kind, _table_of(table), source.origin(line))
+                if isinstance(keys, IkeKeys) and not _is_salted(keys):
+                    source.add_without_salt(keys)
+                else:
+                    source.add(keys)
             except _TableError as error:
                 source.problem(f"[[{kind}]]: {error}", line)
 
@@ -82,7 +86,8 @@ def _ike(_kind: str, table: Mapping[str, Any], origin: str) -> IkeKeys:
     if encryption is None:
         raise _TableError("the suite names no cipher")
     keys = {name: _octets(table, name) for name in _SECRETS}
-    _fits(encryption, integrity, (keys["sk_ei"], keys["sk_er"]), (keys["sk_ai"], keys["sk_ar"]))
+    ciphers = keys["sk_ei"], keys["sk_er"]
+    _fits(encryption, integrity, ciphers, (keys["sk_ai"], keys["sk_ar"]), salted=_all_salted(encryption, ciphers))
     spis = {name: _octets(table, name, sizes=(0, 8)) for name in ("spi_i", "spi_r")}
     return IkeKeys(
         **spis,
@@ -157,16 +162,30 @@ def _fits(
     integrity: TransformSpec | None,
     ciphers: tuple[bytes, ...],
     macs: tuple[bytes, ...],
+    *,
+    salted: bool = True,
 ) -> None:
     try:
         for key in ciphers:
-            if encryption and lengths.encryption(encryption.id, key).key_length != encryption.key_length:
+            if encryption and lengths.encryption(encryption.id, key, salted=salted) != encryption:
                 raise _TableError(f"{encryption} does not take {len(key)} octets of key")
         for key in macs:
             if integrity:
                 lengths.integrity(integrity.id, key)
     except lengths.KeyLengthError as error:
         raise _TableError(str(error)) from None
+
+
+def _is_salted(keys: IkeKeys) -> bool:
+    return _all_salted(keys.encryption, (keys.sk_ei, keys.sk_er))
+
+
+def _all_salted(encryption: TransformSpec, ciphers: tuple[bytes, ...]) -> bool:
+    """Whether keys of an AEAD end with its salt; no key fits a cipher with and without one."""
+    try:
+        return all(lengths.encryption(encryption.id, key) == encryption for key in ciphers)
+    except lengths.KeyLengthError:
+        return False
 
 
 def _octets(table: Mapping[str, Any], name: str, sizes: tuple[int, ...] = ()) -> bytes:
@@ -203,7 +222,7 @@ def _no_address(name: str) -> str:
 def write(ring: KeyRing) -> str:
     """The whole ring; reading it again gives the same keys."""
     tables = [
-        *map(_ike_table, ring.ike),
+        *map(_ike_table, ring.ike + ring.without_salt),
         *map(_sa_table, ring.sas),
         *map(_ikev1_table, ring.ikev1),
         *map(_dh_table, ring.dh),

@@ -82,6 +82,10 @@ def ikes(draw: st.DrawFn) -> IkeKeys:
     )
 
 
+def _cut(keys: IkeKeys, key: bytes) -> bytes:
+    return key[: -lengths.salt_length(keys.encryption.id)]
+
+
 ikev1s = st.builds(
     IkeV1Keys,
     cookie_i=st.binary(min_size=8, max_size=8),
@@ -94,12 +98,19 @@ dhs = st.one_of(
     st.builds(DhKeys, group=st.sampled_from([14, 19, 31]), private=st.binary(min_size=1, max_size=40)),
     st.builds(DhKeys, public=st.binary(min_size=1, max_size=40), secret=st.binary(min_size=1, max_size=40)),
 )
+unsalted = (
+    ikes()
+    .filter(lambda keys: lengths.salt_length(keys.encryption.id))
+    .map(lambda keys: replace(keys, sk_ei=_cut(keys, keys.sk_ei), sk_er=_cut(keys, keys.sk_er)))
+)
+"""As Libreswan logs them."""
 rings = st.builds(
     KeyRing,
     dh=st.lists(dhs, max_size=2),
     sas=st.lists(sas(), max_size=4),
     ike=st.lists(ikes(), max_size=3),
     ikev1=st.lists(ikev1s),
+    without_salt=st.lists(unsalted, max_size=2),
 )
 
 
@@ -110,11 +121,12 @@ def read_text(folder: Path, text: str, name: str = "keys") -> KeyRing:
     return detect.read(path)
 
 
-def bare(ring: KeyRing) -> tuple[list[SaKeys], list[IkeKeys], list[IkeV1Keys], list[DhKeys]]:
+def bare(ring: KeyRing) -> tuple[list[SaKeys], list[IkeKeys], list[IkeKeys], list[IkeV1Keys], list[DhKeys]]:
     """The keys without where they came from, ESP before AH."""
     return (
         sorted((replace(one, origin="") for one in ring.sas), key=lambda one: -one.protocol),
         [replace(one, origin="") for one in ring.ike],
+        [replace(one, origin="") for one in ring.without_salt],
         [replace(one, origin="") for one in ring.ikev1],
         [replace(one, origin="") for one in ring.dh],
     )

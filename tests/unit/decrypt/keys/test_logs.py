@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ipsectest.base.iana import ProtocolId
 from ipsectest.base.suites import format_suite
 from ipsectest.decrypt.keys import detect
 from ipsectest.decrypt.keys.model import KeyRing, SaKeys
@@ -95,6 +96,27 @@ def test_pluto_leaves_out_salts_and_ends_of_keys() -> None:
     assert [(ike.integrity, ike.unchecked_icv) for ike in sha384.ike] == [(None, 24), (None, 24)]
     assert "32 octets" in sha384.notes[0]
     assert detect.read(VECTORS / "libreswan-4.10.log").notes == []
+
+
+AH_LOG = """\
+06:40:03.8: Starting Pluto (Libreswan Version 4.10 IKEv2)
+06:40:07.2: | AH authkey:
+06:40:07.2: |   87 0c 95 2c  b0 4e 54 99  e5 6c 49 2b  90 6a 7f 52   ...,.NT..lI+.j.R
+06:40:07.2: |   ca e2 41 d5  cb 3d a0 46  5e 1b 00 8c  63 27 37 eb   ..A..=.F^...c'7.
+06:40:07.2: | AH authkey:
+06:40:07.3: |   bd fa 25 a2  ba 39 d5 0d  3f 30 30 18  b4 3e d8 41   ..%..9..?00..>.A
+06:40:07.3: |   ac 7a cf 23  55 6c de 7d  ee d2 22 bc  d8 a7 ef 5c   .z.#Ul.}.."....\\
+06:40:07.7: "interop"[1] 192.0.2.102 #2: initiator established Child SA using #1; IPsec tunnel [x] \
+{AH=>0xc4d2a913 <0xae9efa74 xfrm=HMAC_SHA2_256_128 DPD=passive}
+"""
+
+
+def test_keys_of_ah_in_plutos_log(tmp_path: Path) -> None:
+    outbound, inbound = read_text(tmp_path, AH_LOG).sas
+    assert (outbound.protocol, outbound.encryption, outbound.encryption_key) == (ProtocolId.AH, None, b"")
+    assert [format_suite([sa.integrity]) for sa in (outbound, inbound) if sa.integrity] == ["sha256", "sha256"]
+    assert (outbound.spi.hex(), outbound.destination) == ("c4d2a913", "192.0.2.102")
+    assert (outbound.integrity_key[:4].hex(), inbound.integrity_key[:4].hex()) == ("870c952c", "bdfa25a2")
 
 
 def test_pluto_with_all_names_the_spi_of_a_block(tmp_path: Path) -> None:
