@@ -19,6 +19,7 @@ from ipsectest.net.xfrm import (
     Policy,
     Selector,
     State,
+    StateFlag,
     Template,
     Xfrm,
     XfrmError,
@@ -254,6 +255,7 @@ class XfrmPlane:
             proto="esp" if child.protocol == ProtocolId.ESP else "ah",
             mode=child.mode.value,
             reqid=reqid,
+            **_carries(child, outbound=outbound),
             encap=("espinudp", source.port, destination.port) if source.port else None,
             esn=child.chosen.esn,
             replay_window=self._window,
@@ -297,6 +299,25 @@ class XfrmPlane:
                 self.xfrm.policy("del", record)
 
 
+def _carries(child: Child, *, outbound: bool) -> dict[str, Any]:
+    """What a state may carry. The policies check what a tunnel brings, of either IP version.
+
+    They let everything pass that transport mode brings beside their selectors, so the state itself checks that
+    (RFC 4301 section 5.2); it has room for one selector only.
+    """
+    if child.mode.value == "tunnel":
+        return {"flags": StateFlag.AF_UNSPEC}
+    ways = list(selectors(child.local_ts, child.remote_ts))
+    if len(ways) != 1:
+        return {}
+    return {"selector": ways[0] if outbound else _mirrored(ways[0])}
+
+
+def _mirrored(selector: Selector) -> Selector:
+    ports = {} if selector.proto in {ICMP, ICMPV6} else _ports_swapped(selector)
+    return replace(selector, src=selector.dst, dst=selector.src, **ports)
+
+
 def _key(policy: Policy) -> Policy:
     """A policy by what the kernel tells policies apart by."""
     return Policy(selector=policy.selector, dir=policy.dir, if_id=policy.if_id)
@@ -310,12 +331,7 @@ def _policies(child: Child, outbound: State, if_id: int) -> Iterator[Policy]:
     back = replace(template, src=template.dst, dst=template.src)
     for selector in selectors(child.local_ts, child.remote_ts):
         priority = _priority(selector)
-        mirrored = replace(
-            selector,
-            src=selector.dst,
-            dst=selector.src,
-            **({} if selector.proto in {ICMP, ICMPV6} else _ports_swapped(selector)),
-        )
+        mirrored = _mirrored(selector)
         yield Policy(selector=selector, dir="out", priority=priority, templates=(template,), if_id=if_id)
         for direction in ("in", "fwd") if tunnel else ("in",):
             yield Policy(selector=mirrored, dir=direction, priority=priority, templates=(back,), if_id=if_id)

@@ -10,6 +10,8 @@ import os
 import sys
 import traceback
 from collections import Counter, deque
+from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
@@ -52,10 +54,18 @@ class Requests:
         raise AssertionError(f"no timer was set, called at {now}")
 
 
+def child_config(given: dict[str, Any], name: str = "net") -> ChildConfig:
+    """A Child SA of the words in a request; a selector is a prefix, or a list with protocol and ports too."""
+    near, far = (tuple(map(selector, given[key])) for key in ("local_ts", "remote_ts"))
+    return ChildConfig(name, near, far, suites(given["esp"]), Mode(given["mode"]))
+
+
+def selector(given: str | list[Any]) -> TrafficSelector:
+    return TrafficSelector.of(given) if isinstance(given, str) else TrafficSelector.of(*given)
+
+
 def connection(given: dict[str, Any]) -> ConnectionConfig:
     """A connection with one Child SA, of the words in a request."""
-    near, far = (tuple(map(TrafficSelector.of, given[key])) for key in ("local_ts", "remote_ts"))
-    child = ChildConfig("net", near, far, suites(given["esp"]), Mode(given["mode"]))
     return ConnectionConfig(
         "pair",
         Address(given["local"], 500),
@@ -64,7 +74,7 @@ def connection(given: dict[str, Any]) -> ConnectionConfig:
         Identity.of(given["remote_id"]),
         SharedKey(bytes.fromhex(given["secret"])),
         SharedKey(bytes.fromhex(given["secret"])),
-        (child,),
+        (child_config(given),),
         suites(given["ike"]),
     )
 
@@ -93,6 +103,14 @@ def record(gateway: KernelGateway, child: ChildSa, source: Address, destination:
     }
 
 
+def traffic(selectors: Sequence[TrafficSelector]) -> list[list[Any]]:
+    """First and last address, protocol, first and last port of each."""
+    return [
+        [*(str(ip_address(end)) for end in (one.start, one.end)), one.protocol, one.start_port, one.end_port]
+        for one in selectors
+    ]
+
+
 class Agent:
     def __init__(self) -> None:
         self.loop = EventLoop()
@@ -119,6 +137,13 @@ class Agent:
             gateway.endpoint.rekey_child(next(iter(sa.children.values())), now)
         else:
             gateway.endpoint.rekey_ike(sa, now)
+        gateway.flush()
+
+    def create(self, name: str, **given: Any) -> None:
+        """Another Child SA on the only IKE SA."""
+        gateway = self.gateways[name]
+        (sa,) = gateway.endpoint.sessions()
+        gateway.endpoint.create_child(sa, child_config(given, "other"), self.loop.clock.now())
         gateway.flush()
 
     def delete(self, name: str) -> None:
@@ -153,11 +178,17 @@ class Agent:
         return [sa.remote.host, sa.remote.port]
 
     def records(self, name: str) -> list[dict[str, Any]]:
+        """The Child SAs that are installed, oldest first."""
         gateway = self.gateways[name]
-        made = []
-        for child, local, remote in gateway.pairs.values():
-            made += [record(gateway, child, local, remote), record(gateway, child, remote, local)]
-        return made
+        return [
+            {
+                "in": record(gateway, child, remote, local),
+                "out": record(gateway, child, local, remote),
+                "local": traffic(child.local_ts),
+                "remote": traffic(child.remote_ts),
+            }
+            for child, local, remote in gateway.pairs.values()
+        ]
 
     def close(self, name: str) -> None:
         self.gateways.pop(name).close()

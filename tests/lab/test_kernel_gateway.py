@@ -39,16 +39,17 @@ class Form:
     udp: bool = False
     version: int = 4
     protocol: int = ProtocolId.ESP
+    inner: int = 0
+    """IP version inside, if it is another one."""
 
     @property
     def ends(self) -> tuple[str, str]:
-        return (INNER if self.mode is Mode.TUNNEL else OUTER)[self.version]
+        return (INNER if self.mode is Mode.TUNNEL else OUTER)[self.inner or self.version]
 
     def connection(self, side: int) -> ConnectionConfig:
         local, remote = OUTER[self.version][:: -1 if side else 1]
         near, far = (
-            (TrafficSelector.of(f"{end}/{32 if self.version == 4 else 128}"),)
-            for end in self.ends[:: -1 if side else 1]
+            (TrafficSelector.of(f"{end}/{128 if ':' in end else 32}"),) for end in self.ends[:: -1 if side else 1]
         )
         child = ChildConfig("net", near, far, suites(self.esp), self.mode, self.protocol)
         ends = Address(local, 500), Address(remote, 500), Identity.of(local), Identity.of(remote)
@@ -155,6 +156,8 @@ def _icmp(given: TrafficSelector) -> TrafficSelector:
 FORMS = [
     Form(),
     Form(version=6),
+    Form(inner=6),
+    Form(version=6, inner=4),
     Form(mode=Mode.TRANSPORT),
     Form(mode=Mode.TRANSPORT, version=6),
     Form(udp=True),
@@ -165,7 +168,9 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda f: f"{f.esp}-{f.mode.value}-{f.version}-{f.udp}-{f.protocol}")
+@pytest.mark.parametrize(
+    "form", FORMS, ids=lambda f: f"{f.esp}-{f.mode.value}-{f.inner or f.version}in{f.version}-{f.udp}-{f.protocol}"
+)
 def test_a_tunnel_carries_pings_both_ways_and_the_kernel_has_what_was_negotiated(world: World, form: Form) -> None:
     gateways = world.connected(form)
     for side in (0, 1):

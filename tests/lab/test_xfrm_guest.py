@@ -39,4 +39,4 @@ def test_states_policies_and_events_on_a_kernel_with_esp() -> None:
             outcomes = run_tests(machine, bring_python(machine, *TESTS), *TESTS, timeout=CAP)
     unmet = {name: why for name, why in outcomes.items() if why}
     assert not unmet, "\n\n".join(f"{name}: {why}" for name, why in unmet.items())
-    assert len(outcomes) >= 72
+    assert len(outcomes) >= 75

@@ -17,6 +17,7 @@ from ipsectest.net.inside import inside
 from ipsectest.net.loop import EventLoop
 from ipsectest.net.xfrm import Acquire, Lifetimes, Selector, XfrmError
 from ipsectest.net.xfrm.sockets import bypass, decapsulate
+from ipsectest.net.xfrm.statistics import statistics
 from ipsectest.net.xfrm_plane import XfrmPlane
 from ipsectest.wire import TrafficSelector
 from tests.lab.two_namespaces import Pair, joined, require_lab
@@ -57,6 +58,8 @@ class Child:
     replaces: "Child | None" = None
     protocol: int = 3
     chosen: Chosen = field(default_factory=Chosen)
+    udp: tuple[int, int] | None = None
+    """Ports of left and right, if the selectors are for them only."""
 
     @property
     def spi_in(self) -> bytes:
@@ -72,11 +75,17 @@ class Child:
 
     @property
     def local_ts(self) -> list[TrafficSelector]:
-        return [TrafficSelector.of(self._side(self.left))]
+        return [self._selector(self.left)]
 
     @property
     def remote_ts(self) -> list[TrafficSelector]:
-        return [TrafficSelector.of(self._side(not self.left))]
+        return [self._selector(not self.left)]
+
+    def _selector(self, left: bool) -> TrafficSelector:
+        if not self.udp:
+            return TrafficSelector.of(self._side(left))
+        port = self.udp[not left]
+        return TrafficSelector.of(self._side(left), socket.IPPROTO_UDP, (port, port))
 
     def _side(self, left: bool) -> str:
         if self.mode is Mode.TRANSPORT:
@@ -161,6 +170,29 @@ def test_a_child_sa_carries_traffic_and_leaves_nothing(world: World, mode: Mode)
     world.left.remove(child)
     assert world.left.xfrm.state("dump") == ()
     assert world.left.xfrm.policy("dump") == ()
+
+
+def test_transport_mode_brings_nothing_beside_its_selectors(world: World) -> None:
+    """RFC 4301 section 5.2: the peer may send under its SA what was not negotiated for it."""
+    wide = Child(1, mode=Mode.TRANSPORT)
+    world.left.install(wide, LEFT, RIGHT)
+    world.right.install(replace(wide, udp=(7, 9)).mirrored(), RIGHT, LEFT)
+    sender, within, beside = (
+        inside(name, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        for name in (world.pair.left, world.pair.right, world.pair.right)
+    )
+    with sender, within, beside:
+        sender.bind((LEFT.host, 7))
+        for receiver, port in ((within, 9), (beside, 10)):
+            receiver.bind((RIGHT.host, port))
+            receiver.settimeout(CAP)
+        for port in (10, 9):
+            sender.sendto(b"data", (RIGHT.host, port))
+        assert within.recv(64) == b"data"
+        beside.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            beside.recv(64)
+    assert statistics(world.pair.right)["XfrmInStateMismatch"] == 1
 
 
 def test_a_rekey_loses_no_packet(world: World) -> None:

@@ -18,7 +18,9 @@ from ipsectest.lab.vm import network
 from ipsectest.peers.libreswan import Libreswan
 from ipsectest.peers.strongswan import StrongSwan
 from ipsectest.scenario.ports import Identity, PeerRequest, PeerSettings, Selector, Verb
-from tests.lab.guest_gateways import Guest, link, states
+from tests.lab.guest_gateways import Guest, link
+from tests.lab.kernel_records import check, turned
+from tests.lab.xfrm_text import policies, states
 from tests.unit.peers.settings import settings
 
 pytestmark = [pytest.mark.lab, pytest.mark.peer, pytest.mark.slow]
@@ -33,6 +35,7 @@ ALL = bool(os.environ.get("IPSECTEST_ALL_CELLS"))
 LENGTH = 10 << 20 if ALL else 1 << 20
 OUR_WINDOW, THEIR_WINDOW = 64, 128
 CAP = 30.0
+TCP, PORT = 6, 9999
 
 
 @dataclass(frozen=True)
@@ -166,15 +169,32 @@ def connected(world: World, cell: Cell) -> Iterator[None]:
 def check_records(world: World, cell: Cell) -> None:
     """Both kernels have what we have negotiated, field by field."""
     records = world.guest.agent("records", name=cell.ours)
-    for namespace, window in ((cell.ours, OUR_WINDOW), (cell.peer, THEIR_WINDOW)):
-        found = {state["spi"]: state for state in states(world.guest.machine, namespace)}
-        here = OUTER[cell.version][namespace == cell.peer]
-        assert set(found) == {one["spi"] for one in records}
-        for one in records:
-            state = found[one["spi"]]
-            assert {key: state[key] for key in one} == one
-            if state["dst"] == here:
-                assert state["window"] == window
+    machine = world.guest.machine
+    for namespace, pairs, window in ((cell.ours, records, OUR_WINDOW), (cell.peer, turned(records), THEIR_WINDOW)):
+        try:
+            check(
+                pairs,
+                states(machine, namespace),
+                policies(machine, namespace),
+                window=window,
+                addresses_only=namespace == "strongswan",
+            )
+        except BaseException as error:
+            error.add_note(f"of the kernel of {namespace}")
+            raise
+
+
+def narrow(world: World, cell: Cell) -> None:
+    """Another Child SA within the first, of one protocol and port: its policies must come first, its SAs be taken."""
+    given, length = cell.for_us(), 32 if cell.version == 4 else 128
+    given |= {
+        "local_ts": [[f"{cell.ends[0]}/{length}", TCP, [0, 65535]]],
+        "remote_ts": [[f"{cell.ends[1]}/{length}", TCP, [PORT, PORT]]],
+    }
+    agent = world.guest.agent
+    agent("create", name=cell.ours, **{key: given[key] for key in ("local_ts", "remote_ts", "esp", "mode")})
+    assert agent("wait", name=cell.ours, kind="ChildInstalled", count=2), agent("tell", name=cell.ours)
+    world.guest.await_states(cell.peer, 4)
 
 
 def send(world: World, cell: Cell) -> None:
@@ -182,17 +202,18 @@ def send(world: World, cell: Cell) -> None:
     sides = (cell.ours, cell.peer) if cell.starts == "ours" else (cell.peer, cell.ours)
     source, target = cell.ends if cell.starts == "ours" else cell.ends[::-1]
     family, address = ("TCP4", target) if cell.version == 4 else ("TCP6", f"[{target}]")
-    listen = f"{family}-LISTEN:9999,bind={address},reuseaddr"
+    listen = f"{family}-LISTEN:{PORT},bind={address},reuseaddr"
     result = world.guest.machine.run(
         f"nsenter --net=/run/netns/{sides[1]} socat -u {listen} - | cmp - /tmp/data &\n"
         f"nsenter --net=/run/netns/{sides[0]} socat -u OPEN:/tmp/data "
-        f"{family}:{address}:9999,bind={source if cell.version == 4 else f'[{source}]'},retry=20,interval=0.1\n"
+        f"{family}:{address}:{PORT},bind={source if cell.version == 4 else f'[{source}]'},retry=20,interval=0.1\n"
         "wait $!",
         timeout=120,
     )
     assert (result.status, result.text) == (0, "")
     carried = {state["spi"]: state["bytes"] for state in states(world.guest.machine, cell.ours)}
-    assert max(carried.values()) >= LENGTH
+    *_, last = world.guest.agent("records", name=cell.ours)  # the narrowest
+    assert carried[last["out" if cell.starts == "ours" else "in"]["spi"]] >= LENGTH
 
 
 @pytest.mark.parametrize(
@@ -206,6 +227,9 @@ def test_ping_and_tcp_cross_and_both_kernels_have_what_we_recorded(world: World,
                 for namespace, ends in ((cell.ours, cell.ends), (cell.peer, cell.ends[::-1])):
                     said = world.guest.run(namespace, f"ping -n -c3 -i0.05 -W5 -I {ends[0]} {ends[1]}")
                     assert " 3 received" in said
+                if cell.starts == "ours":
+                    narrow(world, cell)
+                    check_records(world, cell)
                 send(world, cell)
         except BaseException as error:
             error.add_note(f"in {cell}")

@@ -19,7 +19,8 @@ from ipsectest.lab.vm import network
 from ipsectest.peers.libreswan import Libreswan
 from ipsectest.peers.strongswan import StrongSwan
 from ipsectest.scenario.ports import Identity, PeerRequest, PeerSettings, Selector, Verb
-from tests.lab.guest_gateways import Guest, link, states
+from tests.lab.guest_gateways import Guest, link
+from tests.lab.xfrm_text import states
 from tests.unit.peers.settings import settings
 
 pytestmark = [pytest.mark.lab, pytest.mark.peer, pytest.mark.slow]
