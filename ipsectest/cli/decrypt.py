@@ -47,6 +47,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--try", action="store_true", dest="tries", help="find by trial which keys belong to SAs that no file names"
     )
+    parser.add_argument(
+        "--nat-t-port", action="append", default=[], type=int, metavar="N", dest="nat_t_ports",
+        help="a UDP port of NAT traversal beside 4500, for captures without the IKE messages that show it",
+    )  # fmt: skip
     parser.add_argument("--slow", action="store_true", help="do without the compiled fast path")
 
 
@@ -54,6 +58,7 @@ def execute(arguments: Namespace) -> int:
     """Decrypt, and print a summary."""
     from ipsectest.decrypt.keys import detect, ours  # noqa: PLC0415 - nothing is imported for the help
     from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
+    from ipsectest.decrypt.nat_t import NatT  # noqa: PLC0415
     from ipsectest.decrypt.output import Output  # noqa: PLC0415
     from ipsectest.decrypt.pipeline import Decryption  # noqa: PLC0415
     from ipsectest.decrypt.trial import Trial  # noqa: PLC0415
@@ -76,7 +81,7 @@ def execute(arguments: Namespace) -> int:
             raw = stack.enter_context(_written(arguments.jsonl, arguments.captures))
             text = stack.enter_context(io.TextIOWrapper(raw, encoding="utf-8", write_through=False))
             jsonl = JsonLines(text)
-        run = Decryption(ring, output, jsonl)
+        run = Decryption(ring, output, jsonl, nat_t=NatT(arguments.nat_t_ports))
         if arguments.tries:
             run.trial = Trial(run.sas)
         interrupted = _decrypt_all(run, output, ring, arguments)

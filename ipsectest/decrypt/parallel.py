@@ -12,6 +12,7 @@ from ipsectest.decrypt.capture.opening import open_capture
 from ipsectest.decrypt.capture.parts import Part, cut
 from ipsectest.decrypt.crew import Crew, ForkedCrew, Member
 from ipsectest.decrypt.keys.model import KeyRing
+from ipsectest.decrypt.nat_t import Pair
 from ipsectest.decrypt.output import InterfaceNumbers, Output
 from ipsectest.decrypt.pipeline import Decryption, Totals
 from ipsectest.decrypt.worker import Conditions, Found, Job
@@ -53,7 +54,7 @@ def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output 
         numbers, place = output.numbers, output.place()
     conditions = Conditions(
         keys, place[0] if place else None, numbers, with_outer=bool(output and output.with_outer),
-        comments=bool(output and output.comments), fast=workers.fast,
+        comments=bool(output and output.comments), fast=workers.fast, nat_t_ports=run.nat_t.ports,
     )  # fmt: skip
     queue = _Queue(run, place[1] if place else 0, lambda done: workers.step(done, size))
     crew = workers.crew(workers.count, conditions)
@@ -89,6 +90,8 @@ class _Piece:
     worker: Member
     knew: int
     """How many derived keys the worker had."""
+    learned: frozenset[Pair]
+    """Ends of NAT traversal that it shall know from the start: those of the parts before."""
     found: Found | None = None
     is_heard: bool = False
     """Whether its IKE messages were followed."""
@@ -138,31 +141,36 @@ class _Queue:
 
     def _give(self, member: Member, part: Part | None, parts: Iterator[Part]) -> Part | None:
         if part is not None:
-            piece = _Piece(part, member, len(self._run.derived))
+            piece = _Piece(part, member, len(self._run.derived), self._run.nat_t.pairs)
             self._pieces.append(piece)
             self._of[member] = piece
-            member.send(Job(part, tuple(self._run.derived)))
+            member.send(self._job(piece))
             return next(parts, None)
         return None
+
+    def _job(self, piece: _Piece) -> Job:
+        return Job(piece.part, tuple(self._run.derived), piece.learned)
 
     def _place(self) -> bool:
         """Tell every worker whose turn it is where to write, or to do it again with more keys."""
         while self._placed < len(self._pieces):
             piece = self._pieces[self._placed]
-            found = piece.found
+            found, misses_esp = piece.found, False
             if found is None:
                 return True
             if not found.is_whole:
                 return False
             if not piece.is_heard:
                 piece.is_heard = True
+                piece.learned = self._run.nat_t.pairs
+                misses_esp = not found.refused.isdisjoint(piece.learned)
                 for packet in found.messages:
                     self._run.learn(packet)
                 found.messages.clear()
-            if _opens_more(found, self._run, piece.knew):
+            if misses_esp or _opens_more(found, self._run, piece.knew):
                 piece.found, piece.knew = None, len(self._run.derived)
                 piece.worker.send(None)
-                piece.worker.send(Job(piece.part, tuple(self._run.derived)))
+                piece.worker.send(self._job(piece))
                 return True
             piece.offset = self._offset
             self._offset += found.octets

@@ -14,6 +14,7 @@ from ipsectest.decrypt.ikev1.messages import is_ikev1
 from ipsectest.decrypt.keys.model import IkeKeys, KeyRing, SaKeys
 from ipsectest.decrypt.keys.salts import Salts
 from ipsectest.decrypt.links import ip_packet
+from ipsectest.decrypt.nat_t import NatT
 from ipsectest.decrypt.negotiations import Closed, Negotiations
 from ipsectest.decrypt.output import Output
 from ipsectest.decrypt.reassembly import Fragments
@@ -64,7 +65,14 @@ class Totals:
 class Decryption:
     """One run over captures with one key ring. ``output`` and ``jsonl`` are where results go, None: nowhere."""
 
-    def __init__(self, keys: KeyRing, output: Output | None = None, jsonl: "JsonLines | None" = None) -> None:
+    def __init__(
+        self,
+        keys: KeyRing,
+        output: Output | None = None,
+        jsonl: "JsonLines | None" = None,
+        *,
+        nat_t: NatT | None = None,
+    ) -> None:
         self.totals = Totals()
         self.sas = SaDatabase(keys.sas)
         self.ike = IkeDatabase(keys.ike)
@@ -83,6 +91,7 @@ class Decryption:
         self.fast: FastPath | None = None
         self.observer: Observer | None = None
         """Told of every packet."""
+        self.nat_t = nat_t or NatT()
         self.trial: Trial | None = None
         """Finds keys for SAs that no file names, if it is there."""
         self._output = output
@@ -128,12 +137,12 @@ class Decryption:
         self._packet(whole, frame, interface)
 
     def _packet(self, packet: bytes, frame: Frame, interface: Interface) -> None:
-        unwrapped = unwrap(packet, self.sas, frame.nanoseconds, self.trial)
+        unwrapped = unwrap(packet, self.sas, frame.nanoseconds, nat_t=self.nat_t, trial=self.trial)
         if unwrapped:
             self._protected(packet, unwrapped, frame, interface)
             packet = unwrapped.packet
         ip = parse_ip(packet) if packet else None
-        message = _ike_octets(ip) if ip else None
+        message = self._ike_octets(ip) if ip else None
         if ip and message:
             self.heard(packet)
             self._message(ip, message, frame, interface, is_inner=bool(unwrapped and unwrapped.packet))
@@ -181,7 +190,7 @@ class Decryption:
     def learn(self, packet: bytes) -> None:
         """Derive keys from the IKE message in an IP packet that another run reports."""
         ip = parse_ip(packet)
-        message = _ike_octets(ip) if ip else None
+        message = self._ike_octets(ip) if ip else None
         opened = self._open(message, host_text(ip.source)) if ip and message else None
         if ip and opened:
             self._derive(ip, opened)
@@ -239,6 +248,19 @@ class Decryption:
             return self.ike.knows(*closed.spis)
         return all(self.sas.knows(closed.protocol, spi) for spi in closed.spis)
 
+    def _ike_octets(self, ip: IpPacket) -> bytes | None:
+        """The IKE message in a packet, without its marker: on port 500, or behind a marker on any port (RFC 3948)."""
+        udp = parse_udp(ip.payload) if ip.protocol == UDP and not ip.is_fragment else None
+        if udp is None:
+            return None
+        *ports, data = udp
+        if IKE_PORT in ports:
+            return data or None
+        if data[:4] != NON_ESP_MARKER or len(data) < 4 + _IKE_HEADER or not _looks_like_ike(data[4:]):
+            return None
+        self.nat_t.learn(ip, udp[:2])
+        return data[4:]
+
     def _pass(self, frame: Frame, interface: Interface) -> None:
         if self._output and self._output.with_outer:
             self._output.outer(frame, interface)
@@ -256,17 +278,6 @@ class Decryption:
 def _once(texts: list[str], text: str) -> None:
     if text not in texts and len(texts) < _MOST_NOTES:
         texts.append(text)
-
-
-def _ike_octets(ip: IpPacket) -> bytes | None:
-    """The IKE message in a packet, without its marker: on port 500, or behind a marker on any port (RFC 3948)."""
-    udp = parse_udp(ip.payload) if ip.protocol == UDP and not ip.is_fragment else None
-    if udp is None:
-        return None
-    source, destination, data = udp
-    if data[:4] == NON_ESP_MARKER and IKE_PORT not in {source, destination}:
-        return data[4:] if len(data) >= 4 + _IKE_HEADER and _looks_like_ike(data[4:]) else None
-    return data if IKE_PORT in {source, destination} and data else None
 
 
 def _looks_like_ike(data: bytes) -> bool:

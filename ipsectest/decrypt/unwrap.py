@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from ipsectest.base.iana import NAT_T_PORT, ProtocolId
+from ipsectest.base.iana import ProtocolId
+from ipsectest.decrypt.nat_t import NatT
 from ipsectest.decrypt.sas import CapturedSa, SaDatabase
 from ipsectest.decrypt.trial import Flow, Trial
 from ipsectest.ipsec.drop import Drop, DropReason
@@ -42,34 +43,51 @@ class Unwrapped:
     """Octets behind the innermost packet (RFC 4303 section 2.7)."""
 
 
-def unwrap(packet: bytes, database: SaDatabase, at: int, trial: Trial | None = None) -> Unwrapped | None:
+@dataclass(slots=True)
+class _Work:
+    """One packet on its way."""
+
+    database: SaDatabase
+    trial: Trial | None
+    at: int
+    result: Unwrapped = field(default_factory=Unwrapped)
+
+
+_PORT_4500 = NatT()
+
+
+def unwrap(
+    packet: bytes, database: SaDatabase, at: int, *, nat_t: NatT | None = None, trial: Trial | None = None
+) -> Unwrapped | None:
     """Open everything that opens; None for a packet without ESP and AH. ``at`` is its time in nanoseconds.
 
     ``trial`` finds keys where none have the SPI. Never raises. Fragments are to be put together before.
     """
     ip = parse_ip(packet)
-    if ip is None or _kind(ip, database) is None:
+    kind = _kind(ip, database, nat_t or NatT()) if ip else None
+    if ip is None or kind is None:
         return None
-    result = Unwrapped()
+    work = _Work(database, trial, at)
     for _ in range(MOST_NESTED):
-        opened = _open(ip, database, at, result, trial)
+        opened = _open(ip, kind, work)
         if opened is None:
             break
-        inner = _inner(ip, opened, result)
+        inner = _inner(ip, opened, work.result)
         if inner is None:
             break
-        result.packet = inner
+        work.result.packet = inner
         following = parse_ip(inner)
-        if following is None or _kind(following, None) is None:
+        kind = _kind(following, None, _PORT_4500) if following else None
+        if following is None or kind is None:
             break
         ip = following
-    return result
+    return work.result
 
 
-def _kind(ip: IpPacket, database: SaDatabase | None) -> tuple[int, bytes] | None:
+def _kind(ip: IpPacket, database: SaDatabase | None, nat_t: NatT) -> tuple[int, bytes] | None:
     """The protocol (ESP or AH) of a packet and the octets from its SPI on; None where there is neither.
 
-    On other ports than 4500 only a known SPI tells ESP from any other UDP: in the outermost packet, which has a
+    On ports that nothing tells of, a known SPI tells ESP from any other UDP: in the outermost packet, which has a
     ``database``. Inside a tunnel that would be chance, and the fast path does not look for it.
     """
     if ip.is_fragment:
@@ -81,38 +99,35 @@ def _kind(ip: IpPacket, database: SaDatabase | None) -> tuple[int, bytes] | None
     udp = parse_udp(ip.payload) if ip.protocol == UDP else None
     if udp is None or classify_udp(udp[2]) is not Encapsulated.ESP or len(udp[2]) < _SHORTEST_ESP:
         return None
-    known = NAT_T_PORT in udp[:2] or (database and database.knows(ProtocolId.ESP, udp[2][:4]))
-    return (ProtocolId.ESP, udp[2]) if known else None
+    known = database and database.knows(ProtocolId.ESP, udp[2][:4])
+    return (ProtocolId.ESP, udp[2]) if known or nat_t.encapsulates(ip, udp[:2]) else None
 
 
-def _open(ip: IpPacket, database: SaDatabase, at: int, result: Unwrapped, trial: Trial | None) -> Opened | None:
-    kind = _kind(ip, database)
-    if kind is None:
-        return None
+def _open(ip: IpPacket, kind: tuple[int, bytes], work: _Work) -> Opened | None:
     protocol, data = kind
     spi, ends = data[:4], (host_text(ip.source), host_text(ip.destination))
-    candidates = database.find(protocol, spi, *ends)
+    candidates = work.database.find(protocol, spi, *ends)
     for sa in candidates:
-        if opened := _opened(sa, ip, data, at, result):
+        if opened := _opened(sa, ip, data, work):
             return opened
-    if trial and not any(sa.traffic.packets for sa in candidates):
-        found = trial.take(Flow(protocol, spi, *ends), ip, data)
+    if work.trial and not any(sa.traffic.packets for sa in candidates):
+        found = work.trial.take(Flow(protocol, spi, *ends), ip, data)
         if found:
-            return _opened(found, ip, data, at, result)
+            return _opened(found, ip, data, work)
     if not candidates:
-        database.miss(protocol, spi, *ends)
-        result.failure = Drop(DropReason.UNKNOWN_SPI, spi)
+        work.database.miss(protocol, spi, *ends)
+        work.result.failure = Drop(DropReason.UNKNOWN_SPI, spi)
     return None
 
 
-def _opened(sa: CapturedSa, ip: IpPacket, data: bytes, at: int, result: Unwrapped) -> Opened | None:
-    opened = sa.open_ah(ip, at) if sa.keys.protocol == ProtocolId.AH else sa.open_esp(data, at)
+def _opened(sa: CapturedSa, ip: IpPacket, data: bytes, work: _Work) -> Opened | None:
+    opened = sa.open_ah(ip, work.at) if sa.keys.protocol == ProtocolId.AH else sa.open_esp(data, work.at)
     if isinstance(opened, Drop):
-        result.failure = opened
+        work.result.failure = opened
         return None
-    result.failure = None
+    work.result.failure = None
     sa.ends = sa.ends or (host_text(ip.source), host_text(ip.destination))
-    result.layers.append(Layer(sa, opened.sequence, sa.was_new))
+    work.result.layers.append(Layer(sa, opened.sequence, sa.was_new))
     return opened
 
 

@@ -12,6 +12,7 @@ from ipsectest.decrypt.capture.parts import Part, behind, ended_at_its_end, open
 from ipsectest.decrypt.capture.walk import CaptureFile
 from ipsectest.decrypt.fast import fast_path
 from ipsectest.decrypt.keys.model import KeyRing, SaKeys
+from ipsectest.decrypt.nat_t import NatT, Pair
 from ipsectest.decrypt.output import InterfaceNumbers, Output
 from ipsectest.decrypt.pipeline import Decryption, Totals
 from ipsectest.decrypt.sas import SaRecord
@@ -23,6 +24,7 @@ class Job:
 
     part: Part
     derived: Sequence[SaKeys]
+    nat_t: frozenset[Pair] = frozenset()
 
 
 @dataclass(slots=True)
@@ -39,6 +41,8 @@ class Found:
     octets: int
     """To be written."""
     packets: int
+    refused: set[Pair]
+    """Ends between which UDP may be ESP."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -53,6 +57,7 @@ class Conditions:
     with_outer: bool = False
     comments: bool = True
     fast: bool = True
+    nat_t_ports: frozenset[int] = frozenset()
 
 
 def decrypt_one(run: Decryption, capture: CaptureFile, output: Output | None, *, fast: bool) -> None:
@@ -103,7 +108,7 @@ def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found,
         if conditions.descriptor is not None:
             output = Output(buffer, with_outer=conditions.with_outer, comments=conditions.comments, numbers=numbers)
         start = buffer.tell()
-        run = Decryption(ring, output)
+        run = Decryption(ring, output, nat_t=NatT(conditions.nat_t_ports, job.nat_t))
         run.heard = messages.append
         capture = open_part(job.part)
         stack.callback(capture.close)
@@ -115,7 +120,7 @@ def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found,
     sas = [sa.record() for sa in run.sas.sas if sa.traffic.packets or sa.failures]
     return Found(
         whole and numbers == conditions.numbers, run.totals, sas, dict(run.sas.unknown), messages,
-        buffer.tell() - start, output.written if output else 0, [*run.notes, *capture.notes],
+        buffer.tell() - start, output.written if output else 0, run.nat_t.refused, [*run.notes, *capture.notes],
     ), start  # fmt: skip
 
 

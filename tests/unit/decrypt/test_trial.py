@@ -61,7 +61,7 @@ def icmp(path: Path) -> list[bytes]:
 def spoken(keys: list[SaKeys], packets: list[bytes]) -> tuple[list[Unwrapped], Trial]:
     database = SaDatabase(keys)
     tries = Trial(database)
-    results = [unwrap(packet, database, 1, tries) for packet in packets]
+    results = [unwrap(packet, database, 1, trial=tries) for packet in packets]
     return [result for result in results if result], tries
 
 
