@@ -11,9 +11,9 @@ from ipsectest.decrypt.keys.model import ANY, SaKeys
 from ipsectest.decrypt.sequence import SequenceTrack
 from ipsectest.ipsec.ah import open_ah
 from ipsectest.ipsec.drop import Drop, DropReason
-from ipsectest.ipsec.esp import Opened, open_esp
+from ipsectest.ipsec.esp import Opened, default_padding, open_esp
 from ipsectest.ipsec.sa import SecurityAssociation
-from ipsectest.wire.ip import IpPacket
+from ipsectest.wire.ip import IPV4_IN_IP, IPV6_IN_IP, IpPacket
 
 HIGHEST_ESN = 16
 """Upper halves of extended sequence numbers that are tried where the key file names none."""
@@ -87,7 +87,7 @@ class CapturedSa:
             self.association.spi = data[:4]
             for association in self._others or []:
                 association.spi = data[:4]
-        return self._try(lambda sa: open_esp(sa, data), at)
+        return self._try(lambda sa: _plausible(sa, open_esp(sa, data), checked=self.verified), at)
 
     def open_ah(self, packet: IpPacket, at: int) -> Opened | Drop:
         """Check an AH packet; never raises."""
@@ -175,6 +175,16 @@ Opener = Callable[[SecurityAssociation], Opened | Drop]
 
 def _is_genuine(result: Opened | Drop) -> bool:
     return isinstance(result, Opened) or result.reason is DropReason.DUMMY
+
+
+def _plausible(sa: SecurityAssociation, result: Opened | Drop, *, checked: bool) -> Opened | Drop:
+    """Without an ICV only the padding tells a wrong key (RFC 4303 section 2.4); a tunnel's packet tells it besides."""
+    if isinstance(result, Drop) or (checked and sa.has_integrity) or result.next_header in {IPV4_IN_IP, IPV6_IN_IP}:
+        return result
+    length = len(result.padding)
+    if result.padding in {default_padding(length), bytes(length)}:
+        return result
+    return Drop(DropReason.BAD_PADDING, sa.spi, result.sequence)
 
 
 def _sequence_forms(keys: SaKeys) -> list[tuple[bool, int]]:

@@ -65,7 +65,10 @@ NOTATIONS = (
     ),
     Notation(
         "tcpdump -E",
-        re.compile(r"^\s*(tcpdump\b.*\s-E\b|(0x)?[0-9a-fA-F]+@[0-9A-Fa-f:.]+\s+[\w-]+:|ikev2 [IR] )"),
+        re.compile(
+            r"^\s*(tcpdump\b.*\s-E\b|(0x)?[0-9a-fA-F]+@[0-9A-Fa-f:.]+\s+[\w-]+:|ikev2 [IR] "
+            r"|[\w-]{1,20}-cbc(-hmac96)?:(0x)?[0-9a-fA-F]+\s*$)"
+        ),
         tcpdump.read,
     ),
     Notation(

@@ -159,6 +159,21 @@ def test_an_icv_of_unknown_algorithm_is_left_unchecked() -> None:
     assert not result.layers[0].sa.verified
 
 
+def test_a_wrong_key_that_no_icv_tells_is_told_by_the_padding() -> None:
+    sa = sender("aes128-sha256", mode=Mode.TRANSPORT)
+    unchecked = {"integrity": None, "integrity_key": b"", "unchecked_icv": 16}
+    right = SaDatabase([keys_of(sa, **unchecked)])
+    wrong = SaDatabase([keys_of(sa, **unchecked, encryption_key=bytes(16))])
+    for n in range(200):
+        packet = protect(sa, INNER, seeded(n), Forced(padding=bytes(15)) if n == 7 else Forced())
+        opened = unwrap(packet, right, n)
+        assert opened
+        assert opened.packet == INNER
+        unwrap(packet, wrong, n)
+    assert wrong.sas[0].traffic.packets < 4
+    assert wrong.sas[0].failures[DropReason.BAD_PADDING] > 150
+
+
 @given(st.binary(max_size=200), st.sampled_from([50, 51, 17]))
 def test_no_octets_raise(data: bytes, protocol: int) -> None:
     from ipsectest.wire.ip import build_ipv4

@@ -114,6 +114,8 @@ def test_tcpdump_option_and_file(tmp_path: Path) -> None:
             12,
         )
     assert (ring.sas[1].spi.hex(), suite(ring.sas[1]), ring.sas[1].destination) == ("12345679", "3des", "2001:db8::1")
+    (everything,) = read_text(tmp_path, f"3des-cbc-hmac96:0x{KEY}0001020304050607\n").sas
+    assert (everything.spi, everything.destination, suite(everything)) == (b"", "", "3des")
     ring = read_text(tmp_path, f"{entry}\n0x1@192.0.2.2 rc3-cbc:0x00\n0x1@192.0.2.2 aes256-cbc:0x{KEY}\n0x1@x y\n")
     assert [problem.place.line for problem in ring.problems if problem.place] == [2, 3, 4]
 

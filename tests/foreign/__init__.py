@@ -1,0 +1,1 @@
+"""Captures that nobody here made, out of source packages of Debian: unpacked into a cache, never into the project."""
