@@ -143,6 +143,20 @@ def verify_path(
     raise CertificateError(reason)
 
 
+def validity_problem(certificate: Certificate, at: datetime) -> str:
+    """Why a certificate is not valid at a time, with its subject and date; empty if it is."""
+    try:
+        _check_validity(certificate, at)
+    except CertificateError as error:
+        return str(error)
+    return ""
+
+
+def names(certificate: Certificate) -> tuple[str, str]:
+    """Subject and issuer as text (RFC 4514)."""
+    return certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()
+
+
 def _check_validity(certificate: Certificate, at: datetime) -> None:
     name = certificate.subject.rfc4514_string()
     if at < certificate.not_valid_before_utc:

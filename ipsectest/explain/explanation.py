@@ -1,7 +1,7 @@
 """Everything that is told of the files of a run: ladders, suites, findings."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ipsectest.explain import causes
@@ -11,7 +11,7 @@ from ipsectest.explain.findings import Finding, Severity
 from ipsectest.explain.ikev1 import ConversationV1
 from ipsectest.explain.ladder import Rung, rungs
 from ipsectest.explain.logs.model import LogFacts, LoggedSa
-from ipsectest.explain.merging import merged
+from ipsectest.explain.merging import BEFORE_IT_IS_UP, merged
 from ipsectest.explain.negotiated import Agreed, children, ike_suite
 from ipsectest.explain.outcome import is_established, is_readable
 
@@ -90,10 +90,23 @@ def explain(captures: Iterable[CaptureFacts], logs: Iterable[LogFacts] = ()) -> 
         findings += log.findings
         if log.left_out:
             told.notes.append(f"{log.name}: {log.left_out} more IKE SAs were not looked at")
-    told.findings = merged(findings)
+    told.findings = merged(_overcome(one, told.stories) for one in findings)
     if not told.has_failed:
         told.findings.append(_all_fine(told, hidden=hidden))
     return told
+
+
+def _overcome(finding: Finding, stories: list[Story]) -> Finding:
+    """A failure to come up that was followed by success is no failure any more."""
+    if finding.severity is not Severity.FAILURE or finding.code not in BEFORE_IT_IS_UP or not finding.evidence:
+        return finding
+    last = max(finding.evidence)
+    for story in stories:
+        is_later = story.rungs and story.file == last.file and story.rungs[0].number > last.number
+        if is_later and story.is_established and finding.subject <= frozenset(story.ends):
+            text = f"{finding.text} Later, from {last.kind} {story.rungs[0].number} on, the two came together."
+            return replace(finding, severity=Severity.WARNING, text=text)
+    return finding
 
 
 def _story(conversation: Conversation, facts: CaptureFacts) -> Story:

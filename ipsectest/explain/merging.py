@@ -21,6 +21,11 @@ _FAMILIES = {
 }  # fmt: skip
 """Causes that look alike from one side or another."""
 _FAMILY_OF = {code: family for family, codes in _FAMILIES.items() for code in codes}
+BEFORE_IT_IS_UP = {
+    *_FAMILIES["authentication"], *_FAMILIES["negotiation"], *_FAMILIES["silence"], "peer-unreachable",
+    "group-mismatch", "group-loop", "cookie-loop", "cookie-not-returned", "version-mismatch",
+}  # fmt: skip
+"""What keeps an IKE SA from coming up."""
 _GENERIC = {"authentication-failed", "child-refused", "no-answer-to-auth"}
 _ORDER = list(Severity)
 _Key = Callable[[Finding], Hashable]

@@ -3,7 +3,17 @@
 from collections.abc import Callable, Iterator
 
 from ipsectest.explain.capture_facts import CaptureFacts
-from ipsectest.explain.causes import authentication, child, ikev1, init, reachability, traffic
+from ipsectest.explain.causes import (
+    authentication,
+    certificates,
+    child,
+    encapsulation,
+    fragments,
+    ikev1,
+    init,
+    reachability,
+    traffic,
+)
 from ipsectest.explain.conversations import Conversation
 from ipsectest.explain.findings import Finding
 
@@ -20,8 +30,12 @@ OF_CONVERSATIONS: tuple[Cause, ...] = (
     reachability.large_message,
     reachability.silent_auth,
     reachability.dead_peer,
+    reachability.answers_lost,
+    fragments.of_ike,
+    encapsulation.through_nat,
     authentication.refused,
     authentication.refused_unread,
+    certificates.invalid,
     child.proposal,
     child.selectors_refused,
     child.narrowed,
@@ -33,6 +47,7 @@ OF_CONVERSATIONS: tuple[Cause, ...] = (
 
 OF_CAPTURES: tuple[OfCapture, ...] = (
     ikev1.ikev1,
+    fragments.of_ip,
     traffic.loss,
     traffic.replay,
     traffic.unauthentic,

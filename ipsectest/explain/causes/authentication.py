@@ -1,16 +1,20 @@
 """IKE_AUTH refused: what a capture tells of the reason, which the protocol keeps secret (RFC 7296 section 2.21.2)."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 
 from ipsectest.base.iana import AuthenticationMethod, ExchangeType, NotifyType, name_of
 from ipsectest.decrypt.negotiations import first_payload
 from ipsectest.explain.capture_facts import CaptureFacts
+from ipsectest.explain.causes import certificates
+from ipsectest.explain.causes.certificates import Reason
 from ipsectest.explain.causes.evidence import frames
 from ipsectest.explain.conversations import Conversation, Exchange, Half
 from ipsectest.explain.findings import Certainty, Difference, Finding, Severity
 from ipsectest.explain.identities import identity_text
 from ipsectest.explain.outcome import read_length
-from ipsectest.wire import AUTH, EAP, IDi, IDr, Payload
+from ipsectest.wire import AUTH, EAP, Identification, IDi, IDr, Payload
 
 _CLAUSE = "RFC 7296 section 2.21.2"
 
@@ -26,87 +30,103 @@ def refused(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding
             return
 
 
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Who refuses whom."""
+
+    judge: str
+    host: str
+    """Whose proof is refused."""
+    payloads: list[Payload]
+    """Of all IKE_AUTH messages that the host sent."""
+    identity: Identification | None
+    wanted: IDr | None
+    """What the initiator asked the responder to be."""
+    at: datetime
+
+    @property
+    def shown(self) -> str:
+        """The ID of the host."""
+        return _shown(self.identity) if self.identity else "an ID that was not seen"
+
+
 def _refusal(conversation: Conversation, facts: CaptureFacts, half: Half, *, by_initiator: bool) -> Finding:
-    payloads = [
-        payload
-        for one in conversation.of(ExchangeType.IKE_AUTH)
-        for payload in (one.response if by_initiator else one.request).payloads
-    ]
-    refusing = conversation.described(is_initiator=by_initiator)
-    proving = conversation.described(is_initiator=not by_initiator)
-    host = conversation.responder if by_initiator else conversation.initiator
-    judge = conversation.initiator if by_initiator else conversation.responder
-    proof = first_payload(payloads, AUTH)
-    kind = IDr if by_initiator else IDi
+    ends = conversation.initiator, conversation.responder
+    judge, host = ends if by_initiator else ends[::-1]
+    auths = list(conversation.of(ExchangeType.IKE_AUTH))
+    payloads = [payload for one in auths for payload in (one.response if by_initiator else one.request).payloads]
+    wanted = next((found for one in auths if (found := first_payload(one.request.payloads, IDr))), None)
+    kind: type[Identification] = IDr if by_initiator else IDi
     identity = first_payload(payloads, kind)
-    shown = identity_text(identity.id_type, bytes(identity.data)) if identity else "an ID that was not seen"
-    code, title, change = _by_method(proof, payloads, host, judge, shown)
-    differences = [Difference("identity", f"{host} says it is", shown)] if identity else []
-    wanted = next(
-        (w for one in conversation.of(ExchangeType.IKE_AUTH) if (w := first_payload(one.request.payloads, IDr))), None
+    at = certificates.moment(half.sightings[0].nanoseconds)
+    sides = _Sides(judge, host, payloads, identity, wanted, at)
+    reason = _other_than_wanted(sides) if by_initiator else None
+    reason = reason or certificates.reason(payloads, identity, host, judge, at) or _by_method(sides)
+    differences = [Difference("identity", f"{host} says it is", sides.shown)] if identity else []
+    if wanted:
+        differences.append(Difference("identity", f"{ends[0]} wants the responder to be", _shown(wanted)))
+    hidden = (
+        f" The protocol hides the reason; the log of {judge} has it." if reason.certainty is Certainty.LIKELY else ""
     )
-    if wanted and not by_initiator:
-        text = identity_text(wanted.id_type, bytes(wanted.data))
-        differences.append(Difference("identity", f"{host} wants the responder to be", text))
     return Finding(
-        code=code,
+        code=reason.code,
         severity=Severity.FAILURE,
-        title=title,
-        who=refusing,
-        text=f"It does not believe that {proving} is {shown}: AUTHENTICATION_FAILED. The protocol hides the reason; "
-        f"the log of {judge} has it.",
-        change=change,
+        title=reason.title,
+        who=conversation.described(is_initiator=by_initiator),
+        text=f"It does not believe that {conversation.described(is_initiator=not by_initiator)} is {sides.shown}: "
+        f"AUTHENTICATION_FAILED.{f' {reason.text}' if reason.text else ''}{hidden}",
+        change=reason.change,
         differences=tuple(differences),
         evidence=frames(facts, half),
         clause=_CLAUSE,
         requirement="7296-2.21.2-01",
-        certainty=Certainty.LIKELY,
+        certainty=reason.certainty,
         subject=conversation.ends,
     )
 
 
-def _by_method(
-    proof: AUTH | None, payloads: list[Payload], host: str, judge: str, identity: str
-) -> tuple[str, str, tuple[str, ...]]:
-    """Code, title and what to change, by the method of authentication."""
+def _shown(identity: Identification) -> str:
+    return identity_text(identity.id_type, bytes(identity.data))
+
+
+def _other_than_wanted(sides: _Sides) -> Reason | None:
+    """The responder is not who the initiator asked for (RFC 7296 section 1.2)."""
+    got, wanted = sides.identity, sides.wanted
+    if got is None or wanted is None or (got.id_type, bytes(got.data)) == (wanted.id_type, bytes(wanted.data)):
+        return None
+    change = f"Let {sides.host} identify as {_shown(wanted)}, or let {sides.judge} expect {_shown(got)}."
+    return Reason("id-mismatch", "The responder has another ID than asked for", (change,), Certainty.CERTAIN)
+
+
+def _by_method(sides: _Sides) -> Reason:
+    """The likeliest reason, by the method of authentication."""
+    host, judge, identity = sides.host, sides.judge, sides.shown
+    proof, has_eap = first_payload(sides.payloads, AUTH), first_payload(sides.payloads, EAP) is not None
+    method = proof.method if proof else None
     ids = (
         f"Make the remote ID that {judge} expects the one that {host} sends ({identity}): type and spelling count "
-        f"(strongSwan: remote.id and local.id, Libreswan: rightid and leftid)."
+        "(strongSwan: remote.id and local.id, Libreswan: rightid and leftid)."
     )
-    if proof and proof.method == AuthenticationMethod.SHARED_KEY_MIC and not first_payload(payloads, EAP):
-        return (
-            "wrong-psk",
-            "Pre-shared keys differ, or the ID is not known",
-            (
-                (
-                    f"Enter the same pre-shared key on {host} and {judge} (mind quotes, spaces and line ends), and let "
-                    "both "
-                    f"find it under the ID {identity}."
-                ),
-                ids,
-            ),
+    if has_eap:
+        return Reason(
+            "eap-failed", "EAP does not succeed", (f"Check user name and password of {host} on {judge}.", ids)
         )
-    if proof and proof.method not in {AuthenticationMethod.SHARED_KEY_MIC, AuthenticationMethod.NULL}:
-        return (
-            "certificate-refused",
-            "The certificate or its ID is not accepted",
-            (
-                (
-                    f"On {judge} install the CA certificate that issued the one of {host}, and look at its validity "
-                    "and "
-                    "revocation."
-                ),
-                f"Let the certificate of {host} name {identity} as subject or subjectAltName.",
-                ids,
-            ),
+    if method == AuthenticationMethod.SHARED_KEY_MIC:
+        key = (
+            f"Enter the same pre-shared key on {host} and {judge} (mind quotes, spaces and line ends), and let both "
+            f"find it under the ID {identity}."
         )
-    if first_payload(payloads, EAP):
-        return "eap-failed", "EAP does not succeed", (f"Check user name and password of {host} on {judge}.", ids)
-    return (
-        "authentication-failed",
-        "Authentication fails",
-        ("Compare key (or certificate) and IDs of both sides.", ids),
-    )
+        return Reason("wrong-psk", "Pre-shared keys differ, or the ID is not known", (key, ids))
+    if method is not None and method != AuthenticationMethod.NULL:
+        authority = (
+            f"On {judge} install the CA certificate that issued the one of {host}, and look at its validity and "
+            "revocation."
+        )
+        named = f"Let the certificate of {host} name {identity} as subject or subjectAltName."
+        title = "The certificate or its ID is not accepted"
+        return Reason("certificate-refused", title, (authority, named, ids))
+    change = ("Compare key (or certificate) and IDs of both sides.", ids)
+    return Reason("authentication-failed", "Authentication fails", change)
 
 
 def refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
@@ -124,8 +144,7 @@ def refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[
         title="The responder refuses IKE_AUTH",
         who=responder,
         text=f"Its encrypted answer has room for {length.most} octets: an error notification and nothing else, "
-        "nearly always "
-        f"{name_of(NotifyType, NotifyType.AUTHENTICATION_FAILED)}.",
+        f"nearly always {name_of(NotifyType, NotifyType.AUTHENTICATION_FAILED)}.",
         change=(
             (
                 f"Look into the log of {conversation.responder}: it has the reason, which the protocol hides from the "

@@ -6,11 +6,12 @@ from ipsectest.base.iana import ExchangeType, NotifyType, name_of
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes.error_notifies import TABLE
 from ipsectest.explain.causes.evidence import frames
+from ipsectest.explain.causes.other_side import differences
 from ipsectest.explain.conversations import Conversation, Exchange
 from ipsectest.explain.findings import Certainty, Difference, Finding, Severity
 from ipsectest.explain.negotiated import asked, offered, selectors, suites
 from ipsectest.explain.outcome import has_no_child
-from ipsectest.wire import CP, TSi, TSr
+from ipsectest.wire import CP, Payload, TSi, TSr
 
 _BOTH = ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA
 _IKE = 1
@@ -33,8 +34,7 @@ def proposal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findin
             change=(
                 (
                     f"Offer on {asking} what {answering} is configured for (strongSwan: esp_proposals, Libreswan: "
-                    "esp=), "
-                    "or allow one of these there."
+                    "esp=), or allow one of these there."
                 ),
                 *(
                     ("A group for PFS must be in both, or in neither: it shows only when a Child SA is rekeyed.",)
@@ -43,7 +43,10 @@ def proposal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findin
                 ),
                 f"If they agree, {answering} could not install the SA: its log says so (kernel without the algorithm).",
             ),
-            differences=tuple(Difference(f"{what} proposal", f"{asking} offers", one) for one in suites(request)),
+            differences=(
+                *(Difference(f"{what} proposal", f"{asking} offers", one) for one in suites(request)),
+                *differences(facts, _ends(conversation, exchange), _BOTH, f"{what} proposal", suites),
+            ),
             evidence=frames(facts, exchange.request, exchange.response),
             clause="RFC 7296 section 2.7",
             requirement="7296-2.7-04",
@@ -68,15 +71,14 @@ def selectors_refused(conversation: Conversation, facts: CaptureFacts) -> Iterat
             change=(
                 (
                     f"On {answering} the local subnet must contain a part of {other} and the remote one a part of "
-                    f"{own}: "
-                    "compare with its configuration (strongSwan: local_ts and remote_ts, Libreswan: leftsubnet and "
-                    "rightsubnet; "
-                    "they are mirrored on the two sides)."
+                    f"{own}: compare with its configuration (strongSwan: local_ts and remote_ts, Libreswan: "
+                    "leftsubnet and rightsubnet; they are mirrored on the two sides)."
                 ),
             ),
             differences=(
                 Difference("traffic selectors", f"{asking} asks for itself", own),
                 Difference("traffic selectors", f"{asking} asks for {answering}", other),
+                *differences(facts, _ends(conversation, exchange), _BOTH, "traffic selectors", _ways),
             ),
             evidence=frames(facts, exchange.request, exchange.response),
             clause="RFC 7296 section 2.9",
@@ -86,18 +88,29 @@ def selectors_refused(conversation: Conversation, facts: CaptureFacts) -> Iterat
         return
 
 
+def _ends(conversation: Conversation, exchange: Exchange) -> tuple[str, str]:
+    """Who answers, then who asks."""
+    ends = conversation.responder, conversation.initiator
+    return ends if exchange.by_initiator else ends[::-1]
+
+
+def _ways(payloads: list[Payload]) -> list[str]:
+    own, other = (", ".join(selectors(payloads, kind)) for kind in (TSi, TSr))
+    return [f"{own} === {other}"] if own and other else []
+
+
 def narrowed(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
     """A responder that took a part of the selectors only."""
     for exchange in conversation.of(*_BOTH):
         request, response = asked(conversation, exchange), exchange.response.payloads
-        differences = [
+        rows = [
             Difference(f"traffic of {end}", "asked for", ", ".join(wanted), "granted", ", ".join(given))
             for kind, end in ((TSi, conversation.asking(exchange)), (TSr, conversation.answering(exchange)))
             if (wanted := selectors(request, kind))
             and (given := selectors(response, kind))
             and set(given) != set(wanted)
         ]
-        if not differences or _is_dynamic(exchange):
+        if not rows or _is_dynamic(exchange):
             continue
         yield Finding(
             code="traffic-selectors-narrowed",
@@ -106,7 +119,7 @@ def narrowed(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findin
             who=conversation.answering(exchange),
             text="Packets outside of what was granted do not go through this Child SA.",
             change=("If some traffic does not pass, configure the same selectors, mirrored, on both sides.",),
-            differences=tuple(differences),
+            differences=tuple(rows),
             evidence=frames(facts, exchange.response),
             clause="RFC 7296 section 2.9",
             requirement="7296-2.9-02",
@@ -132,8 +145,7 @@ def refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[
         title="No Child SA comes about",
         who=conversation.described(is_initiator=False),
         text="Its encrypted answer of IKE_AUTH has room for identity and proof, and not for a Child SA: the IKE SA "
-        "is up, "
-        "the Child SA was refused (or never asked for: RFC 6023).",
+        "is up, the Child SA was refused (or never asked for: RFC 6023).",
         change=(
             (
                 f"Compare ESP proposals and traffic selectors of both sides; the log of {responder} tells which do not "

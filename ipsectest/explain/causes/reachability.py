@@ -15,6 +15,8 @@ PATIENCE = 2_000_000_000
 """Nanoseconds after which a request counts as not answered, if it was sent once only."""
 TRIES = 2
 """Of a request on an established IKE SA that make it count as not answered."""
+ANSWERS = 3
+"""Times that a request has to come in spite of answers; one repetition may have crossed its answer."""
 LARGE = 1200
 """Octets of an IP packet that may be too large for some way; fragments of IPv6 need not be larger (RFC 7383 2.5.1)."""
 
@@ -206,6 +208,41 @@ def dead_peer(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findi
             clause="RFC 7296 section 2.4",
             requirement="7296-2.4-18",
             certainty=Certainty.LIKELY if heard else Certainty.CERTAIN,
+            subject=conversation.ends,
+        )
+        return
+
+
+def answers_lost(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """A request that comes again and again although its answer was sent each time."""
+    for exchange in conversation.exchanges:
+        asked, answered = exchange.request, exchange.response
+        if (
+            asked.transmissions < ANSWERS
+            or answered.transmissions < TRIES
+            or asked.last < answered.sightings[0].nanoseconds
+        ):
+            continue
+        is_last = exchange is conversation.exchanges[-1]
+        kind = name_of(ExchangeType, exchange.type)
+        yield Finding(
+            code="answers-lost",
+            severity=Severity.FAILURE if is_last else Severity.WARNING,
+            title="Answers do not arrive",
+            who=f"the way to {conversation.asking(exchange)}",
+            text=f"{kind} request {exchange.message_id} came {asked.transmissions} times although it was answered "
+            f"{answered.transmissions} times{'' if is_last else '; it went on later'}.",
+            change=(
+                (
+                    f"Let the answers of {conversation.answering(exchange)} pass: firewalls that forget UDP flows, a "
+                    "route back that differs, a NAT on the way back, answers that are too large for the way."
+                ),
+                "Capture on both sides to see where they vanish.",
+            ),
+            evidence=frames(facts, asked, answered),
+            clause="RFC 7296 section 2.1",
+            requirement="7296-2.1-02",
+            certainty=Certainty.LIKELY,
             subject=conversation.ends,
         )
         return
