@@ -56,9 +56,10 @@ def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output 
         keys, place[0] if place else None, numbers, with_outer=bool(output and output.with_outer),
         comments=bool(output and output.comments), fast=workers.fast, nat_t_ports=run.nat_t.ports,
     )  # fmt: skip
-    queue = _Queue(run, place[1] if place else 0, lambda done: workers.step(done, size))
+    start = place[1] if place else 0
+    queue = _Queue(run, start, lambda done: workers.step(done, size))
     crew = workers.crew(workers.count, conditions)
-    is_whole = False
+    is_whole = None
     try:
         is_whole = queue.work(crew, first, parts)
     except KeyboardInterrupt:
@@ -67,7 +68,8 @@ def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output 
     finally:
         crew.dismiss()
         if not is_whole and output and place:
-            output.end_at(queue.kept, 0)
+            # One process begins anew where parts do not fit; what an interrupt or an error leaves is kept.
+            output.end_at(queue.kept if is_whole is None else start, 0)
     if is_whole:
         queue.conclude(run, output)
     return is_whole

@@ -158,6 +158,24 @@ def test_an_interface_that_is_declared_late_keeps_the_file_whole(tmp_path: Path)
     assert not decrypt_in_parts(Decryption(ring), path, ring, None, Workers(3))
 
 
+def test_nothing_is_left_of_parts_when_a_later_one_does_not_fit(tmp_path: Path) -> None:
+    """Frames of an interface that only the last part declares: the whole is done again by one process."""
+    ring, packets = sealed(3000)
+    path = tmp_path / "in"
+    interface = 0
+    with PcapngWriter(path.open("wb")) as writer:
+        for n, packet in enumerate(packets):
+            interface = writer.add_interface(f"eth{n}", LINKTYPE_ETHERNET) if n in {0, 2900} else interface
+            writer.packet(n * 1000, bytes(12) + b"\x08\x00" + packet, interface=interface)
+    with (tmp_path / "out").open("wb") as file:
+        output = Output(file)
+        decryption = Decryption(ring, output)
+        assert not decrypt_in_parts(decryption, path, ring, output, Workers(2))
+        assert output.written == 0
+        assert decryption.totals.frames == 0
+    assert list(packets_of(tmp_path / "out")) == []
+
+
 def test_fragments_on_both_sides_of_a_cut_are_put_together(tmp_path: Path) -> None:
     """Every packet in two fragments: whatever the cut, one of them is the last of a part."""
     ring, packets = sealed(300)
