@@ -8,12 +8,15 @@ from ipsectest.explain import causes
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.conversations import Conversation
 from ipsectest.explain.findings import Finding, Severity
+from ipsectest.explain.flows import Flow
 from ipsectest.explain.ikev1 import ConversationV1
 from ipsectest.explain.ladder import Rung, rungs
 from ipsectest.explain.logs.model import LogFacts, LoggedSa
 from ipsectest.explain.merging import BEFORE_IT_IS_UP, merged
 from ipsectest.explain.negotiated import Agreed, children, ike_suite
 from ipsectest.explain.outcome import is_established, is_readable
+
+MOST_TRAFFIC = 20
 
 
 @dataclass(slots=True)
@@ -52,6 +55,8 @@ class Explanation:
 
     stories: list[Story] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    traffic: list[Flow] = field(default_factory=list)
+    """ESP and AH of Child SAs whose exchange cannot be read; the busiest."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -65,6 +70,7 @@ class Explanation:
             "failed": self.has_failed,
             "findings": [one.as_json() for one in self.findings],
             "sas": [one.as_json() for one in self.stories],
+            "traffic": [one.as_json() for one in self.traffic],
             "notes": self.notes,
         }
 
@@ -83,6 +89,7 @@ def explain(captures: Iterable[CaptureFacts], logs: Iterable[LogFacts] = ()) -> 
         told.stories += [_story_v1(one, facts) for one in facts.ikev1.found.values()]
         for look in causes.OF_CAPTURES:
             findings += look(facts)
+        told.traffic += _strangers(facts, told.stories)
         if facts.conversations.left_out:
             told.notes.append(f"{facts.name}: {facts.conversations.left_out} more IKE SAs were not looked at")
     for log in logs:
@@ -94,6 +101,12 @@ def explain(captures: Iterable[CaptureFacts], logs: Iterable[LogFacts] = ()) -> 
     if not told.has_failed:
         told.findings.append(_all_fine(told, hidden=hidden))
     return told
+
+
+def _strangers(facts: CaptureFacts, stories: list[Story]) -> list[Flow]:
+    known = {spi for story in stories for agreed in story.agreed for spi in agreed.spis}
+    found = [flow for flow in facts.flows.found.values() if flow.spi not in known]
+    return sorted(found, key=lambda flow: -flow.packets)[:MOST_TRAFFIC]
 
 
 def _overcome(finding: Finding, stories: list[Story]) -> Finding:
@@ -116,7 +129,7 @@ def _story(conversation: Conversation, facts: CaptureFacts) -> Story:
         "frame",
         f"{conversation.initiator} > {conversation.responder}",
         rungs(conversation),
-        [*([suite] if suite else []), *children(conversation)],
+        [*([suite] if suite else []), *children(conversation, facts.flows)],
         is_established(conversation),
         (conversation.initiator, conversation.responder),
         conversation.spi_i,

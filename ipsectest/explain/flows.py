@@ -2,6 +2,7 @@
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 from ipsectest.decrypt.frames import Frame
 from ipsectest.decrypt.sequence import SequenceTrack
@@ -38,6 +39,20 @@ class Flow:
     """Frames."""
     failed: list[int] = field(default_factory=list)
     """Frames."""
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "protocol": self.protocol,
+            "spi": self.spi.hex(),
+            "source": self.source,
+            "destination": self.destination,
+            "in_udp": self.in_udp,
+            "packets": self.packets,
+            "lost": self.sequence.lost,
+            "replayed": self.sequence.replayed,
+            "first_frame": self.first_frame,
+        }
 
     @property
     def ends(self) -> frozenset[str]:
@@ -99,9 +114,9 @@ class Flows:
                 self.left_out += 1
         flow.take(frame, int.from_bytes(head[4:], "big"), unwrapped)
 
-    def to(self, spi: bytes, destination: str = "") -> list[Flow]:
+    def to(self, spi: bytes) -> list[Flow]:
         """Those on an SPI, which the receiver chose."""
-        return [flow for flow in self.found.values() if flow.spi == spi and destination in {"", flow.destination}]
+        return [flow for flow in self.found.values() if flow.spi == spi]
 
 
 def _remember(frames: list[int], number: int) -> None:

@@ -4,7 +4,10 @@ from ipaddress import ip_address
 
 from ipsectest.base.iana import IdentificationType, name_of
 from ipsectest.crypto.names import distinguished_name
+from ipsectest.explain.printable import printable
 
+_MOST = 200
+"""Octets that are shown."""
 _TEXTS = {IdentificationType.ID_FQDN, IdentificationType.ID_RFC822_ADDR}
 
 
@@ -15,18 +18,12 @@ def identity_text(id_type: int, data: bytes) -> str:
 
 def _value(id_type: int, data: bytes) -> str:
     if id_type in _TEXTS:
-        return _printable(data)
+        return printable(data[:_MOST].decode("utf-8", "replace"))
     if id_type == IdentificationType.ID_DER_ASN1_DN:
         return distinguished_name(data) or data.hex()
     if id_type in {IdentificationType.ID_IPV4_ADDR, IdentificationType.ID_IPV6_ADDR} and len(data) in {4, 16}:
         return str(ip_address(data))
     if id_type == IdentificationType.ID_NULL:
         return "nobody"
-    text = _printable(data)
+    text = printable(data[:_MOST].decode("utf-8", "replace"))
     return text if id_type == IdentificationType.ID_KEY_ID and text.isprintable() and text.isascii() else data.hex()
-
-
-def _printable(data: bytes) -> str:
-    """Control characters would speak to the terminal of whoever reads a hostile capture."""
-    text = data[:200].decode("utf-8", "replace")
-    return "".join(one if one.isprintable() else "?" for one in text)

@@ -53,7 +53,9 @@ def _without_guesses(alike: list[Finding]) -> list[Finding]:
     known = [one for one in alike if one.certainty is Certainty.CERTAIN and one.code not in _GENERIC]
     guesses = [one for one in alike if one not in known]
     if not known:
-        known = [one for one in guesses if one.code not in _GENERIC] or guesses[:1]
+        told = [one for one in guesses if one.code not in _GENERIC]
+        # A log is closer to the reason than a capture, even where it names none.
+        known = [one for one in told if any(place.kind == "line" for place in one.evidence)] or told or guesses[:1]
         guesses = [one for one in guesses if one not in known]
     taken: dict[int, list[Finding]] = {}
     rest = []

@@ -9,6 +9,7 @@ from ipsectest.base.iana import ExchangeType, NotifyType, ProtocolId
 from ipsectest.base.suites import format_suite
 from ipsectest.decrypt.negotiations import chosen_proposal, first_payload
 from ipsectest.explain.conversations import Conversation, Exchange
+from ipsectest.explain.flows import Flows
 from ipsectest.wire import SA, Delete, Payload, Proposal, TrafficSelector, TrafficSelectors, TSi, TSr
 
 _PROTOCOLS: dict[int, str] = {ProtocolId.IKE: "IKE", ProtocolId.AH: "AH", ProtocolId.ESP: "ESP"}
@@ -34,6 +35,8 @@ class Agreed:
     is_rekey: bool = False
     deleted: int = 0
     """Frame in which it was deleted."""
+    packets: tuple[int, int] | None = None
+    """Of ESP or AH, sent by the initiator of its exchange and by the responder; None where a log tells of it."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -46,6 +49,7 @@ class Agreed:
             "selectors": [list(self.local), list(self.remote)],
             "rekey": self.is_rekey,
             "deleted": self.deleted or None,
+            "packets": list(self.packets) if self.packets else None,
         }
 
 
@@ -62,9 +66,14 @@ def ike_suite(conversation: Conversation) -> Agreed | None:
     return None
 
 
-def children(conversation: Conversation) -> list[Agreed]:
-    """Child SAs and rekeyed IKE SAs whose exchange can be read, in order."""
+def children(conversation: Conversation, flows: Flows | None = None) -> list[Agreed]:
+    """Child SAs and rekeyed IKE SAs whose exchange can be read, in order; with ``flows``, their packets."""
     made = [agreed for exchange in conversation.exchanges for agreed in _made(conversation, exchange)]
+    for agreed in made if flows else ():
+        if flows and agreed.protocol != "IKE":
+            # Each SPI is in packets to the one who chose it.
+            own, other = (sum(flow.packets for flow in flows.to(spi)) for spi in agreed.spis)
+            agreed.packets = other, own
     for exchange in conversation.of(ExchangeType.INFORMATIONAL):
         for payload in (*exchange.request.payloads, *exchange.response.payloads):
             if isinstance(payload, Delete):

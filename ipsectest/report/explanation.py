@@ -10,6 +10,7 @@ from rich.table import Table
 _MARKS = {"failure": "[red]✘[/]", "warning": "[yellow]![/]", "note": "[cyan]i[/]", "fine": "[green]✔[/]"}
 _MOST_STORIES = 5
 _MOST_RUNGS = 24
+_MOST_FLOWS = 8
 
 
 def render(told: dict[str, Any], console: Console, *, everything: bool = False) -> None:
@@ -21,6 +22,7 @@ def render(told: dict[str, Any], console: Console, *, everything: bool = False) 
     if hidden:
         files = ", ".join(sorted({one["file"] for one in hidden}))
         console.print(f"[dim]{len(hidden)} more ladders of {escape(files)}: --all shows them[/]\n")
+    _traffic(told["traffic"], console)
     for finding in told["findings"]:
         _finding(finding, console)
     for note in told["notes"]:
@@ -58,8 +60,8 @@ def _story(story: dict[str, Any], console: Console, *, everything: bool) -> None
         for rung in rest:
             grid.add_row(*_rung(rung, start))
     console.print(Padding(grid, (0, 0, 0, 2)))
-    for agreed in story["agreed"]:
-        console.print(Padding(_agreed(agreed), (0, 0, 0, 4)))
+    if story["agreed"]:
+        console.print(Padding(_agreements(story["agreed"]), (0, 0, 0, 2)))
     console.print()
 
 
@@ -80,15 +82,39 @@ def _rung(rung: dict[str, Any], start: int) -> tuple[str, str, str, str]:
     return str(rung["number"]), f"{(rung['nanoseconds'] - start) / 1e9:.3f}", f"{arrow} {port}", text
 
 
-def _agreed(agreed: dict[str, Any]) -> str:
-    spis = "/".join(agreed["spis"]) if agreed["protocol"] != "IKE" else ""
-    ways = " === ".join(", ".join(side) for side in agreed["selectors"] if side)
-    parts = [f"[bold]{agreed['protocol']}[/]", escape(agreed["suite"]), agreed["mode"], escape(ways), spis]
-    if agreed["rekey"]:
-        parts.append("rekeyed")
-    if agreed["deleted"]:
-        parts.append(f"deleted in frame {agreed['deleted']}")
-    return "  ".join(part for part in parts if part)
+def _agreements(agreed: list[dict[str, Any]]) -> Table:
+    """What was settled: a row for each IKE SA and Child SA."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for one in agreed[:_MOST_RUNGS]:
+        ways = " === ".join(", ".join(side) for side in one["selectors"] if side)
+        spis = "/".join(one["spis"]) if one["protocol"] != "IKE" else ""
+        packets = "{:,} ▶ ◀ {:,}".format(*one["packets"]) if one["packets"] else ""
+        state = [one["mode"] if one["mode"] != "tunnel" else "", "rekeyed" if one["rekey"] else "", packets]
+        state.append(f"deleted in frame {one['deleted']}" if one["deleted"] else "")
+        table.add_row(
+            one["protocol"],
+            escape(one["suite"].removesuffix("-noesn")),
+            escape(ways or spis),
+            ", ".join(part for part in state if part),
+        )
+    return table
+
+
+def _traffic(flows: list[dict[str, Any]], console: Console) -> None:
+    """ESP and AH of SAs that no readable exchange made."""
+    for one in flows[:_MOST_FLOWS]:
+        marks = "".join(f", {one[name]:,} {name}" for name in ("lost", "replayed") if one[name])
+        name = f"{one['protocol']}{' in UDP' if one['in_udp'] else ''}"
+        ends = f"{one['source']} > {one['destination']}"
+        text = f"{name} {one['spi']}  {ends}  {one['packets']:,} packets{marks}"
+        console.print(Padding(escape(text), (0, 0, 0, 2)))
+    if flows:
+        rest = len(flows) - _MOST_FLOWS
+        console.print(Padding(f"[dim]and {rest} more[/]", (0, 0, 0, 2)) if rest > 0 else "")
 
 
 def _finding(finding: dict[str, Any], console: Console) -> None:

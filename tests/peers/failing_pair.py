@@ -155,7 +155,7 @@ def failing_pair(folder: Path, trees: dict[str, Path], certificate: str = "") ->
         namespaces = {CHARON: net.left, PLUTO: net.right}
         for namespace, inner in ((net.left, "203.0.113.1"), (net.right, "198.51.100.1")):
             namespace.add_addresses("lo", f"{inner}/32")
-        options = DaemonOptions(retransmit=RETRANSMIT, retransmit_tries=TRIES)
+        options = DaemonOptions(retransmit=RETRANSMIT, retransmit_tries=TRIES, keys_in_log=True)
         charon = StrongSwan(NamespaceHost(lab, CHARON, net.left, trees[CHARON]), issued[CHARON], options)
         pluto_options = DaemonOptions(certificate=certificate)
         pluto = Libreswan(NamespaceHost(lab, PLUTO, net.right, trees[PLUTO]), issued[PLUTO], pluto_options)

@@ -139,6 +139,10 @@ def judge(run: Run, failure: Failure, capsys: pytest.CaptureFixture) -> None:
     shown = " ".join(value for one in finding["differences"] for value in one["values"].values())
     for value in failure.values:
         assert value in shown
+    # charon's log has the keys: with it beside the capture everything is in clear.
+    texts = [rung["text"] for sa in told["sas"] if sa["kind"] == "frame" for rung in sa["ladder"]]
+    assert texts
+    assert not any("encrypted" in text for text in texts) or failure.dropped
     assert failed(explained(capsys, left.capture)) == [failure.capture or failure.code]
     seen = failed(explained(capsys, left.logs[run.initiator]))
     # 4.10 does not log the port that IKE_AUTH goes to.

@@ -69,8 +69,7 @@ def unreachable(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fin
 def _ways_out(conversation: Conversation, port: int, errors: list[IcmpError]) -> Iterator[str]:
     responder = conversation.responder
     if any("port" in one.text for one in errors):
-        yield f"Nothing listens on UDP port {port} of {responder}: start its IKE daemon, or let it listen on this "
-        "address."
+        yield f"Nothing listens on UDP port {port} of {responder}: start its IKE daemon, or let it listen there."
     elif any("prohibited" in one.text for one in errors):
         yield f"{errors[0].reporter} forbids it: allow UDP 500 and 4500 to {responder} there."
     elif errors:

@@ -52,8 +52,10 @@ DEAD = (
     ),
     "To come back by itself: strongSwan dpd_action = restart, Libreswan auto=start or ondemand.",
 )
-AUTHORITY = "Install the CA certificate that issued the one of {remote} on {local} (strongSwan: x509ca, Libreswan: "
-"certutil -A)."
+AUTHORITY = (
+    "Install the CA certificate that issued the one of {remote} on {local} (strongSwan: x509ca, Libreswan: "
+    "certutil -A)."
+)
 KERNEL = (
     (
         "Load the kernel's modules (esp4, esp6, xfrm_user, the cipher), or propose an algorithm that it has; `ip xfrm "

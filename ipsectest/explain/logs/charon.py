@@ -10,6 +10,7 @@ from ipsectest.explain.logs.charon_rules import RULES
 from ipsectest.explain.logs.clock import nanoseconds_of
 from ipsectest.explain.logs.model import MOST_AGREED, LogFacts, LoggedSa, folded
 from ipsectest.explain.logs.suite_words import from_charon
+from ipsectest.explain.printable import printable
 
 MARK = re.compile(r"(?:^|\s)\d\d\[[A-Z]{3}\d?\] |\bcharon(?:-systemd|-nm)?(?:\[\d+\])?: ")
 _LINE = re.compile(
@@ -52,6 +53,7 @@ class CharonLog:
 
     def take(self, number: int, line: str) -> None:
         """One line; never raises."""
+        line = printable(line.replace("\t", " "))
         match = _LINE.match(line)
         if match is None:
             return

@@ -14,6 +14,7 @@ from ipsectest.explain.logs.clock import nanoseconds_of
 from ipsectest.explain.logs.model import MOST_AGREED, LogFacts, LoggedSa, folded
 from ipsectest.explain.logs.pluto_rules import RULES
 from ipsectest.explain.logs.suite_words import from_pluto_configuration, from_pluto_offer, suite_of
+from ipsectest.explain.printable import printable
 
 MARK = re.compile(
     r"Libreswan Version|\bpluto\[\d+\]: |^(?:\S+ +){0,4}(?:ERROR: )?(?:packet from \S+:\d+: "
@@ -58,6 +59,7 @@ class PlutoLog:
 
     def take(self, number: int, line: str) -> None:
         """One line; never raises."""
+        line = printable(line.replace("\t", " "))
         match = _LINE.match(line)
         if match is None:
             debug = _DEBUG.search(line[:400])
