@@ -8,9 +8,11 @@ import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    from gzip import GzipFile
+
     from ipsectest.decrypt.keys.model import KeyRing
     from ipsectest.decrypt.pipeline import Decryption
     from ipsectest.explain.capture_facts import CaptureFacts
@@ -18,11 +20,13 @@ if TYPE_CHECKING:
 
 FAILED = 1
 _STANDARD = "-"
+_GZIP = b"\x1f\x8b"
+_HEAD = 1 << 16
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="capture (compressed or not) or log; - for a pipe")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="capture or log, compressed or not; - for a pipe")
     parser.add_argument(
         "-k", "--keys", action="append", default=[], metavar="FILE", help="keys in any notation, or a folder of them"
     )
@@ -63,15 +67,35 @@ def execute(arguments: Namespace) -> int:
 
 
 def _on_disk(name: str, stack: ExitStack) -> Path:
-    """A file that can be read more than once: what comes by a pipe is written down first."""
-    if name != _STANDARD:
-        return Path(name)
+    """A file that can be read more than once: what comes by a pipe or is a packed log is written down first."""
+    if name == _STANDARD:
+        return _written_down(sys.stdin.buffer, stack)
+    path = Path(name)
+    with path.open("rb") as file:
+        if file.read(2) != _GZIP:
+            return path
+    import gzip  # noqa: PLC0415
+    import zlib  # noqa: PLC0415
+
+    from ipsectest.explain.logs.reading import daemon_of  # noqa: PLC0415
+
+    try:
+        with gzip.open(path) as packed:
+            if daemon_of(packed.read(_HEAD).decode("utf-8", "replace")):
+                packed.seek(0)
+                return _written_down(packed, stack)
+    except (OSError, EOFError, zlib.error):
+        pass  # a damaged file is for the reader of captures, who says what is wrong
+    return path
+
+
+def _written_down(source: "BinaryIO | GzipFile", stack: ExitStack) -> Path:
     import shutil  # noqa: PLC0415
     import tempfile  # noqa: PLC0415
 
     temporary = tempfile.NamedTemporaryFile(prefix="ipsectest-")  # noqa: SIM115 - the stack closes it
     file = stack.enter_context(temporary)
-    shutil.copyfileobj(sys.stdin.buffer, file)
+    shutil.copyfileobj(source, file)
     file.flush()
     return Path(file.name)
 
@@ -103,11 +127,16 @@ def _take_keys(ring: "KeyRing", logs: list[Path]) -> None:
 
 
 def _capture(run: "Decryption", name: str, path: Path) -> "CaptureFacts":
+    from ipsectest.base.errors import InputError, Place  # noqa: PLC0415
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
     from ipsectest.decrypt.capture import open_capture  # noqa: PLC0415
     from ipsectest.explain.reading import read_capture  # noqa: PLC0415
 
-    capture = open_capture(path)
+    try:
+        capture = open_capture(path)
+    except InputError as error:
+        neither = f"{error.message}, and has no lines of strongSwan's or Libreswan's log"
+        raise InputError(neither, Place(_short(name)), hint=error.hint) from error
     try:
         with ReadingProgress(capture.position) as progress:
             return read_capture(run, capture, _short(name), looked=progress)

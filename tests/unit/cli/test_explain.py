@@ -1,6 +1,9 @@
 """``ipsectest explain`` as a user types it."""
 
+import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,7 +58,40 @@ def test_a_failure_is_told_in_words(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert part in said
 
 
-def test_a_file_that_is_neither(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    (tmp_path / "a.txt").write_text("nothing\n")
+LOG = "06:12:19.976 09[IKE] <site|7> tried 1 shared key for 'a' - 'b', but MAC mismatched\n"
+
+
+def test_logs_may_be_packed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "charon.log.1.gz").write_bytes(gzip.compress(LOG.encode()))
+    assert main(["explain", str(tmp_path / "charon.log.1.gz")]) == 1
+    assert "charon.log.1.gz:1" in capsys.readouterr().out
+
+
+def test_captures_may_be_packed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    plain = Path(written(refused(), tmp_path / "a.pcapng"))
+    (tmp_path / "a.pcapng.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    assert main(["explain", str(tmp_path / "a.pcapng.gz")]) == 1
+    assert "No common proposal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("data", [b"", b"nothing\n", b"\x1f\x8b", b"\x1f\x8b\x08\0damaged", gzip.compress(b"nothing")])
+def test_a_file_that_is_neither(data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
     assert main(["explain", str(tmp_path / "a.txt")]) == 2
     assert "a.txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_both_kinds_come_by_a_pipe(text: bool, tmp_path: Path) -> None:
+    data = LOG.encode() if text else Path(written(refused(), tmp_path / "a.pcapng")).read_bytes()
+    argv = [sys.executable, "-m", "ipsectest.cli.main", "explain", "-"]
+    done = subprocess.run(argv, input=data, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert (b"standard input:1" if text else b"No common proposal") in done.stdout
+
+
+def test_keys_of_a_log_open_the_capture_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    capture = str(PCAPS.parent / "tests" / "vectors" / "ikev1" / "main-aes.pcapng")
+    assert main(["explain", capture, capture.replace(".pcapng", ".log"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert "MAIN_MODE: ID HASH" in [one["text"] for one in told["sas"][0]["ladder"]]
