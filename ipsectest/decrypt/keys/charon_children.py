@@ -14,6 +14,8 @@ _KEY = re.compile(r"(encryption|integrity) (initiator|responder) key$")
 _DIRECTION = re.compile(r"(?:adding|registering) (inbound|outbound) (ESP|AH) SA$")
 _SPI = re.compile(r"\s*SPI 0x([0-9a-f]{8}), src (\S+) dst (\S+)$")
 _MOST = 50_000
+_MOST_AT_ONCE = 1000
+"""Derivations that threads are at, each for one IKE SA."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ class Children:
             if child.keys:
                 child = self._threads[(thread, context)] = Child()
             child.names[using[2]] = using[1]
+            if len(self._threads) > _MOST_AT_ONCE:
+                del self._threads[next(iter(self._threads))]
         child_at = self._threads.get((thread, context))
         if child_at is None:
             return

@@ -113,6 +113,7 @@ class Ikev2Lines:
             del self._halves[spis]
             self._add(spis, halves["I"], halves["R"])
         elif len(self._halves) > _PENDING:
+            del self._halves[spis]
             raise LineError(f"more than {_PENDING} IKE SAs with keys of one direction only")
 
     def _add(self, spis: tuple[bytes, bytes], i: _Half, r: _Half) -> None:

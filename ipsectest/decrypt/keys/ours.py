@@ -11,7 +11,7 @@ Octets are hexadecimal, suites are words of ``base.suites``; what is not known i
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -25,6 +25,8 @@ from ipsectest.decrypt.keys.source import Source
 
 MAX_OCTETS = 1 << 26
 """A TOML file is read as a whole."""
+_MOST_DOTS = 200
+"""In a line: a key of many parts costs tomllib the square of their number."""
 _HEADER = re.compile(r"\s*\[\[\s*[\"']?(ike|esp|ah|ikev1|dh)[\"']?\s*\]\]")
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SECRETS = ("sk_d", "sk_ai", "sk_ar", "sk_ei", "sk_er", "sk_pi", "sk_pr")
@@ -39,6 +41,9 @@ class _TableError(ValueError):
 def read(source: Source) -> None:
     """Every table of the file; one that is wrong is a problem, broken TOML is an InputError."""
     text = source.text(MAX_OCTETS)
+    for number, row in _each_line(text):
+        if row.count(".") > _MOST_DOTS and not row.lstrip().startswith("#"):
+            raise InputError(f"more than {_MOST_DOTS} dots in a line", source.place(number))
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -73,11 +78,20 @@ def _table_of(value: object) -> Mapping[str, Any]:
 def _lines(text: str) -> dict[str, list[int]]:
     """The lines where tables begin."""
     found: dict[str, list[int]] = {"ike": [], "esp": [], "ah": [], "ikev1": [], "dh": []}
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in _each_line(text):
         header = _HEADER.match(line)
         if header:
             found[header[1]].append(number)
     return found
+
+
+def _each_line(text: str) -> Iterator[tuple[int, str]]:
+    """Numbers from 1 and lines, without a list of them all."""
+    start, number = 0, 1
+    while (end := text.find("\n", start)) >= 0:
+        yield number, text[start:end]
+        start, number = end + 1, number + 1
+    yield number, text[start:]
 
 
 def _ike(_kind: str, table: Mapping[str, Any], origin: str) -> IkeKeys:

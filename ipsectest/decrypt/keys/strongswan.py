@@ -28,6 +28,8 @@ _PARSED = re.compile(r"parsed (?:IKE_AUTH|CREATE_CHILD_SA|IKE_FOLLOWUP_KE|QUICK_
 _KERNEL = re.compile(r"sending XFRM_MSG_(?:NEWSA|UPDSA) \d+: ?$")
 _LARGEST = 1 << 16
 _MOST = 50_000
+_MOST_WORDS = 64
+"""Of a proposal that was chosen."""
 _ZERO = bytes(8)
 
 
@@ -129,7 +131,7 @@ class _Reader:
                 self._skeyids.setdefault(dump.context, {})[f"skeyid_{skeyid[1]}"] = octets
         elif dump.label == "natd_chunk" or dump.label.startswith("octets = message + nonce"):
             spis = octets[:8], octets[8:16]
-            if len(octets) >= 16 and spis[1] != _ZERO:
+            if len(octets) >= 16 and spis[1] != _ZERO and len(self._spis) < _MOST:
                 self._spis.setdefault(dump.context, spis)
         elif _KERNEL.match(dump.label):
             self._kernel(dump, octets)
@@ -162,9 +164,9 @@ class _Reader:
     def _proposal(self, thread: str, context: str, text: str) -> None:
         """The responder of a rekeying chooses in the name of the old IKE SA, and derives in that of the new one."""
         found = _PROPOSAL.search(text)
-        if found and found[1] == "IKE":
-            self._words[context] = self._words[thread] = found[2].split("/")
-        elif found:
+        if found and found[1] == "IKE" and len(self._words) < _MOST:
+            self._words[context] = self._words[thread] = found[2].split("/")[:_MOST_WORDS]
+        elif found and len(self._children.esn) < _MOST:
             self._children.esn[context] = "EXT_SEQ" in found[2].split("/")
 
     def _parsed(self, thread: str, text: str) -> None:

@@ -20,7 +20,7 @@ from ipsectest.decrypt.keys.source import Source
 
 _ICV_96 = 12
 _SUFFIX = "-hmac96"
-_OPTION = re.compile(r"^.*?\s-E\s*(['\"]?)(.+?)\1\s*$")
+_OPTION = re.compile(r"\s-E\s*(?=\S)")
 _ENTRY = re.compile(r"(?:(?P<spi>(?:0[xX])?[0-9a-fA-F]+)@(?P<address>[0-9A-Fa-f:.]+)\s+)?(?P<name>[\w-]+):(?P<key>\S*)")
 _NAMES: dict[str, int] = {
     "none": Encr.ENCR_NULL,
@@ -53,9 +53,9 @@ def read(source: Source) -> None:
         text = line.strip()
         if not text or text.startswith("#"):
             continue
-        option = _OPTION.match(text)
+        option = _OPTION.search(text)
         if option:
-            text = option[2]
+            text = _value(text[option.end() :])
         if ike.take(number, text):
             continue
         for entry in text.split(","):
@@ -64,6 +64,12 @@ def read(source: Source) -> None:
             except (LineError, lengths.KeyLengthError) as error:
                 source.problem(str(error), number)
     ike.end()
+
+
+def _value(text: str) -> str:
+    """What follows ``-E``: in quotation marks, or all of it."""
+    end = text.find(text[0], 1) if text[0] in "'\"" else -1
+    return text[1:end] if end > 0 else text
 
 
 def _entry(text: str, source: Source, number: int) -> SaKeys:

@@ -1,11 +1,16 @@
 """Lines that a hostile log or key file may hold: a message each, and never a word of them in a command."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from ipsectest.base.errors import InputError
 from ipsectest.decrypt.keys import convert
+from ipsectest.decrypt.keys.charon_children import Children
+from ipsectest.decrypt.keys.ikev2_lines import Ikev2Lines
+from ipsectest.decrypt.keys.source import Source
 from tests.unit.decrypt.keys.rings import VECTORS, read_text
 
 _STATE = "src {src} dst {dst}\n\tproto {proto} spi {spi} reqid 1 mode tunnel\n\t{rest}\n"
@@ -76,6 +81,55 @@ def test_lines_that_two_ike_sas_share_are_written_for_both(tmp_path: Path) -> No
     again = read_text(tmp_path, convert.to_tcpdump(ring).files[""], "again")
     assert not again.problems
     assert [keys.sk_ei[0] for keys in again.ike] == [1, 3]
+
+
+def seconds_for(folder: Path, text: str) -> float:
+    best = []
+    for _ in range(3):
+        started = time.process_time()
+        with suppress(InputError):
+            read_text(folder, text)
+        best.append(time.process_time() - started)
+    return min(best)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "0x1@192.0.2.1 aes:0x\ntcpdump -E x{spaces}y\n",
+        "[[esp]]\n{dotted} = 1\n",
+        "[[esp]]\n[{dotted}]\n",
+        "0x1@192.0.2.1 aes:0x\ntcpdump{options} x\n",
+    ],
+    ids=["spaces", "dotted", "dotted-table", "options"],
+)
+def test_long_lines_cost_no_square_of_their_length(form: str, tmp_path: Path) -> None:
+    def seconds(length: int) -> float:
+        given = {"spaces": " " * length, "dotted": "a." * (length // 2) + "a", "options": " -E" * (length // 3)}
+        return seconds_for(tmp_path, form.format(**given))
+
+    assert seconds(16_000) < max(3 * seconds(8000), 0.05)
+
+
+def test_what_stands_in_quotation_marks_is_the_value_of_the_option(tmp_path: Path) -> None:
+    entry = f"0x00000001@192.0.2.1 aes128-cbc:0x{'01' * 16}"
+    for line in (f"tcpdump -E '{entry}' -ni eth0 esp", f'tcpdump -E "{entry}" esp', f"tcpdump -E {entry}"):
+        ring = read_text(tmp_path, f"{line}\n")
+        assert [sa.spi[3] for sa in ring.sas] == [1]
+        assert not ring.problems
+
+
+def test_what_logs_leave_open_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("")
+    children = Children(Source(tmp_path / "log"))
+    for number in range(3000):
+        children.take("00", str(number), 1, "  using AES_CBC for encryption")
+    assert len(children._threads) <= 1000
+    spis = "ikev2 I {n:016x} 0000000000000001 sha1:0x{a} aes128:0x{e}\n"
+    lines = Ikev2Lines(Source(tmp_path / "log"))
+    for number in range(11_000):
+        assert lines.take(1, spis.format(n=number, a="01" * 20, e="02" * 16))
+    assert len(lines._halves) == 10_000
 
 
 def test_many_flags_cost_no_square_of_their_number(tmp_path: Path) -> None:
