@@ -176,7 +176,7 @@ def _write_profile(run: "Decryption", ring: "KeyRing", arguments: Namespace, fol
 
     from ipsectest.decrypt.wireshark_profile import profile  # noqa: PLC0415
 
-    made = profile(_known(run, ring), run.sas.sas)
+    made = profile(_known(run, ring), run.sas.sas, run.nat_t)
     folder.write(made.files)
     # Standard output may be that of --json or of a file.
     sys.stderr.writelines(f"{line}\n" for line in made.left_out)

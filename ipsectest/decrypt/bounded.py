@@ -31,6 +31,15 @@ class Bounded(Generic[K, V]):
         entry = self._entries.get(key)
         return entry[0] if entry else None
 
+    def values(self) -> list[V]:
+        """All of them, the oldest first."""
+        return [value for value, _ in self._entries.values()]
+
+    def clear(self) -> None:
+        """Take everything out."""
+        for key in list(self._entries):
+            self.pop(key)
+
     def pop(self, key: K) -> V | None:
         """Take the value out."""
         entry = self._entries.pop(key, None)

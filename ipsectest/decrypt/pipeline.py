@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ipsectest.base.iana import IKE_PORT, NON_ESP_MARKER, ProtocolId
@@ -20,11 +20,12 @@ from ipsectest.decrypt.output import Output
 from ipsectest.decrypt.reassembly import Fragments
 from ipsectest.decrypt.sas import SaDatabase
 from ipsectest.decrypt.shared_secrets import SharedSecrets
+from ipsectest.decrypt.streams import Streams, Taken
 from ipsectest.decrypt.trial import Trial
 from ipsectest.decrypt.unwrap import Unwrapped, unwrap
 from ipsectest.ipsec.transport import replace_payload
 from ipsectest.wire.datagrams import host_text
-from ipsectest.wire.ip import UDP, IpPacket, build_udp, parse_ip, parse_udp
+from ipsectest.wire.ip import TCP, UDP, IpPacket, build_udp, parse_ip, parse_udp
 
 if TYPE_CHECKING:
     from ipsectest.decrypt.jsonl import JsonLines
@@ -48,6 +49,8 @@ class Totals:
     """By reason."""
     fragments: int = 0
     """IP fragments, whole packets made of them not counted."""
+    tcp: int = 0
+    """TCP segments of streams with IKE and ESP."""
     clear: int = 0
     """IP packets without IPsec."""
     opened: int = 0
@@ -103,9 +106,16 @@ class Decryption:
         self.ikev1 = Ikev1Database(keys.ikev1, secrets)
         self._quick_modes = QuickModes(secrets)
         self._fragments = Fragments()
+        self._streams: Streams[tuple[Frame, Interface]] = Streams(self.sas.esp_spis, self.nat_t.ports)
+        self._passed = 0
+        """Number of the frame that need not be written beside what comes out of it; 0: none."""
 
     def finish(self) -> None:
-        """Count what the fast path opened; after the last frame."""
+        """Take what waits still, and count what the fast path opened; after the last frame."""
+        for (frame, interface), taken in self._streams.finish():
+            self._from_stream(taken, frame, interface)
+        if self._streams.lost:
+            self.note(f"streams of IKE and ESP over TCP: the capture lacks {self._streams.lost:,} octets")
         if self.trial and self.trial.is_over:
             self.note(
                 f"after {self.trial.attempts} attempts no more keys were tried: give fewer keys or a shorter capture"
@@ -127,6 +137,9 @@ class Decryption:
             totals.without_ip[packet if known else "for other reasons"] += 1
             self._pass(frame, interface)
             return
+        if frame.length > len(frame.data) and parse_ip(packet) is None:  # nothing can be told of what is cut off
+            self._pass(frame, interface)
+            return
         whole = self._fragments.take(packet, frame.nanoseconds)
         totals.fragments += whole is not packet
         if self.observer and whole is not packet:
@@ -134,7 +147,26 @@ class Decryption:
         if whole is None:
             self._pass(frame, interface)
             return
-        self._packet(whole, frame, interface)
+        self._whole(whole, frame, interface)
+
+    def _whole(self, packet: bytes, frame: Frame, interface: Interface) -> None:
+        """A whole packet: one of a TCP stream counts for the messages that it completes."""
+        ip = parse_ip(packet)
+        taken = self._streams.take(ip, (replace(frame, data=b""), interface)) if ip and ip.protocol == TCP else None
+        if taken is None:
+            self._packet(packet, frame, interface)
+            return
+        self.totals.tcp += 1
+        self._pass(frame, interface)
+        self._from_stream(taken, frame, interface)
+
+    def _from_stream(self, taken: Taken, frame: Frame, interface: Interface) -> None:
+        self._passed = frame.number
+        for packet in taken.packets:
+            self._packet(packet, frame, interface)
+        self._passed = 0
+        if taken.too_long:
+            self.note("IKE or ESP over TCP: messages that are too long for a datagram were left out")
 
     def _packet(self, packet: bytes, frame: Frame, interface: Interface) -> None:
         unwrapped = unwrap(packet, self.sas, frame.nanoseconds, nat_t=self.nat_t, trial=self.trial)
@@ -180,7 +212,7 @@ class Decryption:
             return
         whole = self._fragments.take(packet, frame.nanoseconds)
         if whole is not None:
-            self._packet(whole, frame, interface)
+            self._whole(whole, frame, interface)
 
     @property
     def awaits_fragments(self) -> bool:
@@ -262,7 +294,7 @@ class Decryption:
         return data[4:]
 
     def _pass(self, frame: Frame, interface: Interface) -> None:
-        if self._output and self._output.with_outer:
+        if self._output and self._output.with_outer and frame.number != self._passed:
             self._output.outer(frame, interface)
 
     @property

@@ -205,6 +205,8 @@ class SaDatabase:
         """Keys with the reason why they open nothing."""
         self.unknown: Counter[tuple[int, bytes, str, str]] = Counter()
         """(protocol, SPI, source, destination) of packets without keys; bounded."""
+        self.esp_spis: set[bytes] = set()
+        """Of all keys; grows with them."""
         self.guesses = True
         """Whether keys without an SPI are taken for those of any."""
         self._known: dict[SaKeys, CapturedSa] = {}
@@ -225,6 +227,8 @@ class SaDatabase:
                 self.unusable.append((keys, str(error)))
             return None
         self._known[identity] = made
+        if keys.protocol == ProtocolId.ESP and keys.spi:
+            self.esp_spis.add(keys.spi)
         place = self._by_spi.setdefault((keys.protocol, keys.spi), [])
         place.append(made)
         if keys.spi:

@@ -20,6 +20,7 @@ def summary(run: Decryption) -> dict[str, Any]:
         "truncated": totals.truncated,
         "without_ip": dict(totals.without_ip),
         "fragments": totals.fragments,
+        "tcp": totals.tcp,
         "clear": totals.clear,
         "opened": totals.opened,
         "closed": dict(totals.closed),

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ipsectest.base.errors import InputError
+from ipsectest.base.iana import NAT_T_PORT
 from ipsectest.decrypt.keys.convert import Converted, describe, wireshark
 from ipsectest.decrypt.keys.model import IkeKeys, KeyRing, SaKeys
+from ipsectest.decrypt.nat_t import NatT
 from ipsectest.decrypt.sas import CapturedSa
 
 MARK = "# written by `ipsectest decrypt --wireshark`; holds secrets\n"
@@ -38,7 +40,15 @@ _COLOURS = """\
 @IKE@isakmp@[56026,61166,65535][4626,10023,11822]
 @IPsec@esp || ah@[58596,65535,51143][4626,10023,11822]
 """
-_FILES = ("preferences", "colorfilters", "esp_sa", "ikev2_decryption_table", "ikev1_decryption_table")
+_MOST_PORTS = 1000
+_FILES = (
+    "preferences",
+    "colorfilters",
+    "decode_as_entries",
+    "esp_sa",
+    "ikev2_decryption_table",
+    "ikev1_decryption_table",
+)
 
 
 class ProfileFolder:
@@ -79,8 +89,8 @@ class ProfileFolder:
             return file.read(len(MARK)) == MARK.encode()
 
 
-def profile(ring: KeyRing, captured: list[CapturedSa]) -> Converted:
-    """The files for these keys and for SAs as a capture shows them, and what Wireshark cannot hold."""
+def profile(ring: KeyRing, captured: list[CapturedSa], nat_t: NatT | None = None) -> Converted:
+    """The files for these keys, for SAs and ports as a capture shows them, and what Wireshark cannot hold."""
     known = replace(ring, sas=[*ring.sas, *_as_captured(captured)], ike=list(ring.ike))
     left_out = [
         f"{keys.origin}: {describe(keys)} changed its keys (RFC 9370), Wireshark opens what came last"
@@ -88,7 +98,16 @@ def profile(ring: KeyRing, captured: list[CapturedSa]) -> Converted:
     ]
     made = wireshark(known)
     files = {"preferences": _PREFERENCES, "colorfilters": _COLOURS, **made.files}
+    ports = sorted(_other_ports(nat_t)) if nat_t else []
+    if ports:
+        rows = (f"decode_as_entry: udp.port,{port},(none),UDPENCAP\n" for port in ports[:_MOST_PORTS])
+        files["decode_as_entries"] = "".join(rows)
     return Converted(files, [*left_out, *made.left_out])
+
+
+def _other_ports(nat_t: NatT) -> set[int]:
+    """Ports of NAT traversal beside 4500, which Wireshark has to be told of."""
+    return {*nat_t.ports, *(port for pair in nat_t.pairs for _, port in pair)} - {NAT_T_PORT}
 
 
 def _as_captured(captured: list[CapturedSa]) -> Iterator[SaKeys]:

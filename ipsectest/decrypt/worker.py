@@ -114,7 +114,8 @@ def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found,
         stack.callback(capture.close)
         declared = len(capture.interfaces)
         decrypt_one(run, capture, output, fast=conditions.fast)
-        whole = ended_at_its_end(capture) and len(capture.interfaces) <= max(1, declared)
+        # A stream may go on in other parts, and what it carries is told by its start.
+        whole = not run.totals.tcp and ended_at_its_end(capture) and len(capture.interfaces) <= max(1, declared)
         if run.awaits_fragments and (rest := behind(job.part)):
             _complete(run, rest)
     sas = [sa.record() for sa in run.sas.sas if sa.traffic.packets or sa.failures]

@@ -13,7 +13,9 @@ from ipsectest.decrypt import nat_t
 from ipsectest.decrypt.capture import parts
 from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.decrypt.pipeline import Decryption
+from tests.pcaps.tshark import require_tshark
 from tests.unit.cli.test_decrypt import NAME, files
+from tests.unit.cli.test_decrypt_wireshark import with_profile
 
 PORT = 61000
 
@@ -60,6 +62,13 @@ def test_without_ike_the_port_is_told(moved: Path, capsys: pytest.CaptureFixture
 
 def test_known_spis_need_neither(moved: Path, capsys: pytest.CaptureFixture) -> None:
     assert found(capsys, str(moved / "esp.pcap"), "-k", files(NAME)[1])["opened"] == 36
+
+
+def test_wireshark_is_told_of_the_ports(moved: Path, tmp_path: Path) -> None:
+    require_tshark()
+    assert main(["decrypt", str(moved / "all.pcap"), "-k", files(NAME)[1], "--wireshark", str(tmp_path / "it")]) == 0
+    rows, _ = with_profile(str(moved / "all.pcap"), tmp_path / "it")
+    assert sum(bool(row[0]) for row in rows) == 36
 
 
 def test_several_workers_learn_it_too(
