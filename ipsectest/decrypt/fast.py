@@ -5,6 +5,7 @@ from typing import Any
 
 from ipsectest.decrypt.capture import CaptureFile, Window
 from ipsectest.decrypt.capture.pcap import RECORD_HEADER, PcapFile
+from ipsectest.decrypt.capture.walk import MOST_INTERFACES
 from ipsectest.decrypt.native.library import (
     END_OF_INPUT,
     NO_FRAME,
@@ -37,6 +38,8 @@ class FastPath:
         self._room = (ctypes.c_char * _ROOM)()
         self._view = memoryview(self._room).cast("B")
         self._native = NativeWindow(output=ctypes.addressof(self._room), capacity=_ROOM, is_pcapng=capture.is_pcapng)
+        self._interfaces = (Interface * MOST_INTERFACES)()
+        self._native.interfaces = ctypes.cast(self._interfaces, ctypes.POINTER(Interface))
         self._known = (-1, -1)
         """Section and number of interfaces that were declared to the library."""
         self.packets = 0
@@ -90,22 +93,20 @@ class FastPath:
         return (ctypes.c_char * window.end).from_buffer(window.buffer)
 
     def _declare_interfaces(self) -> None:
-        capture = self._capture
-        state = capture.section, len(capture.interfaces)
-        if state == self._known:
+        """Those that are new: a file may declare one before each packet."""
+        capture, (section, known) = self._capture, self._known
+        count = len(capture.interfaces)
+        if (capture.section, count) == (section, known):
             return
-        self._known = state
-        numbers = range(capture.section, len(capture.interfaces))
-        self._interfaces = (Interface * max(1, len(numbers)))()
-        for place, number in enumerate(numbers):
+        self._known = capture.section, count
+        for number in range(known if capture.section == section else capture.section, count):
             unit = capture.units[number]
-            one = self._interfaces[place]
+            one = self._interfaces[number - capture.section]
             one.link_type = capture.interfaces[number].link_type
             one.usable = unit.divisor == 1 and not unit.offset and unit.multiplier <= _MOST_NANOSECONDS
             one.nanoseconds = unit.multiplier
             one.out_interface = self._output.inner_interface(number, capture.interfaces[number])
-        self._native.interfaces = ctypes.cast(self._interfaces, ctypes.POINTER(Interface))
-        self._native.interface_count = len(numbers)
+        self._native.interface_count = count - capture.section
 
 
 def fast_path(capture: CaptureFile, output: Output) -> FastPath | None:

@@ -21,6 +21,8 @@ _LONGEST_BLOCK = LONGEST_FRAME + (1 << 20)
 _END_OF_OPTIONS, _COMMENT = 0, 1
 _IF_NAME, _IF_TSRESOL, _IF_TSOFFSET = 2, 9, 14
 _BILLION = 1_000_000_000
+_LONGEST_NAME = 256
+"""Octets of the name of an interface that are kept; Linux takes 15."""
 _MICROSECONDS = TimeUnit(1000)
 
 
@@ -159,7 +161,7 @@ class PcapngFile(CaptureFile):
         name, unit, offset = "", _MICROSECONDS, 0
         for code, value in self._options(at + 8, end):
             if code == _IF_NAME:
-                name = _text(value)
+                name = _text(value[:_LONGEST_NAME])
             elif code == _IF_TSRESOL and value:
                 unit = _unit(value[0])
             elif code == _IF_TSOFFSET and len(value) == 8:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,48 @@ def test_times_beyond_64_bits_are_the_same(tmp_path: Path) -> None:
     path = tmp_path / "capture"
     path.write_bytes(pcapng(sealed(sa, 4), resolution=0, high=1000))
     assert len(both(path, sa)) == 4
+
+
+def interfaces(count: int, packet: bytes, *, name: bytes = b"") -> bytes:
+    """A packet behind each interface, the last of which carries it."""
+    made = [struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)]
+    option = struct.pack("<HH", 2, len(name)) + name + bytes(-len(name) % 4)
+    for number in range(count):
+        made.append(
+            struct.pack("<IIHHI", 1, 20 + len(option), 101, 0, 0) + option + struct.pack("<I", 20 + len(option))
+        )
+        length = 32 + len(packet) + -len(packet) % 4
+        head = struct.pack("<7I", 6, length, number, 0, number, len(packet), len(packet))
+        made.append(head + packet + bytes(-len(packet) % 4) + struct.pack("<I", length))
+    return b"".join(made)
+
+
+def test_an_interface_before_each_packet_costs_no_square_of_their_number(tmp_path: Path) -> None:
+    sa, path = sender("aes128gcm16"), tmp_path / "capture"
+
+    def seconds(count: int) -> float:
+        path.write_bytes(interfaces(count, b"\x45" + bytes(19)))
+        started = time.process_time()
+        both(path, sa)
+        return time.process_time() - started
+
+    assert seconds(1600) < 3 * seconds(800)
+
+
+def test_packets_of_later_interfaces_and_sections_go_the_fast_way(tmp_path: Path) -> None:
+    sa, path = sender("aes128gcm16"), tmp_path / "capture"
+    one, two, three, four = sealed(sa, 4)
+    path.write_bytes(b"".join((interfaces(3, one), interfaces(2, two), interfaces(1, three), interfaces(5, four))))
+    assert len(both(path, sa)) == 11
+
+
+def test_names_of_interfaces_are_kept_in_part(tmp_path: Path) -> None:
+    path = tmp_path / "capture"
+    path.write_bytes(interfaces(3, b"", name=b"e" * 60_000))
+    capture = open_capture(path)
+    assert sum(1 for _ in capture.frames()) == 3
+    assert {len(one.name) for one in capture.interfaces} == {256}
+    capture.close()
 
 
 def test_records_with_a_longer_header_are_not_taken_for_others(tmp_path: Path) -> None:
