@@ -138,10 +138,11 @@ class Player:
         self._cross(place, "", played)
         initiator.perform(Verb.REKEY_CHILD)
         second = self._agreed(
-            both, "the Child SA was not rekeyed by the initiator", lambda new: new.child.spi_in != first.child.spi_in
+            both, "the Child SA was not rekeyed by the initiator", lambda _tunnel: True, old=first.child
         )
         _compare(cell, second, rekeyed=True)
         self._cross(place, " after the rekey of the Child SA", played)
+        self._agreed(both, "the old Child SA was not deleted after its rekey", lambda _tunnel: True)
         responder.perform(Verb.REKEY_IKE)
         third = self._agreed(
             both, "the IKE SA was not rekeyed by the responder", lambda new: new.ike.name != second.ike.name
@@ -154,15 +155,22 @@ class Player:
         if not self._wait(lambda: not initiator.report() and not responder.report()):
             raise Disagreement("the IKE SA was not deleted", "no SA", _told(both))
 
-    def _agreed(self, both: tuple[End, End], problem: str, suits: Callable[[_Tunnel], bool]) -> _Tunnel:
-        """Wait until both ends report the same tunnel and it is the one that is waited for."""
+    def _agreed(
+        self,
+        both: tuple[End, End],
+        problem: str,
+        suits: Callable[[_Tunnel], bool],
+        old: ChildReport | None = None,
+    ) -> _Tunnel:
+        """Wait until both ends report the same tunnel, ``old`` apart, and it is the one that is waited for."""
         found: list[_Tunnel] = []
+        old_spi = old.spi_in if old else None
 
         def look() -> bool:
             mine = both[0].report()
-            if [len(ike.children) for ike in mine] != [1]:
-                return False  # asking costs a daemon more than a look at the other end is worth
-            tunnel = _tunnel(mine, both[1].report())
+            if not any(child.spi_in != old_spi for ike in mine for child in ike.children):
+                return False  # the other end need not be asked
+            tunnel = _tunnel(mine, both[1].report(), old)
             if tunnel and suits(tunnel):
                 found.append(tunnel)
             return bool(found)
@@ -246,14 +254,16 @@ class Player:
             played.problem, played.expected, played.actual = problem
 
 
-def _tunnel(here: list[IkeReport], there: list[IkeReport]) -> _Tunnel | None:
-    """The one tunnel that both ends report; None while they differ."""
+def _tunnel(here: list[IkeReport], there: list[IkeReport], old: ChildReport | None = None) -> _Tunnel | None:
+    """The one tunnel that both ends report beside ``old``, as the initiator reports it; None while they differ."""
     if len(here) != 1 or len(there) != 1:
         return None
     mine_spis, their_spis = ((one.spi_i, one.spi_r) for one in (here[0], there[0]))
     if mine_spis != their_spis and all(mine_spis + their_spis):  # some daemon does not tell them
         return None
-    mine, theirs = here[0].children, there[0].children
+    old_spi = old.spi_in if old else None
+    mine = [child for child in here[0].children if child.spi_in != old_spi]
+    theirs = [child for child in there[0].children if child.spi_out != old_spi]
     if len(mine) != 1 or len(theirs) != 1:
         return None
     if (mine[0].spi_in, mine[0].spi_out) != (theirs[0].spi_out, theirs[0].spi_in):
