@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from ipsectest.base.iana import TransformType
 from ipsectest.base.suites import TransformSpec, format_suite
 
 
 @dataclass(frozen=True, slots=True)
 class ChildReport:
-    """An installed pair of ESP SAs."""
+    """An installed pair of ESP or AH SAs."""
 
     spi_in: bytes
     """4 octets, chosen by the peer that reports."""
@@ -21,7 +22,8 @@ class ChildReport:
     def __str__(self) -> str:
         """SPIs, suite and form."""
         form = f"{self.mode}{', in UDP' if self.encapsulated else ''}"
-        return f"ESP {self.spi_in.hex()} in, {self.spi_out.hex()} out, {format_suite(self.suite)}, {form}"
+        protocol = "ESP" if any(spec.type == TransformType.ENCR for spec in self.suite) else "AH"
+        return f"{protocol} {self.spi_in.hex()} in, {self.spi_out.hex()} out, {format_suite(self.suite)}, {form}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +45,6 @@ class IkeReport:
         return self.spi_i, self.spi_r, self.number
 
     def __str__(self) -> str:
-        """SPIs and suite."""
-        return f"IKE {self.spi_i.hex()} {self.spi_r.hex()}, {format_suite(self.suite)}"
+        """SPIs, or what the peer calls it, and suite."""
+        name = f"{self.spi_i.hex()} {self.spi_r.hex()}" if self.spi_i or self.spi_r else f"#{self.number}"
+        return f"IKE {name}, {format_suite(self.suite)}"
