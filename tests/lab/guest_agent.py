@@ -7,10 +7,14 @@ A request is a line of JSON, ``{"do": verb, "name": gateway, ...}``; the answer 
 import hashlib
 import json
 import os
+import socket
+import struct
 import sys
+import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
@@ -19,7 +23,9 @@ from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
 from ipsectest.base.addresses import Address
 from ipsectest.base.iana import TransformType
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig, Identity, Mode, SharedKey, suites
+from ipsectest.ike.events import ChildInstalled
 from ipsectest.ike.sa import ChildSa
+from ipsectest.net.inside import inside
 from ipsectest.net.loop import EventLoop
 from ipsectest.net.xfrm.algorithms import encryption, integrity
 from ipsectest.peers.builtin_settings import Encapsulating
@@ -27,6 +33,12 @@ from ipsectest.runner.kernel_gateway import KernelGateway
 from ipsectest.wire import TrafficSelector
 
 CAP = 30.0
+_ETH_P_IP = 0x0800
+_PACKET_OUTGOING = 4
+_SO_RCVBUFFORCE = 33
+_SO_TIMESTAMPNS = 35
+_HEADERS = 96
+"""Octets that hold the longest IPv4 header, the UDP header and an SPI."""
 
 
 class Requests:
@@ -52,6 +64,54 @@ class Requests:
 
     def handle_timer(self, now: float) -> None:
         raise AssertionError(f"no timer was set, called at {now}")
+
+
+class Watch:
+    """When ESP in UDP arrives at a link, by SPI (IKE has 0), in the kernel's times; a machine.
+
+    ``installed`` has the times between which an SA came into the kernel, by SPI.
+    """
+
+    def __init__(self, namespace: str, link: str, gateway: KernelGateway) -> None:
+        self._socket = inside(namespace, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM))
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 8 << 20)
+        self._socket.bind((link, _ETH_P_IP))
+        self._socket.setblocking(False)
+        self.arrivals: dict[bytes, list[float]] = {}
+        self.installed: dict[bytes, tuple[float, float]] = {}
+        self._state = gateway.plane.xfrm.state
+        gateway.plane.xfrm.state = self._noted  # type: ignore[method-assign,assignment]
+
+    def _noted(self, verb: str, *arguments: Any, **more: Any) -> Any:
+        begun = time.time()
+        result = self._state(verb, *arguments, **more)  # type: ignore[call-overload]
+        if verb == "add":
+            self.installed[arguments[0].spi.to_bytes(4, "big")] = begun, time.time()
+        return result
+
+    def handles(self) -> list[int]:
+        return [self._socket.fileno()]
+
+    def readable(self, handle: int, now: float) -> None:
+        del handle, now
+        with suppress(BlockingIOError):
+            while True:
+                packet, ancillary, _, address = self._socket.recvmsg(_HEADERS, 64)
+                udp = 4 * (packet[0] & 15)
+                if address[2] != _PACKET_OUTGOING and packet[9] == socket.IPPROTO_UDP:
+                    ((_, _, stamp),) = ancillary
+                    seconds, nanoseconds = struct.unpack("qq", stamp)
+                    self.arrivals.setdefault(packet[udp + 8 : udp + 12], []).append(seconds + nanoseconds / 1e9)
+
+    def get_timer(self) -> None:
+        return None
+
+    def handle_timer(self, now: float) -> None:
+        raise AssertionError(f"no timer was set, called at {now}")
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 def child_config(given: dict[str, Any], name: str = "net") -> ChildConfig:
@@ -115,6 +175,7 @@ class Agent:
     def __init__(self) -> None:
         self.loop = EventLoop()
         self.gateways: dict[str, KernelGateway] = {}
+        self.watches: dict[str, Watch] = {}
 
     def open(self, name: str, **given: Any) -> None:
         config = EndpointConfig((given["local"],), (connection(given),))
@@ -151,6 +212,24 @@ class Agent:
         for sa in gateway.endpoint.sessions():
             gateway.endpoint.delete_ike(sa, self.loop.clock.now())
         gateway.flush()
+
+    def watch(self, name: str, link: str) -> None:
+        """Count ESP that arrives from now on."""
+        self.watches[name] = Watch(name, link, self.gateways[name])
+        self.loop.add(self.watches[name])
+
+    def early(self, name: str) -> list[list[Any]]:
+        """Of each new Child SA: whether we began its rekey, how many packets came, and how many before it was there.
+
+        The last is two numbers: those that came before we told the kernel of it, and before the kernel had answered.
+        """
+        watch = self.watches[name]
+        return [
+            [event.child.is_initiator, len(came), *(sum(at < moment for at in came) for moment in moments)]
+            for event in self.gateways[name].events
+            if isinstance(event, ChildInstalled) and (moments := watch.installed.get(event.child.spi_in))
+            for came in (watch.arrivals.get(event.child.spi_in, []),)
+        ]
 
     def events(self, name: str) -> dict[str, int]:
         return dict(Counter(type(event).__name__ for event in self.gateways[name].events))
@@ -191,6 +270,9 @@ class Agent:
         ]
 
     def close(self, name: str) -> None:
+        if watch := self.watches.pop(name, None):
+            self.loop.remove(watch)
+            watch.close()
         self.gateways.pop(name).close()
 
     def answer(self, line: bytes) -> dict[str, Any]:

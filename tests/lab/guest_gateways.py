@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ _AGENT = Path(__file__).with_name("guest_agent.py")
 _FOR_PYTHON = 256
 """MiB: interpreter and packages stand in a file system in memory."""
 _CAP = 60.0
+_NUMBERS = count(1)
+"""Of daemons: a name is taken once."""
 
 
 class Agent:
@@ -78,7 +81,7 @@ class Guest:
 
     def daemon(self, label: str, namespace: str) -> StrongSwan | Libreswan:
         """A daemon with the kernel's ESP in a namespace; not started."""
-        host = VmHost(self.machine, f"{label}-{namespace}", namespace, str(self.peers[label]))
+        host = VmHost(self.machine, f"{label}-{namespace}-{next(_NUMBERS)}", namespace, str(self.peers[label]))
         options = DaemonOptions(user_space_esp=False)
         return StrongSwan(host, None, options) if label == "strongswan" else Libreswan(host)
 
@@ -88,10 +91,10 @@ class Guest:
         assert result.status == 0, (command, result.text)
         return result.text
 
-    def await_states(self, namespace: str, count: int) -> None:
+    def await_states(self, namespace: str, wanted: int) -> None:
         """The SAs of a daemon's namespace are so many: it installs and removes them a moment after it has answered."""
         end = time.monotonic() + _CAP
-        while (found := inside(self.machine, namespace, "ip xfrm state count").text.split()[-1]) != str(count):
+        while (found := inside(self.machine, namespace, "ip xfrm state count").text.split()[-1]) != str(wanted):
             assert time.monotonic() < end, found
 
     @contextmanager
