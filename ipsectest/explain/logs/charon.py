@@ -8,7 +8,7 @@ from ipsectest.base.addresses import Address
 from ipsectest.explain.ladder import Rung
 from ipsectest.explain.logs.charon_rules import RULES
 from ipsectest.explain.logs.clock import nanoseconds_of
-from ipsectest.explain.logs.model import MOST_AGREED, LogFacts, LoggedSa, folded
+from ipsectest.explain.logs.model import LONGEST_LINE, LONGEST_TEXT, MOST_AGREED, LogFacts, LoggedSa, folded
 from ipsectest.explain.logs.suite_words import from_charon
 from ipsectest.explain.printable import printable
 
@@ -22,7 +22,7 @@ _MESSAGE = re.compile(r"^(generating|parsed) (\w+) (request|response) (\d+) \[ ?
 _RETRANSMIT = re.compile(r"^(?:retransmit \d+ of request with message ID (\d+)|sending retransmit \d+ of)")
 _SUITE = re.compile(r"^selected proposal: (IKE|ESP|AH):")
 _CHILD = re.compile(r"^(?:inbound )?CHILD_SA (\S+?)\{\d+\} established with SPIs (\S+)_i (\S+)_o and TS (.*)$")
-_ESTABLISHED = re.compile(r"^IKE_SA \S+ established between (\S+?)\[(.*?)\]\.\.\.(\S+?)\[(.*)\]$")
+_ESTABLISHED = re.compile(r"^IKE_SA \S+ established between ([^\s\[]+)\[(.*?)\]\.\.\.([^\s\[]+)\[(.*)\]$")
 _NOTED: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("received", re.compile(r"^received proposals: (.*)$")),
     ("configured", re.compile(r"^configured proposals: (.*)$")),
@@ -53,7 +53,7 @@ class CharonLog:
 
     def take(self, number: int, line: str) -> None:
         """One line; never raises."""
-        line = printable(line.replace("\t", " "))
+        line = printable(line[:LONGEST_LINE].replace("\t", " "))
         match = _LINE.match(line)
         if match is None:
             return
@@ -65,7 +65,7 @@ class CharonLog:
         pending = self._pending.setdefault(label, _Pending())
         at = nanoseconds_of(match["head"])
         for reader in _READERS:
-            if reader(sa, pending, text, number, at):
+            if reader(sa, pending, text[:LONGEST_TEXT], number, at):
                 return
         for name, pattern in _NOTED:
             noted = pattern.match(text)

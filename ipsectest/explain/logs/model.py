@@ -9,6 +9,10 @@ MOST_SAS = 1000
 MOST_RUNGS = 400
 """Of one SA."""
 MOST_FINDINGS = 2000
+LONGEST_LINE = 4000
+"""Characters of a line that are looked at; lists of proposals are long."""
+LONGEST_TEXT = 1000
+"""The same where patterns have more to search than one list."""
 MOST_AGREED = 100
 """Suites and Child SAs of one SA."""
 _ANNOUNCED = {

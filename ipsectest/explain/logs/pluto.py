@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ipsectest.explain.ladder import Rung
 from ipsectest.explain.logs.clock import nanoseconds_of
-from ipsectest.explain.logs.model import MOST_AGREED, LogFacts, LoggedSa, folded
+from ipsectest.explain.logs.model import LONGEST_LINE, LONGEST_TEXT, MOST_AGREED, LogFacts, LoggedSa, folded
 from ipsectest.explain.logs.pluto_rules import RULES
 from ipsectest.explain.logs.suite_words import from_pluto_configuration, from_pluto_offer, suite_of
 from ipsectest.explain.printable import printable
@@ -59,7 +59,7 @@ class PlutoLog:
 
     def take(self, number: int, line: str) -> None:
         """One line; never raises."""
-        line = printable(line.replace("\t", " "))
+        line = printable(line[:LONGEST_LINE].replace("\t", " "))
         match = _LINE.match(line)
         if match is None:
             debug = _DEBUG.search(line[:400])
@@ -76,7 +76,7 @@ class PlutoLog:
         sa = self._sa(name, peer, text)
         at = nanoseconds_of(match["head"])
         for reader in _READERS:
-            if reader(sa, text, number, at):
+            if reader(sa, text[:LONGEST_TEXT], number, at):
                 break
         finding = RULES.apply(sa, number, text)
         if finding:

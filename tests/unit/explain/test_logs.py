@@ -1,5 +1,6 @@
 """Lines of real daemons, and what follows from them."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from ipsectest.explain.explanation import Explanation, explain
 from ipsectest.explain.findings import Certainty, Finding, Severity
 from ipsectest.explain.logs.charon import CharonLog
-from ipsectest.explain.logs.model import MOST_SAS, LogFacts
+from ipsectest.explain.logs.model import LONGEST_LINE, MOST_SAS, LogFacts
 from ipsectest.explain.logs.pluto import PlutoLog
 from ipsectest.explain.logs.reading import daemon_of, read_log
 from ipsectest.explain.logs.suite_words import from_charon, from_pluto_configuration, from_pluto_offer
@@ -254,3 +255,19 @@ def test_hostile_lines_never_raise(lines: list[str]) -> None:
 
 def test_severities_of_notes() -> None:
     assert only(charon("peer didn't accept DH group MODP_2048, it requested ECP_256")).severity is Severity.NOTE
+
+
+@pytest.mark.parametrize("piece", ["a[b]...", "certificate ", "{cipher=", "' - '", "1:IKE:ENCR="])
+def test_long_lines_cost_no_more_than_their_beginning(piece: str) -> None:
+    heads = "IKE_SA x established between ", "authentication failed: ", "tried 1 shared key for '", "NSS: ERROR: "
+
+    def cost(length: int) -> float:
+        begin = time.process_time()
+        for head in heads * 5:
+            line = (head + piece * length)[:length]
+            assert charon(line).lines == 1
+            assert pluto(line).lines == 1
+        return time.process_time() - begin
+
+    cost(LONGEST_LINE)
+    assert cost(16 * LONGEST_LINE) < 8 * cost(LONGEST_LINE) + 0.05
