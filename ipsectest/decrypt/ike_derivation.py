@@ -17,6 +17,8 @@ class Exchanged:
     spis: tuple[bytes, bytes]
     nonces: tuple[bytes, bytes]
     secret: bytes
+    more_secrets: bytes = b""
+    """Of IKE_FOLLOWUP_KE exchanges."""
 
 
 def first(chosen: Proposal, exchanged: Exchanged) -> IkeKeys:
@@ -28,7 +30,8 @@ def first(chosen: Proposal, exchanged: Exchanged) -> IkeKeys:
 
 def rekeyed(old: IkeKeys, old_prf: TransformSpec, chosen: Proposal, exchanged: Exchanged) -> IkeKeys:
     """The keys of an IKE SA that replaces another: by the old PRF and SK_d, then by the new PRF."""
-    seed = rekey_skeyseed(prf(old_prf.id), old.sk_d, exchanged.secret, *exchanged.nonces)
+    secrets = exchanged.more_secrets
+    seed = rekey_skeyseed(prf(old_prf.id), old.sk_d, exchanged.secret, *exchanged.nonces, more_secrets=secrets)
     return _keys({spec.type: spec for spec in chosen.specs}, seed, exchanged)
 
 

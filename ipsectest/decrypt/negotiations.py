@@ -10,6 +10,7 @@ from ipsectest.crypto import UnsupportedAlgorithmError, cipher, integrity, prf
 from ipsectest.crypto.keys import child_keys
 from ipsectest.decrypt import ike_derivation
 from ipsectest.decrypt.bounded import Bounded
+from ipsectest.decrypt.follow_ups import Agreement, FollowUps, additional
 from ipsectest.decrypt.ike import Opened
 from ipsectest.decrypt.ike_derivation import Exchanged
 from ipsectest.decrypt.keys.model import IkeKeys, SaKeys
@@ -21,7 +22,6 @@ MOST_PENDING = 4096
 MOST_OCTETS = 1 << 21
 """Of either, on the wire; payloads without a body take 25 times as much in memory."""
 T = TypeVar("T")
-_ADDITIONAL = range(TransformType.ADDKE1, TransformType.ADDKE7 + 1)
 _SPECS = (TransformType.ENCR, TransformType.INTEG)
 
 
@@ -66,6 +66,7 @@ class Negotiations:
     def __init__(self, secrets: SharedSecrets | None = None) -> None:
         self._secrets = secrets or SharedSecrets()
         self._inits: Bounded[tuple[bytes, bytes], _Init] = Bounded(MOST_PENDING, MOST_OCTETS)
+        self._follow_ups = FollowUps()
         self._requests: Bounded[tuple[bytes, bytes, int, bool], Opened] = Bounded(MOST_PENDING, MOST_OCTETS)
 
     def take(self, opened: Opened, source: str, destination: str) -> Learned:
@@ -85,6 +86,9 @@ class Negotiations:
                 return self._settle(request, response)
             case ExchangeType.IKE_INTERMEDIATE:
                 return self._renew(request, response)
+            case ExchangeType.IKE_FOLLOWUP_KE:
+                agreement = self._follow_ups.take(request, response, self._agreed(request, response))
+                return _concluded(agreement) if agreement else Learned()
             case ExchangeType.IKE_AUTH | ExchangeType.CREATE_CHILD_SA:
                 return self._child(request, response, source, destination)
         return Learned()
@@ -128,21 +132,16 @@ class Negotiations:
             return Learned()
         spis = offered_spi(request, chosen), bytes(chosen.spi)
         init, nonces = self._nonces(request, response)
-        function = keys.prf or init.prf
         secret = self._agreed(request, response)
-        needs_one = chosen.protocol == ProtocolId.IKE or first_payload(response.payloads, KE) is not None
-        why = _lacking(chosen, keys, function, nonces, lacks_secret=needs_one and secret is None)
-        if not why and function is not None:
-            if chosen.protocol == ProtocolId.IKE:
-                exchanged = Exchanged(spis, nonces, secret or b"")
-                return _ike(spis, lambda: ike_derivation.rekeyed(keys, function, chosen, exchanged))
-            try:
-                # The response travels from responder to initiator of the exchange.
-                ends, agreed = (destination, source), Exchanged(spis, nonces, secret or b"")
-                return Learned(list(_derived(keys, function, chosen, agreed, ends)))
-            except (UnsupportedAlgorithmError, ValueError, LookupError) as error:
-                why = str(error)
-        return Learned(closed=[Closed(chosen.protocol, spis, why)])
+        if secret is None and chosen.protocol != ProtocolId.IKE and first_payload(response.payloads, KE) is None:
+            secret = b""
+        # The response travels from responder to initiator of the exchange.
+        agreement = Agreement(chosen, spis, nonces, (destination, source), keys, keys.prf or init.prf, secret)
+        if additional(chosen) and response.message.exchange_type == ExchangeType.CREATE_CHILD_SA:
+            if secret is not None and self._follow_ups.wait(agreement, response):
+                return Learned()
+            agreement.secret = None
+        return _concluded(agreement)
 
     def _nonces(self, request: Opened, response: Opened) -> tuple[_Init, tuple[bytes, bytes]]:
         """What IKE_SA_INIT settled, and the nonces that count for a Child SA of this exchange."""
@@ -161,30 +160,39 @@ def _ike(spis: tuple[bytes, bytes], derive: Callable[[], IkeKeys]) -> Learned:
         return Learned(closed=[Closed(ProtocolId.IKE, spis, str(error))])
 
 
-def _lacking(
-    chosen: Proposal,
-    keys: IkeKeys,
-    function: TransformSpec | None,
-    nonces: tuple[bytes, bytes],
-    *,
-    lacks_secret: bool,
-) -> str:
+def _concluded(agreed: Agreement) -> Learned:
+    """The keys of what was negotiated, or why there are none."""
+    why, function = _lacking(agreed), agreed.function
+    if not why and function is not None:
+        if agreed.chosen.protocol == ProtocolId.IKE:
+            exchanged = Exchanged(agreed.spis, agreed.nonces, agreed.secret or b"", agreed.more_secrets)
+            return _ike(agreed.spis, lambda: ike_derivation.rekeyed(agreed.keys, function, agreed.chosen, exchanged))
+        try:
+            return Learned(list(_derived(agreed, function)))
+        except (UnsupportedAlgorithmError, ValueError, LookupError) as error:
+            why = str(error)
+    return Learned(closed=[Closed(agreed.chosen.protocol, agreed.spis, why)])
+
+
+def _lacking(agreed: Agreement) -> str:
     """Why the keys of what was chosen do not follow from what there is; empty if they do."""
-    if any(spec.type in _ADDITIONAL and spec.id for spec in chosen.specs):
+    is_child = agreed.chosen.protocol != ProtocolId.IKE
+    if agreed.lacks_secret and additional(agreed.chosen):
         return "made with additional key exchanges, their keys need the shared secrets of all"
-    if lacks_secret:
-        how = "by a rekey" if chosen.protocol == ProtocolId.IKE else "with PFS"
-        return f"made {how}, their keys need the shared secret of the key exchange"
-    wanted = {"SK_d": keys.sk_d, "the IKE_SA_INIT exchange with its nonces": all(nonces), "the PRF": function}
+    if agreed.lacks_secret:
+        return f"made {'with PFS' if is_child else 'by a rekey'}, their keys need the shared secret of the key exchange"
+    wanted = {
+        "SK_d": agreed.keys.sk_d,
+        "the IKE_SA_INIT exchange with its nonces": all(agreed.nonces),
+        "the PRF": agreed.function,
+    }
     missing = [text for text, there in wanted.items() if not there]
     return f"their keys need {' and '.join(missing)}" if missing else ""
 
 
-def _derived(
-    keys: IkeKeys, function: TransformSpec, chosen: Proposal, agreed: Exchanged, ends: tuple[str, str]
-) -> Iterator[SaKeys]:
-    """Both directions of a Child SA; ``ends``: initiator and responder of its exchange."""
-    specs = {spec.type: spec for spec in chosen.specs}
+def _derived(agreed: Agreement, function: TransformSpec) -> Iterator[SaKeys]:
+    """Both directions of a Child SA."""
+    specs = {spec.type: spec for spec in agreed.chosen.specs}
     encryption, authenticator = (specs.get(kind) for kind in _SPECS)
     if authenticator and authenticator.id == 0:
         authenticator = None
@@ -192,15 +200,18 @@ def _derived(
     if algorithm and algorithm.is_aead:
         authenticator = None
     check = integrity(authenticator.id) if authenticator else None
-    ni, nr = agreed.nonces
-    made = child_keys(prf(function.id), keys.sk_d, algorithm, check, ni=ni, nr=nr, secret=agreed.secret)
+    (ni, nr), keys, ends = agreed.nonces, agreed.keys, agreed.ends
+    made = child_keys(
+        prf(function.id), keys.sk_d, algorithm, check,
+        ni=ni, nr=nr, secret=agreed.secret or b"", more_secrets=agreed.more_secrets,
+    )  # fmt: skip
     esn = specs.get(TransformType.ESN)
     for spi, (source, destination), key, key_a in (
         (agreed.spis[1], ends, made.encryption_i, made.integrity_i),
         (agreed.spis[0], ends[::-1], made.encryption_r, made.integrity_r),
     ):
         yield SaKeys(
-            spi=spi, source=source, destination=destination, protocol=chosen.protocol, encryption=encryption,
+            spi=spi, source=source, destination=destination, protocol=agreed.chosen.protocol, encryption=encryption,
             encryption_key=key, integrity=authenticator, integrity_key=key_a,
             esn=esn is not None and esn.id == ExtendedSequenceNumbers.ESN,
             origin=f"derived from SK_d of IKE SA {keys.spi_i.hex()}:{keys.spi_r.hex()}",

@@ -153,3 +153,29 @@ def test_keys_change_with_an_additional_key_exchange() -> None:
     assert made.totals.opened == 6
     assert len(made.derived) == 2
     assert "additional key exchanges" in made.missing[0]
+
+
+def follow_ups(ring: KeyRing) -> Decryption:
+    """A rekeyed Child SA and a rekeyed IKE SA, each with X25519 and ML-KEM-768."""
+    return run("../rfc9370/follow-ups", ring)
+
+
+def test_keys_of_sas_with_additional_key_exchanges_follow_from_all_secrets() -> None:
+    folder = VECTORS.parent / "rfc9370"
+    told = detect.read(folder / "follow-ups.keys.toml")
+    made = follow_ups(detect.read(folder / "follow-ups.dh.toml"))
+    assert {sa.spi: content(sa) for sa in made.derived} == {sa.spi: content(sa) for sa in told.sas}
+    derived = [replace(one, origin="") for one in made.derived_ike]
+    assert all(replace(one, origin="") in derived for one in told.ike)
+    assert (made.totals.ike_closed, made.totals.opened, made.missing) == (0, 36, [])
+
+
+@pytest.mark.parametrize(("left_out", "esp", "ike"), [(2, 12, 18), (3, 12, 18), (4, 36, 16), (5, 36, 16)])
+def test_a_secret_that_lacks_is_told(left_out: int, esp: int, ike: int) -> None:
+    """Those of the Child SA are the third and the fourth, those of the IKE SA come last."""
+    folder = VECTORS.parent / "rfc9370"
+    dh = detect.read(folder / "follow-ups.dh.toml").dh
+    made = follow_ups(KeyRing(dh=[one for number, one in enumerate(dh) if number != left_out]))
+    assert (made.totals.opened, made.totals.ike_opened) == (esp, ike)
+    assert len(made.missing) == 1
+    assert "the shared secrets of all" in made.missing[0]
