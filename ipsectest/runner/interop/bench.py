@@ -14,7 +14,6 @@ from ipsectest.base.errors import UsageError
 from ipsectest.lab.hosts import NamespaceHost
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace, add_veth
-from ipsectest.lab.topology.commands import set_sysctl
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.peers.daemon import Daemon
@@ -24,6 +23,7 @@ from ipsectest.runner.interop.abilities import Abilities, abilities_of
 from ipsectest.runner.interop.cells import Cell
 from ipsectest.runner.interop.echoes import echoes_in
 from ipsectest.runner.interop.ends import BuiltinEnd, DaemonEnd, End
+from ipsectest.runner.interop.places import INITIATOR, RESPONDER, inner_address, inner_prefixes, label_of, quieten
 from ipsectest.runner.interop.play import Place, View
 from ipsectest.runner.interop.settings import Ends
 from ipsectest.runner.pki import PkiSide
@@ -31,11 +31,6 @@ from ipsectest.runner.pki import PkiSide
 MOST_PEERS = 8
 """Each pair of them has a /30 of 192.0.2.0/24 for itself."""
 _OUTER = IPv4Address("192.0.2.0"), IPv6Address("2001:db8:1::")
-_INNER = ("198.51.100.{}", "2001:db8:0:100::{:x}"), ("203.0.113.{}", "2001:db8:0:113::{:x}")
-"""Behind initiators, behind responders; IPv4, IPv6; with the number of the peer, from 1."""
-_QUIET = {"ipv6/conf/default/accept_dad": "0", "ipv6/conf/default/accept_ra": "0"}
-"""A link-local address that is still tentative asks for no neighbours, for one or two seconds."""
-_INITIATOR, _RESPONDER = 0, 1
 
 
 @dataclass(slots=True)
@@ -66,12 +61,12 @@ class Bench:
             raise UsageError(f"{len(self.peers)} peers are too many at once (at most {MOST_PEERS})")
         with ExitStack() as stack:
             lab = stack.enter_context(Lab())
-            for role, (number, peer) in product((_INITIATOR, _RESPONDER), enumerate(self.peers, 1)):
+            for role, (number, peer) in product((INITIATOR, RESPONDER), enumerate(self.peers, 1)):
                 self._seats[str(peer), role] = _Seat(self._namespace(lab, number, role))
             for first, second in product(range(len(self.peers)), repeat=2):
                 self._join(first, second)
-            for role, (number, peer) in product((_INITIATOR, _RESPONDER), enumerate(self.peers, 1)):
-                self._occupy(lab, stack, peer, f"{'ir'[role]}{number}", role)
+            for role, (number, peer) in product((INITIATOR, RESPONDER), enumerate(self.peers, 1)):
+                self._occupy(lab, stack, peer, label_of(role, number), role)
             self._stack = stack.pop_all()
         return self
 
@@ -87,18 +82,18 @@ class Bench:
         names = [str(peer) for peer in self.peers]
         first, second = names.index(cell.initiator), names.index(cell.responder)
         outer = self._outer(first, second)[cell.outer == 6]
-        inner = [_INNER[role][cell.inner == 6].format(1 + number) for role, number in enumerate((first, second))]
+        inner = [inner_address(role, 1 + number, cell.inner) for role, number in enumerate((first, second))]
         left, right = self.namespaces(cell)
         return Place((echoes_in(left), echoes_in(right)), View(left, f"to{second + 1}"), Ends(*outer, *inner))
 
     def namespaces(self, cell: Cell) -> tuple[Namespace, Namespace]:
         """Of initiator and responder."""
-        return self._seats[cell.initiator, _INITIATOR].namespace, self._seats[cell.responder, _RESPONDER].namespace
+        return self._seats[cell.initiator, INITIATOR].namespace, self._seats[cell.responder, RESPONDER].namespace
 
     def ends(self, cell: Cell) -> tuple[End, End]:
         """Initiator and responder; a daemon that died before is started again."""
         ends = []
-        for key in ((cell.initiator, _INITIATOR), (cell.responder, _RESPONDER)):
+        for key in ((cell.initiator, INITIATOR), (cell.responder, RESPONDER)):
             seat = self._seats[key]
             if seat.end is None:
                 raise UsageError(f"{key[0]} was not started")
@@ -109,16 +104,14 @@ class Bench:
         return ends[0], ends[1]
 
     def _namespace(self, lab: Lab, number: int, role: int) -> Namespace:
-        namespace = lab.namespace(f"{'ir'[role]}{number}")
-        for key, value in _QUIET.items():
-            set_sysctl(namespace, key, value)
-        v4, v6 = (form.format(number) for form in _INNER[role])
-        namespace.add_addresses("lo", f"{v4}/32", f"{v6}/128")
+        namespace = lab.namespace(label_of(role, number))
+        quieten(namespace)
+        namespace.add_addresses("lo", *inner_prefixes(role, number))
         return namespace
 
     def _join(self, first: int, second: int) -> None:
         names = [str(peer) for peer in self.peers]
-        left, right = self._seats[names[first], _INITIATOR], self._seats[names[second], _RESPONDER]
+        left, right = self._seats[names[first], INITIATOR], self._seats[names[second], RESPONDER]
         here, there = f"to{second + 1}", f"from{first + 1}"
         add_veth(left.namespace, here, right.namespace, there)
         (left_v4, right_v4), (left_v6, right_v6) = self._outer(first, second)

@@ -15,7 +15,6 @@ from ipsectest.base.clock import RandomBytes
 from ipsectest.base.errors import UsageError
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace, add_bridge, add_veth
-from ipsectest.lab.topology.commands import set_sysctl
 from ipsectest.lab.vm import network
 from ipsectest.lab.vm.machine import Machine
 from ipsectest.lab.vm.qemu import Tap
@@ -30,25 +29,18 @@ from ipsectest.runner.interop.echoes import echoes_in
 from ipsectest.runner.interop.ends import BuiltinEnd, End
 from ipsectest.runner.interop.guest_echoes import echoes_in_guest
 from ipsectest.runner.interop.guest_seats import GuestSeat
+from ipsectest.runner.interop.places import INITIATOR, RESPONDER, inner_address, inner_prefixes, label_of, quieten
 from ipsectest.runner.interop.play import Pinger, Place, View
 from ipsectest.runner.interop.settings import Ends, settings_of
 from ipsectest.runner.pki import PkiSide
 
 _OUTER = ("192.0.2.{}", "2001:db8:0:2::{:x}")
-_INNER = ("198.51.100.{}", "2001:db8:0:100::{:x}"), ("203.0.113.{}", "2001:db8:0:113::{:x}")
-"""Behind initiators, behind responders; IPv4, IPv6; with the number of the peer, from 1."""
 _RESPONDERS_FROM = 100
-_QUIET = {
-    "ipv6/conf/default/accept_dad": "0",
-    "ipv6/conf/default/accept_ra": "0",
-    "ipv6/conf/default/router_solicitations": "0",
-}
 _GUEST_QUIET = (
     "for conf in all wire; do echo 0 >/proc/sys/net/ipv4/conf/$conf/send_redirects; done; "
     "echo 0 >/proc/sys/net/ipv6/conf/wire/router_solicitations"
 )
 _BRIDGE = "bridge"
-_INITIATOR, _RESPONDER = 0, 1
 _GATEWAY_LINK = "wire"
 
 
@@ -90,10 +82,9 @@ class GuestBench:
         with ExitStack() as stack:
             lab = stack.enter_context(Lab())
             wire = lab.namespace("wire")
-            for key, value in _QUIET.items():
-                set_sysctl(wire, key, value)
+            quieten(wire)
             daemons = [peer for peer in self.peers if peer.driver != table.BUILTIN]
-            taps = [f"{'ir'[role]}{self._number(peer)}" for peer in daemons for role in (_INITIATOR, _RESPONDER)]
+            taps = [label_of(role, self._number(peer)) for peer in daemons for role in (INITIATOR, RESPONDER)]
             image = virtual.build(daemons)
             cards = tuple(Tap(tap) for tap in taps)
             machine = start(lab, virtual.cache_directory(), image, cards, namespace=wire)
@@ -101,7 +92,7 @@ class GuestBench:
             add_bridge(wire, _BRIDGE, *taps)
             site = _Site(lab, wire, machine, taps)
             for peer in self.peers:
-                for role in (_INITIATOR, _RESPONDER):
+                for role in (INITIATOR, RESPONDER):
                     self._seats[str(peer), role] = self._seat(site, peer, role)
                 self._look(peer)
             stack.callback(self._stop_all)
@@ -120,20 +111,20 @@ class GuestBench:
         names = [str(peer) for peer in self.peers]
         numbers = [1 + names.index(name) for name in (cell.initiator, cell.responder)]
         outer = [_outer(number, role)[cell.outer == 6] for role, number in enumerate(numbers)]
-        inner = [_INNER[role][cell.inner == 6].format(number) for role, number in enumerate(numbers)]
+        inner = [inner_address(role, number, cell.inner) for role, number in enumerate(numbers)]
         if cell.mode == "transport":
             inner = outer
-        first, second = self._seats[cell.initiator, _INITIATOR], self._seats[cell.responder, _RESPONDER]
+        first, second = self._seats[cell.initiator, INITIATOR], self._seats[cell.responder, RESPONDER]
         return Place((first.pinger, second.pinger), first.view, Ends(*outer, *inner))
 
     def ends(self, cell: Cell) -> tuple[End, End]:
         """Initiator and responder, started if need be."""
         for (name, role), seat in self._seats.items():
-            if role == _INITIATOR and name != cell.initiator and seat.guest:
+            if role == INITIATOR and name != cell.initiator and seat.guest:
                 seat.guest.stop()
         place = self.place(cell)
-        responder = self._end(cell, (cell.responder, _RESPONDER), place.ends)
-        return self._end(cell, (cell.initiator, _INITIATOR), place.ends), responder
+        responder = self._end(cell, (cell.responder, RESPONDER), place.ends)
+        return self._end(cell, (cell.initiator, INITIATOR), place.ends), responder
 
     def _end(self, cell: Cell, key: tuple[str, int], ends: Ends) -> End:
         seat = self._seats[key]
@@ -141,20 +132,19 @@ class GuestBench:
             return seat.builtin
         if seat.guest is None:
             raise UsageError(f"{key[0]} has no place here")
-        return seat.guest.end(settings_of(cell, ends, b"", initiator=key[1] == _INITIATOR))
+        return seat.guest.end(settings_of(cell, ends, b"", initiator=key[1] == INITIATOR))
 
     def _number(self, peer: PeerName) -> int:
         return 1 + list(self.peers).index(peer)
 
     def _seat(self, site: _Site, peer: PeerName, role: int) -> _Seat:
-        number, label = self._number(peer), f"{'ir'[role]}{self._number(peer)}"
+        number = self._number(peer)
+        label, inner = label_of(role, number), inner_prefixes(role, number)
         v4, v6 = _outer(number, role)
         outer = (f"{v4}/24", f"{v6}/64")
-        inner = (_INNER[role][0].format(number) + "/32", _INNER[role][1].format(number) + "/128")
         if peer.driver == table.BUILTIN:
             namespace = site.lab.namespace(label)
-            for key, value in _QUIET.items():
-                set_sysctl(namespace, key, value)
+            quieten(namespace)
             add_veth(namespace, _GATEWAY_LINK, site.wire, label)
             add_bridge(site.wire, _BRIDGE, label)
             namespace.add_addresses(_GATEWAY_LINK, *outer)
@@ -172,7 +162,7 @@ class GuestBench:
 
     def _look(self, peer: PeerName) -> None:
         """Find out what a peer can do."""
-        seat = self._seats[str(peer), _RESPONDER]
+        seat = self._seats[str(peer), RESPONDER]
         if seat.guest is None:
             self.abilities[str(peer)] = Abilities(peer.driver, __version__)
             return
