@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 
 from ipsectest.explain.findings import Certainty, Difference, Evidence, Finding, Severity
+from ipsectest.explain.gap import gap
 
 _MOST_EVIDENCE = 12
 _MOST_DIFFERENCES = 12
@@ -38,7 +39,19 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
     told: list[Finding] = []
     for alike in _groups(kept, lambda one: (_FAMILY_OF.get(one.code, one.code), one.severity is Severity.FAILURE)):
         told += _without_guesses(alike)
+    told = [_with_gap(one) for one in told]
     return sorted(told, key=lambda one: (_ORDER.index(one.severity), one.certainty is Certainty.LIKELY, one.evidence))
+
+
+def _with_gap(finding: Finding) -> Finding:
+    """Proposals that do not meet: what exactly differs, where both sides are known."""
+    if not finding.code.endswith("proposal-mismatch"):
+        return finding
+    sides = {
+        verb: [row.value for row in finding.differences if row.here.endswith(verb)] for verb in ("offers", "takes")
+    }
+    differs = gap(sides["offers"], sides["takes"])
+    return replace(finding, text=f"{finding.text} What differs: {differs}.") if differs else finding
 
 
 def _groups(findings: Iterable[Finding], key: _Key) -> list[list[Finding]]:

@@ -125,10 +125,10 @@ class Run:
             threading.Event().wait(0.01)
 
     @contextmanager
-    def dropping(self, rule: str, verdict: str = "drop") -> Iterator[None]:
+    def dropping(self, rule: str, verdict: str = "drop", hook: str = "input priority 0") -> Iterator[None]:
         """The responder's namespace drops (or rejects) what matches on its way in."""
         where = self.pair.namespaces[self.responder]
-        chain = "add chain inet t in { type filter hook input priority 0; }"
+        chain = f"add chain inet t in {{ type filter hook {hook}; }}"
         _nft(where, f"add table inet t\n{chain}\nadd rule inet t in {rule} {verdict}\n")
         try:
             yield

@@ -206,3 +206,25 @@ def test_an_unknown_authority(strangers: FailingPair, initiator: str, capsys: py
         run.initiate("AUTHENTICATION_FAILED")
     failure = Failure("untrusted-certificate", capture="authentication-failed", initiator="authentication-failed")
     judge(run, failure, capsys)
+
+
+BEFORE_REASSEMBLY = "prerouting priority -450"
+
+
+@INITIATORS
+def test_a_message_too_large_for_the_way(strangers: FailingPair, initiator: str, capsys: pytest.CaptureFixture) -> None:
+    kind = Authentication.RSA
+    for namespace in strangers.namespaces.values():
+        with namespace.route() as route:
+            route.link("set", index=route.link_lookup(ifname="wire")[0], mtu=1000)
+    drop = "ip frag-off & 0x1fff != 0"
+    with (
+        strangers.run(initiator, local_auth=kind, remote_auth=kind) as run,
+        run.dropping(drop, hook=BEFORE_REASSEMBLY),
+    ):
+        run.initiate(*GAVE_UP)
+    told = explained(capsys, run.capture)
+    assert failed(told) == ["large-message-lost"]
+    assert "in IP fragments" in told["findings"][0]["text"]
+    both = explained(capsys, run.capture, *run.left.logs.values())
+    assert failed(both) == ["large-message-lost"]

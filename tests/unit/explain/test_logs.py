@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ipsectest.explain.explanation import Explanation, explain
 from ipsectest.explain.findings import Certainty, Finding, Severity
+from ipsectest.explain.gap import gap
 from ipsectest.explain.logs.charon import CharonLog
 from ipsectest.explain.logs.model import LONGEST_LINE, MOST_SAS, LogFacts
 from ipsectest.explain.logs.pluto import PlutoLog
@@ -271,3 +272,31 @@ def test_long_lines_cost_no_more_than_their_beginning(piece: str) -> None:
 
     cost(LONGEST_LINE)
     assert cost(16 * LONGEST_LINE) < 8 * cost(LONGEST_LINE) + 0.05
+
+
+@pytest.mark.parametrize(
+    ("offers", "takes", "text"),
+    [
+        (["aes128-sha256-prfsha256-x25519"], ["aes128-sha256-prfsha256-ecp384"], "group (x25519; ecp384)"),
+        (
+            ["aes128gcm16-prfsha256-x25519"],
+            ["aes256-sha384-prfsha384-ecp384", "aes128gcm16-aes256gcm16-prfsha384-x25519"],
+            "PRF (prfsha256; prfsha384)",
+        ),
+        (["aes128gcm16"], ["aes256-sha512"], "cipher (aes128gcm16; aes256)"),
+        (["aes128gcm16-x25519"], ["aes128gcm16"], "group (x25519; none)"),
+        (["whatever-x25519"], ["aes128"], ""),
+        ([], ["aes128"], ""),
+    ],
+)
+def test_what_differs_between_proposals(offers: list[str], takes: list[str], text: str) -> None:
+    assert gap(offers, takes) == text
+
+
+def test_the_gap_is_told() -> None:
+    log = charon(
+        "received proposals: IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519",
+        "configured proposals: IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_384",
+        "received proposals unacceptable",
+    )
+    assert told(log).findings[0].text.endswith("What differs: group (x25519; ecp384).")

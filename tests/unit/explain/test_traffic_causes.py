@@ -1,10 +1,19 @@
 """ESP and AH: what a bystander can tell of them."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from ipsectest.base.iana import ExchangeType, NotifyType
+from ipsectest.decrypt.capture import open_capture
+from ipsectest.decrypt.keys import detect
+from ipsectest.decrypt.pipeline import Decryption
+from ipsectest.explain.capture_facts import CaptureFacts
+from ipsectest.explain.explanation import Explanation, explain
 from ipsectest.explain.findings import Severity
 from ipsectest.explain.flows import MOST_FLOWS
+from tests.unit.cli.test_explain import PCAPS
 from tests.unit.explain.scenes import INITIATOR, RESPONDER, Scene, notify
 from tests.unit.explain.test_ike_causes import established
 
@@ -92,6 +101,48 @@ def test_a_peer_that_stops_answering() -> None:
 def test_one_repetition_less_and_it_is_alive() -> None:
     scene = established().ike(ExchangeType.INFORMATIONAL, message_id=2).esp(OUT, 1, after=5)
     assert "dead-peer" not in scene.codes()
+
+
+NAME = "strongswan-responder-psk-aes128gcm16"
+
+
+def real(damaged: Callable[[int], bool], *, wrong: bool = False) -> Explanation:
+    """A capture of a real tunnel with its ESP keys, some ICVs of one direction flipped, or with keys of zeros."""
+    ring = detect.read(PCAPS / f"{NAME}.keys.toml")
+    if wrong:
+        ring.ike.clear()
+        ring.sas = [replace(one, encryption_key=bytes(len(one.encryption_key))) for one in ring.sas]
+    run, facts = Decryption(ring), CaptureFacts(NAME)
+    run.observer = facts
+    capture = open_capture(PCAPS / f"{NAME}.pcapng")
+    count = 0
+    for frame in capture.frames():
+        data = bytearray(frame.data)
+        if data[9] == 50 and data[15] == 1:  # ESP from 192.0.2.1
+            count += 1
+            data[-1] ^= damaged(count)
+        run.take(replace(frame, data=bytes(data)), capture.interfaces[frame.interface])
+    capture.close()
+    assert count > 5
+    return explain([facts])
+
+
+def test_packets_that_are_damaged_on_the_way() -> None:
+    told = real(lambda number: number in {2, 4})
+    found = {one.code: one for one in told.findings}["packets-damaged"]
+    assert "The ICV of 2 packets is wrong" in found.text
+    assert len(found.evidence) == 2
+    assert told.has_failed
+
+
+def test_keys_that_fit_nothing() -> None:
+    told = real(lambda _: False, wrong=True)
+    assert "wrong-keys" in [one.code for one in told.findings]
+    assert "packets-damaged" not in [one.code for one in told.findings]
+
+
+def test_keys_that_fit_everything() -> None:
+    assert [one.code for one in real(lambda _: False).findings] == ["all-fine"]
 
 
 def test_flows_are_bounded() -> None:
