@@ -39,21 +39,34 @@ class Framing:
 
     def take(self, data: bytes) -> list[bytes]:
         """The messages that octets of the stream complete, without their lengths."""
-        self._buffer += data
+        buffer = self._buffer
+        buffer += data
         if self._may_have_prefix and not self._past_prefix():
             return []
+        self.is_in_step = self.is_in_step or self._is_chain()
         messages = []
-        while self.is_in_step or self._find_step():
-            size = int.from_bytes(self._buffer[:_LENGTH], "big")
-            if len(self._buffer) < max(_LENGTH, size):
+        at, end = 0, len(buffer)
+        places: list[int] | None = None
+        while True:
+            if not self.is_in_step:
+                places = self._places(at) if places is None else places
+                found = self._next_place(places, at)
+                self.passed_over += found - at
+                at = found
+                if not self.is_in_step:
+                    break
+            size = int.from_bytes(buffer[at : at + _LENGTH], "big")
+            if end - at < max(_LENGTH, size):
                 break
             if size < _LENGTH:  # no length of a message: the octets before were none either
                 self.is_in_step = False
-                self._pass_over(1)
+                self.passed_over += 1
+                at += 1
                 continue
             if size > _LENGTH:
-                messages.append(bytes(self._buffer[_LENGTH:size]))
-            del self._buffer[:size]
+                messages.append(bytes(buffer[at + _LENGTH : at + size]))
+            at += size
+        del buffer[:at]
         return messages
 
     def interrupted(self) -> None:
@@ -72,34 +85,37 @@ class Framing:
             self.has_prefix = self.is_in_step = True
         return True
 
-    def _find_step(self) -> bool:
-        """Look for the first message; octets that can be none of any are passed over."""
-        if self._is_chain():
+    def _next_place(self, places: list[int], at: int) -> int:
+        """Where the next message begins, which is in step then; else where octets begin that may be one's beginning."""
+        while places and places[-1] < at:
+            places.pop()
+        if places:
             self.is_in_step = True
-            return True
-        at = self._first()
-        if at is not None:
-            self._pass_over(at)
+            return places[-1]
+        if len(self._known) > _MOST_SOUGHT and bytes(self._buffer[at + _LENGTH : at + _LENGTH + 4]) in self._known:
             self.is_in_step = True
-            return True
-        self._pass_over(max(0, len(self._buffer) - _LENGTH - len(NON_ESP_MARKER) - _IKE_HEADER + 1))
-        return False
+            return at
+        return max(at, len(self._buffer) - _LENGTH - len(NON_ESP_MARKER) - _IKE_HEADER + 1)
 
-    def _first(self) -> int | None:
-        """Where a message certainly begins: an IKE header whose length fits, or ESP of a known SPI."""
-        places = []
-        found = _IKE.search(self._buffer)
+    def _places(self, at: int) -> list[int]:
+        """Where messages certainly begin, the last one first: IKE headers whose length fits, ESP of known SPIs.
+
+        Looked for once in all octets, because a hostile stream falls out of step after each of them.
+        """
+        places = set()
+        found = _IKE.search(self._buffer, at)
         while found:
             size = int.from_bytes(found[1], "big")
             if int.from_bytes(found[2], "big") == size - _LENGTH - len(NON_ESP_MARKER):
-                places.append(found.start())
-                break
+                places.add(found.start())
             found = _IKE.search(self._buffer, found.start() + 1)
-        if len(self._known) <= _MOST_SOUGHT:
-            places += [at - _LENGTH for spi in self._known if (at := self._buffer.find(spi, _LENGTH)) > 0]
-        elif bytes(self._buffer[_LENGTH : _LENGTH + 4]) in self._known:
-            places.append(0)
-        return min(places, default=None)
+        for spi in self._known if len(self._known) <= _MOST_SOUGHT else ():
+            place = self._buffer.find(spi, at + _LENGTH)
+            while place >= 0:
+                if int.from_bytes(self._buffer[place - _LENGTH : place], "big") >= _SHORTEST:
+                    places.add(place - _LENGTH)
+                place = self._buffer.find(spi, place + 1)
+        return sorted(places, reverse=True)
 
     def _is_chain(self) -> bool:
         """Whether the octets are whole messages up to their end, as segments often are."""

@@ -20,8 +20,11 @@ from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.decrypt.output import Output
 from ipsectest.decrypt.pipeline import Decryption
 from ipsectest.decrypt.summary import summary
+from ipsectest.decrypt.trial import Trial
+from ipsectest.decrypt.wireshark_profile import profile
 from ipsectest.decrypt.worker import decrypt_one
 from ipsectest.report.decryption import problems
+from ipsectest.report.timeline import page
 from tests.hostile.files.containers import capture, compressed
 from tests.hostile.files.key_files import key_file, read_everything
 from tests.hostile.files.packets import packets
@@ -57,6 +60,7 @@ class FileAttack:
         self.only_fast = only_fast
         """Captures for the fast path, nothing else."""
         self.chunk = window.CHUNK
+        self.tries = False
         self.tally = Tally()
         self._capture, self._keys = folder / "capture", folder / "keys"
         self._kinds: dict[str, Callable[[random.Random], None]] = {
@@ -159,6 +163,7 @@ class FileAttack:
         if self.only_fast:
             outer = lines = False
         self.chunk = dice.choice(CHUNKS)
+        self.tries = dice.random() < 0.1
         made = self._run(ring, outer=outer, lines=lines, fast=True)
         if made is None:
             self.tally.outcomes["capture refused"] += 1
@@ -189,6 +194,7 @@ class FileAttack:
         run = Decryption(given, output, JsonLines(text) if lines else None)
         try:
             opened = open_capture(self._capture)
+            run.trial = Trial(run.sas) if self.tries else None
         except InputError as error:
             self._must_name(error, self._capture)
             return None
@@ -200,6 +206,9 @@ class FileAttack:
         found = summary(run)
         json.dumps(found)
         assert all(isinstance(line, str) for line in problems(found))
+        if self.tries:
+            assert page(found).rstrip().endswith("</html>")
+            assert all(profile(given, run.sas.sas, run.nat_t).files.values())
         for line in text.getvalue().splitlines():
             json.loads(line)
         return run, file.getvalue()

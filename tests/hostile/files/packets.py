@@ -1,8 +1,10 @@
 """Packets of a sample with something wrong: at every layer, behind encryption too, which is sealed again."""
 
 import random
+import struct
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 
 from ipsectest.base.iana import IKE_PORT, NON_ESP_MARKER, ProtocolId
 from ipsectest.crypto import cipher, integrity
@@ -12,7 +14,7 @@ from ipsectest.ipsec.packets import protect
 from ipsectest.ipsec.sa import SecurityAssociation
 from ipsectest.wire import parse_message
 from ipsectest.wire.fragments import cut
-from ipsectest.wire.ip import ESP, UDP, build_ip, build_udp, checksum
+from ipsectest.wire.ip import ESP, UDP, build_ip, build_udp, checksum, parse_ip
 from tests.hostile.files.samples import Sample, Secret, association
 from tests.hostile.mutation import chain, mutate, noise, with_true_length
 from tests.unit.decrypt.test_unwrap import INNER, INNER_V6
@@ -186,6 +188,41 @@ def _datagram(packet: bytes, data: bytes) -> bytes:
     return build_ip(*ends, UDP, build_udp(*ends, source, destination, data[:60_000]))
 
 
+def _over_tcp(sample: Sample, given: list[bytes], dice: random.Random) -> list[bytes]:
+    """Messages of the sample with their lengths in TCP segments: cut anywhere, shuffled, with gaps, changed."""
+    messages = [
+        data for packet in dice.sample(sample.packets, min(6, len(sample.packets))) if (data := _carried(packet))
+    ]
+    stream = dice.choice((b"IKETCP", b"IKETCP", b"", noise(dice)))
+    for data in messages:
+        size = len(data) + 2 if dice.random() < 0.9 else dice.choice((0, 1, 2, 9, 0xFFFF))
+        stream += size.to_bytes(2, "big") + (mutate(data, dice) if dice.random() < 0.2 else data)
+    start, ports = dice.choice((0, 1000, 0xFFFFFF00)), dice.choice(((50000, 4500), (50000, 4500), (50000, 443)))
+    cuts = sorted({0, *(dice.randrange(len(stream) + 1) for _ in range(dice.randrange(6))), len(stream)})
+    made = [_segment(start, b"", 2, ports)] if dice.random() < 0.7 else []
+    pieces = [_segment(start + 1 + a, stream[a:b], 16, ports) for a, b in pairwise(cuts)]
+    if dice.random() < 0.3:
+        dice.shuffle(pieces)
+    if dice.random() < 0.2:
+        pieces = [_true_checksum(mutate(piece, dice)) for piece in pieces]
+    return [*given, *made, *pieces[: len(pieces) - (dice.random() < 0.2)]]
+
+
+def _carried(packet: bytes) -> bytes:
+    """ESP, or IKE behind its marker."""
+    ip = parse_ip(packet)
+    if ip is None or ip.is_fragment or ip.protocol not in {ESP, UDP}:
+        return b""
+    if ip.protocol == ESP:
+        return ip.payload
+    return ip.payload[8:] if b"\x11\x94" in (ip.payload[:2], ip.payload[2:4]) else NON_ESP_MARKER + ip.payload[8:]
+
+
+def _segment(sequence: int, data: bytes, flags: int, ports: tuple[int, int]) -> bytes:
+    header = struct.pack("!HHIIBBHHH", *ports, sequence % (1 << 32), 0, 5 << 4, flags, 1000, 0, 0)
+    return build_ip(*_V4, 6, header + data)
+
+
 def _noise(sample: Sample, given: list[bytes], dice: random.Random) -> list[bytes]:
     del sample
     return [*given, noise(dice)]
@@ -233,5 +270,5 @@ def _true_length(packet: bytes) -> bytes:
 
 _KINDS: tuple[Callable[[Sample, list[bytes], random.Random], list[bytes]], ...] = (
     _changed, _changed, _changed, _reordered, _cut_off, _fragments, _short_esp, _sealed_esp, _sealed_esp,
-    _sealed_ike, _sealed_ike, _clear_ike, _noise, _other,
+    _sealed_ike, _sealed_ike, _clear_ike, _noise, _other, _over_tcp, _over_tcp,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import json
 import random
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -235,3 +236,35 @@ def test_memory_is_bounded() -> None:
             many.take(ip, host)
     assert len(many) <= streams.MOST_STREAMS
     assert sum(one.held for one in many._streams.values()) <= streams.MOST_OCTETS
+
+
+def test_a_hostile_stream_costs_no_square_of_its_octets() -> None:
+    """It falls out of step behind each SPI; segments with gaps between them wait until the end of the capture."""
+
+    def framing(count: int) -> float:
+        started = time.process_time()
+        Framing({b"\1\2\3\4"}, from_start=False).take(b"\0\0\1\2\3\4" * count)
+        return time.process_time() - started
+
+    def gaps(count: int) -> float:
+        stream, started = ByteStream(0), time.process_time()
+        for number in range(count):
+            stream.take(10 + 2 * number, b"x")
+        while stream.held:
+            stream.skip()
+        assert stream.lost == 10 + count - 1
+        return time.process_time() - started
+
+    for seconds, count in ((framing, 4000), (gaps, 4000)):
+        assert min(seconds(2 * count) for _ in range(3)) < 3.3 * min(seconds(count) for _ in range(3)) + 0.005
+
+
+def test_a_segment_costs_more_memory_than_its_octets() -> None:
+    many: streams.Streams[int] = streams.Streams(set(), frozenset({4500}))
+    for host in range(300):
+        for number in range(900):
+            header = struct.pack("!HHIIBBHHH", 1, 4500, 10 + 2 * number, 0, 5 << 4, 0, 0, 0, 0)
+            ip = parse_ip(build_ip(b"\xc0\0" + host.to_bytes(2, "big"), bytes(4), 6, header + b"x"))
+            assert ip
+            many.take(ip, host)
+    assert len(many) < 200
