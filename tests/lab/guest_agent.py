@@ -39,6 +39,7 @@ _SO_RCVBUFFORCE = 33
 _SO_TIMESTAMPNS = 35
 _HEADERS = 96
 """Octets that hold the longest IPv4 header, the UDP header and an SPI."""
+_AT_ONCE = 50
 
 
 class Requests:
@@ -96,7 +97,7 @@ class Watch:
     def readable(self, handle: int, now: float) -> None:
         del handle, now
         with suppress(BlockingIOError):
-            while True:
+            for _ in range(_AT_ONCE):  # IKE must have its turn, however much comes
                 packet, ancillary, _, address = self._socket.recvmsg(_HEADERS, 64)
                 udp = 4 * (packet[0] & 15)
                 if address[2] != _PACKET_OUTGOING and packet[9] == socket.IPPROTO_UDP:

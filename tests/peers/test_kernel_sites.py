@@ -36,7 +36,8 @@ OUTER = {"east": "192.0.2.66", "west": "192.0.2.2"}
 NAT, OTHER_NAT = "192.0.2.1", "192.0.2.3"
 SITES = {"east": "198.51.100.0/24", "west": "203.0.113.0/24"}
 HOSTS = {"east": "198.51.100.2", "west": "203.0.113.2"}
-PLACE, PORT, PIECE = "/tmp/transfer", 9999, 1 << 18
+PLACE, PORT, PIECE, PAUSE = "/tmp/transfer", 9999, 1 << 16, 0.1
+"""The pause leaves the guest's only CPU time for IKE."""
 CAP = 30.0
 PORTS = ((20000, 20499), (30000, 30499))
 
@@ -215,7 +216,7 @@ wait
 cat count
 """
 SEND = f"""
-while [ ! -e stop ]; do cat /tmp/piece; echo >>sent; done \\
+while [ ! -e stop ]; do cat /tmp/piece; echo >>sent; sleep {PAUSE}; done \\
 | socat -u - TCP4:{HOSTS["east"]}:{PORT},retry=100,interval=0.1
 """
 
