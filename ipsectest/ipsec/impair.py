@@ -60,6 +60,7 @@ IMPAIRMENTS: dict[str, str] = {
     "esp-pads-with-zero": "padding is zeros, not 1, 2, 3 (RFC 4303 section 2.4)",
     "sends-raw-esp-behind-nat": "ESP is not put into UDP behind a NAT (RFC 3948)",
     "wrong-child-keys": "keys are used for the wrong direction (RFC 7296 section 2.17)",
+    "sends-on-new-child": "who answered a rekey sends on the new Child SA at once (RFC 7296 section 2.8)",
     "new-child-not-installed": "a rekeyed Child SA carries no traffic (RFC 7296 section 2.8)",
 }
 """Name and what is wrong."""

@@ -74,7 +74,8 @@ class Tunnels:
         swapped = "wrong-child-keys" in self._faults
         inbound = receiver(self._one_way(event, outbound=False, swapped=swapped), self._faults)
         outbound = sender(self._one_way(event, outbound=True, swapped=swapped), self._faults)
-        self._tunnels[child.spi_in] = _Tunnel(child, inbound, outbound, may_send=child.replaces is None)
+        at_once = child.replaces is None or "sends-on-new-child" in self._faults
+        self._tunnels[child.spi_in] = _Tunnel(child, inbound, outbound, may_send=at_once)
         self._inbound.append(inbound)
 
     def switch(self, child: ChildSa) -> None:

@@ -176,7 +176,9 @@ def lost_by_peer(guest: Guest, label: str, before: dict[str, dict[str, int]]) ->
 
     Who answers a rekey may send under the new SA as soon as it has answered, but packets that come while the initiator
     still makes keys of the answer are lost: until it sees the new SA used, or the old one deleted, it is to go on
-    sending under the old one (RFC 7296 section 2.8). strongSwan does so, and so do we; Libreswan does not wait.
+    sending under the old one (RFC 7296 section 2.8). strongSwan does so, and so do we. Libreswan 5.2 does not wait
+    where it has begun the IKE SA or its last rekey, as if it had begun that of the Child SA, too
+    (`esp/old-until-used` shows the same).
     """
     rekeyed = guest.agent("early", name="east")
     print(f"{label}: begun by us, packets, too early at least and at most: {rekeyed}")  # noqa: T201
