@@ -76,7 +76,7 @@ def _packets(path: Path) -> list[bytes]:
 def _recorded() -> Iterator[Sample]:
     vectors = ROOT / "tests" / "vectors"
     pairs = [
-        (path, path.with_suffix(".log"))
+        (path, next(one for name in (".log", ".dh.toml") if (one := path.with_suffix(name)).exists()))
         for folder in ("ikev1", "rfc9370")
         for path in vectors.glob(f"{folder}/*.pcapng")
     ]
