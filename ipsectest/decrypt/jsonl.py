@@ -47,6 +47,8 @@ class JsonLines:
                 "length": len(unwrapped.packet),
                 "octets": unwrapped.packet.hex(),
             }
+        if unwrapped.compression:
+            line["compression"] = unwrapped.compression
         if unwrapped.failure:
             line["failure"] = {
                 "reason": unwrapped.failure.reason.value,

@@ -136,6 +136,8 @@ def comment_of(unwrapped: Unwrapped) -> str:
     for layer in unwrapped.layers:
         before, behind = comment_parts(layer.sa)
         parts.append(f"{before}{layer.sequence}{behind}{'' if layer.is_new else ' REPLAY'}")
+    if unwrapped.compression:
+        parts.append(unwrapped.compression)
     if unwrapped.tfc_padding:
         parts.append(f"{unwrapped.tfc_padding} octets of TFC padding")
     if unwrapped.failure:

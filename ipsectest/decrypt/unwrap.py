@@ -1,8 +1,9 @@
 """From an IP packet of a capture to what it carried, through as many SAs as lie around it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ipsectest.base.iana import ProtocolId
+from ipsectest.decrypt.ipcomp import IPCOMP, unpack
 from ipsectest.decrypt.nat_t import NatT
 from ipsectest.decrypt.sas import CapturedSa, SaDatabase
 from ipsectest.decrypt.trial import Flow, Trial
@@ -41,6 +42,8 @@ class Unwrapped:
     """Why it went no further although there is more ESP or AH: no keys, a wrong ICV, a dummy packet ..."""
     tfc_padding: int = 0
     """Octets behind the innermost packet (RFC 4303 section 2.7)."""
+    compression: str = ""
+    """How the payload of the innermost SA with IPComp was compressed (RFC 3173), and if it could be unpacked."""
 
 
 @dataclass(slots=True)
@@ -133,6 +136,10 @@ def _opened(sa: CapturedSa, ip: IpPacket, data: bytes, work: _Work) -> Opened | 
 
 def _inner(ip: IpPacket, opened: Opened, result: Unwrapped) -> bytes | None:
     """The IP packet in opened ESP or AH: the tunnelled one, or for transport mode the outer headers around it."""
+    if opened.next_header == IPCOMP:
+        unpacked = unpack(opened.payload)
+        result.compression = unpacked.name
+        opened = replace(opened, next_header=unpacked.next_header, payload=unpacked.payload)
     if opened.next_header in {IPV4_IN_IP, IPV6_IN_IP}:
         inner = parse_ip(opened.payload)
         if inner is None or inner.version != (4 if opened.next_header == IPV4_IN_IP else 6):
@@ -141,4 +148,8 @@ def _inner(ip: IpPacket, opened: Opened, result: Unwrapped) -> bytes | None:
         packet = without_tfc_padding(opened.payload, inner)
         result.tfc_padding = len(opened.payload) - len(packet)
         return packet
-    return replace_payload(ip, opened.next_header, opened.payload)
+    try:
+        return replace_payload(ip, opened.next_header, opened.payload)
+    except ValueError:  # unpacked, it is longer than the headers leave room for
+        result.failure = Drop(DropReason.BAD_INNER, sequence=opened.sequence)
+        return None
