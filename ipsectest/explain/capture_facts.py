@@ -1,6 +1,8 @@
 """Facts of the captures of a run, collected while ``decrypt`` reads them."""
 
 from ipsectest.base.addresses import Address
+from ipsectest.base.iana import ExchangeType
+from ipsectest.base.iana_ikev1 import ExchangeV1
 from ipsectest.decrypt.frames import Frame
 from ipsectest.decrypt.ike import Opened
 from ipsectest.decrypt.ikev1 import OpenedV1
@@ -13,6 +15,8 @@ from ipsectest.explain.path import Path
 from ipsectest.wire import parse_message
 from ipsectest.wire.datagrams import host_text
 from ipsectest.wire.ip import ICMP, ICMPV6, IpPacket, parse_ip, parse_udp
+
+_EXCHANGES, _EXCHANGES_V1 = set(map(int, ExchangeType)), set(map(int, ExchangeV1))
 
 
 class CaptureFacts:
@@ -37,6 +41,9 @@ class CaptureFacts:
         if opened is None and is_ikev1(octets):  # a fragment that completes no message
             return
         message = opened.message if isinstance(opened, Opened) else parse_message(octets)
+        known = _EXCHANGES_V1 if is_ikev1(octets) else _EXCHANGES
+        if int.from_bytes(octets[24:28], "big") != len(octets) and message.exchange_type not in known:
+            return  # something else on port 500
         sighting = Sighting(
             frame=frame.number,
             nanoseconds=frame.nanoseconds,

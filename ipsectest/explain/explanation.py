@@ -29,7 +29,8 @@ class Story:
     title: str
     rungs: list[Rung]
     agreed: list[Agreed]
-    is_established: bool
+    is_established: bool | None
+    """None: the capture does not tell."""
     ends: tuple[str, str]
     """Initiator and responder."""
     spi: bytes = b""
@@ -162,18 +163,19 @@ def _logged(sa: LoggedSa) -> Story:
 
 
 def _all_fine(told: Explanation, *, hidden: bool) -> Finding:
-    up = sum(one.is_established for one in told.stories)
+    up = sum(one.is_established is True for one in told.stories)
     made = sum(agreed.protocol in {"ESP", "AH"} for one in told.stories for agreed in one.agreed)
     if not told.stories:
         return Finding(
             code="no-ike",
             severity=Severity.NOTE,
             title="No IKE in here",
-            text="There is nothing to explain.",
+            text="What there is of ESP and AH is judged by itself." if told.traffic else "There is nothing to explain.",
         )
-    text = f"{up} of {len(told.stories)} IKE SAs came up"
+    text = f"{up} of {len(told.stories)} IKE SAs are up"
     text += f", {made} Child SAs were seen being made." if made else "."
     if hidden:
         text += " Encrypted messages were judged by their length: with keys (-k) more can be told."
-    title = "Nothing is wrong" if up == len(told.stories) else "No failure was found"
+    failed = any(one.is_established is False for one in told.stories)
+    title = "No failure was found" if failed else "Nothing is wrong"
     return Finding(code="all-fine", severity=Severity.FINE, title=title, text=text)

@@ -70,11 +70,13 @@ class ConversationV1:
         return [one for one in self.messages if one.exchange in _MODES]
 
     @property
-    def is_established(self) -> bool:
-        """Whether phase 1 is complete, as far as messages can tell."""
+    def is_established(self) -> bool | None:
+        """Whether phase 1 is complete, as far as messages can tell; None where it was before the capture."""
         if any(one.exchange in {ExchangeV1.QUICK_MODE, ExchangeV1.TRANSACTION} for one in self.messages):
             return True
-        return bool(self.phase1) and len(self.phase1) >= _MODES[ExchangeV1(self.phase1[0].exchange)]
+        if not self.phase1:
+            return None
+        return len(self.phase1) >= _MODES[ExchangeV1(self.phase1[0].exchange)]
 
     def rungs(self) -> list[Rung]:
         """The ladder."""

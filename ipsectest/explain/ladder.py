@@ -15,6 +15,8 @@ _TOLD = {
 }  # fmt: skip
 """Status notifications that change what happens; the others announce what an end supports, and are counted."""
 _KE_TYPE = 4
+MOST_NAMES = 20
+"""Payloads of one message that are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ def names(payloads: list[Payload], message: Message) -> str:
         shown.append(f"+{announced} N")
     if vendors:
         shown.append(f"+{vendors} V")
+    if len(shown) > MOST_NAMES:
+        shown = [*shown[:MOST_NAMES], f"... {len(shown) - MOST_NAMES} more"]
     return " ".join(shown) or "empty"
 
 

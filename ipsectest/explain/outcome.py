@@ -55,15 +55,16 @@ def read_length(conversation: Conversation, exchange: Exchange) -> Reading | Non
     return Reading(most, most <= -(-_ERROR_ALONE // block) * block, most < _WITHOUT_AUTH + mac)
 
 
-def is_established(conversation: Conversation) -> bool:
-    """Whether both sides authenticated each other, as far as can be seen."""
+def is_established(conversation: Conversation) -> bool | None:
+    """Whether both sides authenticated each other, as far as can be seen; None where that was before the capture."""
     answers = [one for one in conversation.of(ExchangeType.IKE_AUTH) if one.is_answered]
-    if any(one.is_answered for one in conversation.of(ExchangeType.CREATE_CHILD_SA)):
+    both_ways = [one for one in conversation.exchanges if one.is_answered and one.request.sightings]
+    if any(one.type == ExchangeType.CREATE_CHILD_SA for one in both_ways):
         return True
     if not answers:
-        return not any(conversation.of(ExchangeType.IKE_SA_INIT)) and any(
-            one.is_answered for one in conversation.exchanges
-        )
+        if any(conversation.of(ExchangeType.IKE_SA_INIT, ExchangeType.IKE_AUTH)):
+            return False
+        return True if any(one.type in set(ExchangeType) for one in both_ways) else None
     last = answers[-1]
     if last.response.is_readable:
         fatal = {NotifyType.AUTHENTICATION_FAILED, NotifyType.INVALID_SYNTAX, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD}

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 _MARKS = {"failure": "[red]✘[/]", "warning": "[yellow]![/]", "note": "[cyan]i[/]", "fine": "[green]✔[/]"}
+_STATES = {True: "[green]established[/]", False: "[red]not established[/]", None: "[dim]set up before the capture[/]"}
 _MOST_STORIES = 5
 _MOST_RUNGS = 24
 _MOST_FLOWS = 8
@@ -35,13 +36,13 @@ def _worth(stories: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for story in sorted(stories, key=lambda one: (one["kind"] != "frame", -len(one["ladder"]))):
         best.setdefault(tuple(sorted(story["ends"])), story["file"])
     stories = [one for one in stories if best[tuple(sorted(one["ends"]))] == one["file"]]
-    failed = [one for one in stories if not one["established"]]
+    failed = [one for one in stories if one["established"] is False]
     kept = (failed or stories)[:_MOST_STORIES]
     return [one for one in stories if one in kept] if len(stories) > _MOST_STORIES else stories
 
 
 def _story(story: dict[str, Any], console: Console, *, everything: bool) -> None:
-    state = "[green]established[/]" if story["established"] else "[red]not established[/]"
+    state = _STATES[story["established"]]
     spi = f" · [dim]SPI {story['spi_i']}[/]" if story["spi_i"] else ""
     console.print(f"[bold]IKE SA {escape(story['title'])}[/] · {state} · {escape(story['file'])}{spi}")
     ladder = story["ladder"]

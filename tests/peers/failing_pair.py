@@ -72,8 +72,7 @@ class FailingPair:
             try:
                 yield run
             finally:
-                for name, one in self.given.items():
-                    self.daemon(name).forget(one)
+                run.end()
         for name in self.given:
             (folder / f"{name}.log").write_text(run.said(name))
 
@@ -95,6 +94,14 @@ class Run:
     responder: str
     folder: Path
     starts: dict[str, int]
+    ended: bool = False
+
+    def end(self) -> None:
+        """Forget the connection; while its packets are dropped still, or pluto's next attempt would get through."""
+        if not self.ended:
+            self.ended = True
+            for name, one in self.pair.given.items():
+                self.pair.daemon(name).forget(one)
 
     @property
     def capture(self) -> Path:

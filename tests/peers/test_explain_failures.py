@@ -159,6 +159,7 @@ def test_what_is_set_up_wrongly(daemons: FailingPair, name: str, initiator: str,
         if failure.dropped:
             stack.enter_context(run.dropping(failure.dropped, failure.verdict))
         run.initiate(*failure.until)
+        run.end()
     judge(run, failure, capsys)
 
 
@@ -182,6 +183,7 @@ def test_a_peer_that_dies(daemons: FailingPair, initiator: str, capsys: pytest.C
         with run.dropping("udp dport 500-4500"), contextlib.suppress(PeerError):  # whack ends with an error
             run.perform(Verb.REKEY_IKE if initiator == CHARON else Verb.LIVENESS)
             run.until(initiator, *GAVE_UP)
+            run.end()
     for files in ([run.capture], [run.left.logs[initiator]], [run.capture, run.left.logs[initiator]]):
         assert "dead-peer" in failed(explained(capsys, *files))
 
@@ -223,6 +225,7 @@ def test_a_message_too_large_for_the_way(strangers: FailingPair, initiator: str,
         run.dropping(drop, hook=BEFORE_REASSEMBLY),
     ):
         run.initiate(*GAVE_UP)
+        run.end()
     told = explained(capsys, run.capture)
     assert failed(told) == ["large-message-lost"]
     assert "in IP fragments" in told["findings"][0]["text"]

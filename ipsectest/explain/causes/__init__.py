@@ -40,6 +40,7 @@ OF_CONVERSATIONS: tuple[Cause, ...] = (
     child.selectors_refused,
     child.narrowed,
     child.refused_unread,
+    child.create_refused_unread,
     child.other_errors,
     traffic.unknown_spi,
 )

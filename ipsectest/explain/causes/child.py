@@ -10,7 +10,7 @@ from ipsectest.explain.causes.other_side import differences
 from ipsectest.explain.conversations import Conversation, Exchange
 from ipsectest.explain.findings import Certainty, Difference, Finding, Severity
 from ipsectest.explain.negotiated import asked, offered, selectors, suites
-from ipsectest.explain.outcome import has_no_child
+from ipsectest.explain.outcome import has_no_child, read_length
 from ipsectest.wire import CP, Payload, TSi, TSr
 
 _BOTH = ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA
@@ -139,10 +139,11 @@ def refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[
     if exchange is None:
         return
     responder = conversation.responder
+    later = any(one.is_answered for one in conversation.of(ExchangeType.CREATE_CHILD_SA))
     yield Finding(
         code="child-refused",
-        severity=Severity.FAILURE,
-        title="No Child SA comes about",
+        severity=Severity.WARNING if later else Severity.FAILURE,
+        title="No Child SA comes about" if not later else "No Child SA comes about in IKE_AUTH",
         who=conversation.described(is_initiator=False),
         text="Its encrypted answer of IKE_AUTH has room for identity and proof, and not for a Child SA: the IKE SA "
         "is up, the Child SA was refused (or never asked for: RFC 6023).",
@@ -156,6 +157,37 @@ def refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[
         evidence=frames(facts, exchange.response),
         clause="RFC 7296 section 1.2",
         requirement="7296-1.2-13",
+        certainty=Certainty.LIKELY,
+        subject=conversation.ends,
+    )
+
+
+def create_refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """Encrypted answers of CREATE_CHILD_SA that have room for one error notification only."""
+    exchanges = [one for one in conversation.of(ExchangeType.CREATE_CHILD_SA) if one.is_answered]
+    refused = [one for one in exchanges if (length := read_length(conversation, one)) and length.is_error_alone]
+    refused = [one for one in refused if not one.response.is_readable]
+    if not refused:
+        return
+    is_last = refused[-1] is exchanges[-1]
+    yield Finding(
+        code="child-refused",
+        severity=Severity.FAILURE if is_last else Severity.WARNING,
+        title="CREATE_CHILD_SA is refused",
+        who=conversation.answering(refused[-1]),
+        text=f"{len(refused)} of {len(exchanges)} encrypted answers have room for one error notification and nothing "
+        "else"
+        f"{'' if is_last else '; a later one has more'}.",
+        change=(
+            (
+                f"The log of {conversation.answering(refused[-1])} has the reason: proposals (a PFS group shows only "
+                "now), "
+                "selectors, or both sides rekeying at once."
+            ),
+            "Give the keys of the IKE SA with -k to read the message itself (docs/keys.md).",
+        ),
+        evidence=frames(facts, *(half for one in refused[:3] for half in (one.request, one.response))),
+        clause="RFC 7296 section 1.3",
         certainty=Certainty.LIKELY,
         subject=conversation.ends,
     )

@@ -174,7 +174,8 @@ def large_message(conversation: Conversation, facts: CaptureFacts) -> Iterator[F
 
 def dead_peer(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
     """Requests on an established IKE SA that nobody answers."""
-    if not is_established(conversation):
+    established = is_established(conversation)
+    if established is False:
         return
     later = conversation.of(ExchangeType.INFORMATIONAL, ExchangeType.CREATE_CHILD_SA, ExchangeType.IKE_FOLLOWUP_KE)
     for exchange in later:
@@ -187,7 +188,8 @@ def dead_peer(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findi
         heard = [
             flow for flow in facts.flows.found.values() if flow.source == host and flow.last > exchange.request.last
         ]
-        text = f"{silent} answered before and is silent now: {exchange.request.transmissions} times {kind} request "
+        before = "answered before and is silent now" if established else "is silent"
+        text = f"{silent} {before}: {exchange.request.transmissions} times {kind} request "
         text += f"{exchange.message_id} without an answer"
         text += f", although its ESP still comes ({heard[0].packets} packets)" if heard else ""
         yield Finding(

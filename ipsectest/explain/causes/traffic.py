@@ -1,6 +1,7 @@
 """What goes wrong with ESP and AH: loss, replay, wrong keys, SPIs that nobody has, traffic in one direction only."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 from ipsectest.base.iana import NotifyType
 from ipsectest.explain.capture_facts import CaptureFacts
@@ -25,7 +26,7 @@ def loss(facts: CaptureFacts) -> Iterator[Finding]:
     for flow in facts.flows.found.values():
         track = flow.sequence
         sent = track.unique + track.lost
-        if not track.lost or track.lost < LOSS * sent:
+        if not track.lost or track.lost < LOSS * sent or _shares_numbers(flow, facts):
             continue
         share = track.lost / sent
         yield Finding(
@@ -121,16 +122,23 @@ def one_way(facts: CaptureFacts) -> Iterator[Finding]:
     for ends, sources in ways.items():
         flows = next(iter(sources.values()))
         packets = sum(flow.packets for flow in flows)
-        if len(sources) > 1 or len(ends) < 2 or packets < MANY:
+        sender, receiver = flows[0].source, flows[0].destination
+        if len(sources) > 1 or len(ends) < 2 or packets < MANY or ip_address(receiver).is_multicast:
             continue
-        sender = flows[0].source
-        receiver = flows[0].destination
+        # IKE that is seen both ways shows that the capture would have the other direction.
+        sees_both = any(
+            one.is_answered and one.request.sightings
+            for conversation in facts.conversations.found
+            if conversation.ends == ends
+            for one in conversation.exchanges
+        )
         yield Finding(
             code="one-way-traffic",
-            severity=Severity.FAILURE,
-            title="ESP goes one way only",
+            severity=Severity.FAILURE if sees_both else Severity.WARNING,
+            title=f"{flows[0].protocol} goes one way only",
             who=f"{sender} > {receiver}",
-            text=f"{packets:,} packets, and none in return.",
+            text=f"{packets:,} packets, and none in return"
+            f"{'.' if sees_both else '; perhaps the capture sees one direction only.'}",
             change=(
                 (
                     f"On {receiver}: look whether they arrive (capture), are opened (`ip -s xfrm state`), and are "
@@ -222,6 +230,14 @@ def _no_sa(conversation: Conversation, evidence: tuple[Evidence, ...], what: str
         requirement="4303-3.4.2-01",
         certainty=certainty,
         subject=conversation.ends,
+    )
+
+
+def _shares_numbers(flow: Flow, facts: CaptureFacts) -> bool:
+    """Whether its SA sends to several hosts (manual keys, multicast), which share one counter."""
+    return any(
+        other is not flow and (other.spi, other.source, other.protocol) == (flow.spi, flow.source, flow.protocol)
+        for other in facts.flows.found.values()
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from ipsectest.base.iana import ExchangeType, NotifyType
 from ipsectest.explain.findings import Certainty, Severity
-from ipsectest.wire import AUTH, Delete, IDi, Nonce, TSi, TSr
+from ipsectest.wire import AUTH, SK, Delete, IDi, Nonce, TSi, TSr
 from tests.unit.explain.scenes import INITIATOR, RESPONDER, Scene, ke, notify, sa, ts
 
 INIT, AUTHENTICATE, CHILD = ExchangeType.IKE_SA_INIT, ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA
@@ -263,3 +263,33 @@ def test_the_responder_is_known_by_its_own_exchange() -> None:
     scene.ike(CHILD, notify(NotifyType.NO_PROPOSAL_CHOSEN), response=True, message_id=0, by_initiator=False)
     found = scene.finding("child-proposal-mismatch")
     assert found.who == f"{INITIATOR} (initiator)"
+
+
+def test_something_else_on_port_500_is_no_ike() -> None:
+    scene = Scene().datagram(bytes(range(1, 200)))
+    assert scene.codes() == ["no-ike"]
+
+
+def test_a_child_sa_refused_without_keys_and_one_that_came_later() -> None:
+    scene = Scene().init()
+    scene.ike(AUTHENTICATE, SK(bytes(240), first=35), message_id=1)
+    scene.ike(AUTHENTICATE, SK(bytes(100), first=36), message_id=1, response=True)
+    assert scene.finding("child-refused").severity is Severity.FAILURE
+    scene.ike(CHILD, SK(bytes(200), first=33), message_id=2).ike(
+        CHILD, SK(bytes(33), first=41), message_id=2, response=True
+    )
+    assert [one.title for one in scene.explained().findings if one.severity is Severity.FAILURE] == [
+        "CREATE_CHILD_SA is refused"
+    ]
+    scene.ike(CHILD, SK(bytes(200), first=33), message_id=3).ike(
+        CHILD, SK(bytes(180), first=33), message_id=3, response=True
+    )
+    assert not scene.explained().has_failed
+
+
+def test_authentication_refused_without_keys() -> None:
+    scene = Scene().init()
+    scene.ike(AUTHENTICATE, SK(bytes(240), first=35), message_id=1)
+    scene.ike(AUTHENTICATE, SK(bytes(33), first=41), message_id=1, response=True)
+    assert scene.finding("authentication-failed").certainty is Certainty.LIKELY
+    assert scene.explained().stories[0].is_established is False

@@ -13,6 +13,8 @@ from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.explanation import Explanation, explain
 from ipsectest.explain.findings import Severity
 from ipsectest.explain.flows import MOST_FLOWS
+from ipsectest.wire.datagrams import host_octets
+from ipsectest.wire.ip import ESP, build_ip
 from tests.unit.cli.test_explain import PCAPS
 from tests.unit.explain.scenes import INITIATOR, RESPONDER, Scene, notify
 from tests.unit.explain.test_ike_causes import established
@@ -65,6 +67,27 @@ def test_one_way_only() -> None:
     assert "10 packets" in found.text
 
 
+def test_one_way_in_a_capture_that_may_see_one_only() -> None:
+    found = traffic(Scene(), range(1, 11), []).finding("one-way-traffic")
+    assert found.severity is Severity.WARNING
+    assert "one direction only" in found.text
+
+
+def to(host: str, scene: Scene, sequence: int) -> Scene:
+    packet = OUT + sequence.to_bytes(4, "big") + bytes(40)
+    return scene.packet(build_ip(host_octets(INITIATOR), host_octets(host), ESP, packet))
+
+
+def test_one_sa_to_several_hosts_has_one_counter() -> None:
+    scene = Scene()
+    for number in range(1, 31):
+        to("224.0.0.5" if number % 3 else "203.0.113.9", scene, number)
+    assert "packets-lost" not in scene.codes()
+    assert [one.who for one in scene.explained().findings if one.code == "one-way-traffic"] == [
+        f"{INITIATOR} > 203.0.113.9"
+    ]
+
+
 def test_few_packets_one_way_are_nothing() -> None:
     assert traffic(established(), range(1, 4), []).codes() == ["all-fine"]
 
@@ -96,6 +119,14 @@ def test_a_peer_that_stops_answering() -> None:
     found = scene.finding("dead-peer")
     assert found.who == f"{RESPONDER} (responder)"
     assert "4 times INFORMATIONAL request 2" in found.text
+
+
+def test_a_peer_of_before_the_capture_that_does_not_answer() -> None:
+    scene = Scene()
+    for pause in (0, 1, 2):
+        scene.ike(ExchangeType.INFORMATIONAL, message_id=7, after=pause)
+    assert scene.finding("dead-peer").text.startswith(f"{RESPONDER} (responder) is silent: 3 times")
+    assert scene.explained().stories[0].is_established is None
 
 
 def test_one_repetition_less_and_it_is_alive() -> None:
