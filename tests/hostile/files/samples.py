@@ -28,7 +28,8 @@ from tests.unit.decrypt.test_unwrap import INNER, INNER_V6, keys_of, sender
 from tests.unit.ipsec.sas import SUITES, seeded
 
 ROOT = Path(__file__).parents[3]
-_LARGE = b"an inner packet that is cut in fragments " * 40
+_KEYS = (".keys.toml", ".log")
+"""Ends of the names of key files beside captures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +76,11 @@ def _packets(path: Path) -> list[bytes]:
 
 def _recorded() -> Iterator[Sample]:
     vectors = ROOT / "tests" / "vectors"
-    pairs = [
-        (path, next(one for name in (".log", ".dh.toml") if (one := path.with_suffix(name)).exists()))
-        for folder in ("ikev1", "rfc9370")
-        for path in vectors.glob(f"{folder}/*.pcapng")
-    ]
-    pairs += [(path, path.with_suffix(".keys.toml")) for path in ROOT.glob("pcaps/*.pcapng")]
-    for capture, keys in sorted(pairs):
-        yield Sample(capture.stem, _packets(capture), detect.read(keys), keys.read_bytes())
+    captures = [*vectors.glob("ikev1/*.pcapng"), *vectors.glob("rfc9370/*.pcapng"), *ROOT.glob("pcaps/*.pcapng")]
+    for capture in sorted(captures):
+        keys = next((path for name in _KEYS if (path := capture.with_suffix(name)).is_file()), None)
+        if keys is not None:
+            yield Sample(capture.stem, _packets(capture), detect.read(keys), keys.read_bytes())
 
 
 def _esp() -> Iterator[Sample]:
