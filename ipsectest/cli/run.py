@@ -17,7 +17,7 @@ from ipsectest.runner.pki import make, needs_certificates
 from ipsectest.runner.recorder import Recorder
 from ipsectest.runner.records import exit_code
 from ipsectest.runner.seed import stream
-from ipsectest.runner.session import Session, wall_clock_offset
+from ipsectest.runner.session import Lab, Session, wall_clock_offset
 from ipsectest.scenario import requirements
 from ipsectest.scenario.model import Case
 
@@ -32,7 +32,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--jobs", type=int, default=24, help="cases at once against one peer (default: 24)")
     parser.add_argument(
-        "--lab", choices=("host", "vm"), default="host", help="where daemons run: vm has a kernel with ESP"
+        "--lab",
+        choices=[*Lab],
+        default=Lab.HOST,
+        help="where daemons run: vm has a kernel with ESP, auto takes there what is unsupported here",
     )
     parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="IP version of the wire (default: 4)")
     publish.add_arguments(parser)
@@ -51,16 +54,16 @@ def execute(arguments: Namespace) -> int:
     cases = library.wanted(arguments.scenario, [case for s in scenarios.values() for case in s.cases])
     catalogue = requirements.load(selection.folder(arguments) / "requirements")
     seed = secrets.randbelow(1 << 32) if arguments.seed is None else arguments.seed
-    where = (arguments.ip, arguments.lab == "vm")
-    recorder = Recorder(scenarios, catalogue, seed, folder, wall_clock_offset(), arguments.strict, *where)
+    recorder = Recorder(scenarios, catalogue, seed, folder, wall_clock_offset(), arguments.strict, arguments.ip)
     begun = time.monotonic()
     with RunProgress(len(cases) * len(peers)) as progress:
         pki = make(started, stream(seed, "pki")) if needs_certificates(cases) else None
         root, ip, slow, jobs = selection.folder(arguments), arguments.ip, arguments.slow, arguments.jobs
-        session = Session(recorder, root, seed, ip, slow, jobs, progress, pki, vm=arguments.lab == "vm")
+        session = Session(recorder, root, seed, ip, slow, jobs, progress, pki, Lab(arguments.lab))
         for peer in peers:
             _play(session, peer, cases)
     command = shlex.join(["ipsectest", "run", *arguments.scenario, *(f"--peer={p}" for p in peers), f"--seed={seed}"])
+    command += f" --lab={arguments.lab}" if arguments.lab != Lab.HOST else ""
     record = recorder.record(started.strftime("%Y%m%d-%H%M%S"), publish.iso(started), time.monotonic() - begun, command)
     publish.publish(arguments, record, folder, baseline)
     return exit_code(record.results)

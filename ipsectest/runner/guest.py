@@ -6,11 +6,12 @@ from pathlib import Path, PurePosixPath
 
 from ipsectest.base.errors import PeerError, UsageError
 from ipsectest.lab.vm import image
+from ipsectest.lab.vm.qemu import PROGRAM
 from ipsectest.peers import rootfs, table
 from ipsectest.peers.names import PeerName
 from ipsectest.peers.options import DaemonOptions
 from ipsectest.peers.rootfs import Progress, Recipe
-from ipsectest.peers.strongswan import PROGRAM
+from ipsectest.peers.strongswan import PROGRAM as CHARON
 from ipsectest.peers.strongswan_settings import daemon_conf
 
 SUITE = "bookworm"
@@ -44,7 +45,7 @@ def resident(name: PeerName) -> str:
     if name.driver != _DRIVER:
         raise UsageError(f"only {_DRIVER} can be running in the virtual machine when it starts, not {name}")
     settings = shlex.quote(daemon_conf(DaemonOptions(user_space_esp=False), PurePosixPath("/run/peer")))
-    launch = f"launch /proc/1/ns/net /peers/{name} {RESIDENT} {PROGRAM}"
+    launch = f"launch /proc/1/ns/net /peers/{name} {RESIDENT} {CHARON}"
     return f"""
 mkdir -p {RESIDENT} && cd {RESIDENT} && printf %s {settings} >strongswan.conf
 STRONGSWAN_CONF=/run/peer/strongswan.conf \\
@@ -53,6 +54,11 @@ tries=0
 until [ -S charon.vici ] || [ $tries -eq 600 ]; do tries=$((tries + 1)) && sleep 0.05; done
 [ -S charon.vici ] || {{ cat charon.out; exit 1; }}
 """
+
+
+def can_hold(name: PeerName) -> bool:
+    """Whether a virtual machine can be started with this peer: only trees go into its image."""
+    return Path(PROGRAM).exists() and rootfs.find(name) is not None
 
 
 def build(peers: Iterable[PeerName], progress: Progress = lambda _line: None, *, python: bool = False) -> image.Image:

@@ -30,6 +30,8 @@ class Instance:
     wire: PacketWire
     options: DaemonOptions
     number: int
+    vm: bool = False
+    """Whether it runs in the lab's virtual machine."""
 
 
 class Daemons:
@@ -53,7 +55,7 @@ class Daemons:
         peer = table.PEERS[name.driver].driver(host, self._credentials, options)
         peer.start()
         self._stack.callback(peer.stop)
-        return Instance(name, peer, wire, options, self._count)
+        return Instance(name, peer, wire, options, self._count, self._vm)
 
     def _here(self, name: PeerName) -> tuple[Host, PacketWire]:
         root = table.root_of(name)

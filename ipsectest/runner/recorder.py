@@ -41,6 +41,8 @@ class PeerUnderTest:
     name: str
     version: str
     expectations: Expectations
+    vm: bool = False
+    """Whether it runs in the lab's virtual machine."""
     configurations: list[str] = field(default_factory=list)
 
 
@@ -56,15 +58,12 @@ class Recorder:
     """Time of day (seconds since 1970) at instant 0 of the run's clock."""
     strict: bool = False
     ip: int = 4
-    vm: bool = False
-    """Whether daemons run in the lab's virtual machine."""
     results: list[CaseRecord] = field(default_factory=list)
     peers: dict[str, PeerUnderTest] = field(default_factory=dict)
 
     def add(self, peer: PeerUnderTest, finished: Finished) -> CaseRecord:
         """Judge, record and file one finished case."""
         case, result = finished.case, finished.result
-        self.peers[peer.name] = peer
         outcome, expectation = peer.expectations.judge(
             case.scenario, case.variant, peer.version, peer.name, result.verdict, strict=self.strict
         )
@@ -84,7 +83,7 @@ class Recorder:
             notes=list(result.notes),
         )
         configuration = artifacts.settings_text(finished.settings)
-        peer.configurations.append(configuration)
+        self.peers.setdefault(peer.name, peer).configurations.append(configuration)
         if self.folder:
             record.artifacts.update(self._file(self.folder, record, finished, configuration))
         self.results.append(record)
@@ -105,7 +104,7 @@ class Recorder:
         what = os.path.relpath(case.path) if case.scenario.startswith("sanity/") else case.id
         words = ["ipsectest", "run", what, "--peer", peer.name, "--seed", str(self.seed)]
         words += ["--ip", str(self.ip)] if self.ip != 4 else []
-        return shlex.join(words + (["--lab", "vm"] if self.vm else []))
+        return shlex.join(words + (["--lab", "vm"] if peer.vm else []))
 
     def record(self, run_id: str, started: str, duration: float, command: str = "") -> RunRecord:
         """The whole run."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ipsectest.peers import table
 from ipsectest.peers.builtin import Builtin
 from ipsectest.peers.names import PeerName
 from ipsectest.peers.options import DaemonOptions
-from ipsectest.runner import expectations, library, slots, virtual
+from ipsectest.runner import expectations, guest, library, slots, virtual
 from ipsectest.runner.conductor import CaseRun, Conductor, Finished
 from ipsectest.runner.instances import Daemons, Instance
 from ipsectest.runner.live import Post
@@ -40,6 +41,17 @@ Progress = Callable[[str, Finished], None]
 
 
 _INSANE = "the sanity case did not pass, so nothing can be said about this peer"
+
+
+class Lab(StrEnum):
+    """Where daemons run."""
+
+    HOST = "host"
+    """In namespaces, with this kernel's ESP or their own."""
+    VM = "vm"
+    """In the lab's virtual machine, whose kernel has ESP and AH."""
+    AUTO = "auto"
+    """Here; in the virtual machine what is unsupported here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ class _Stage:
             facts["unique"] = "replace"
         scenario = load(library.from_here(SANITY_COOKIE if options.cookies else plain))
         case = scenario.cases[0]
-        name = f"sanity/{when}-{self.instance.number}"
+        name = f"sanity/{when}-{'vm-' if self.instance.vm else ''}{self.instance.number}"
         recorder.scenarios[name] = scenario
         return replace(case, scenario=name, peer={**case.peer, **facts})
 
@@ -89,8 +101,7 @@ class Session:
     progress: Progress = lambda _peer, _finished: None
     pki: RunPki | None = None
     """Needed only for cases that authenticate with certificates."""
-    vm: bool = False
-    """Whether daemons run in the lab's virtual machine."""
+    lab: Lab = Lab.HOST
 
     def memory(self, cases: Iterable[Case]) -> None:
         """Play cases against the built-in endpoint, one after another in virtual time."""
@@ -111,15 +122,27 @@ class Session:
 
     def daemons(self, name: PeerName, cases: Sequence[Case]) -> None:
         """Play cases against real daemons: one instance for each set of daemon options, all at once."""
-        with Daemons(self.pki.daemon if self.pki else None, vm=self.vm) as daemons, EventLoop() as loop:
+        if self.lab is not Lab.AUTO or not guest.can_hold(name):
+            self._play(name, cases, vm=self.lab is Lab.VM)
+            return
+        held: list[Finished] = []
+        self._play(name, cases, held)
+        if held:
+            self._play(name, [finished.case for finished in held], vm=True)
+
+    def _play(
+        self, name: PeerName, cases: Sequence[Case], held: list[Finished] | None = None, *, vm: bool = False
+    ) -> None:
+        """Play them in one place. What is unsupported there goes into ``held`` instead of the records."""
+        with Daemons(self.pki.daemon if self.pki else None, vm=vm) as daemons, EventLoop() as loop:
             groups = self._groups(name, cases)
             stages = [_Stage(daemons.start(name, options), group) for options, group in groups.items()]
-            under_test = self.peer_under_test(name, stages[0].instance.peer.version)
+            under_test = self.peer_under_test(name, stages[0].instance.peer.version, vm=vm)
             play = partial(self._phase, loop, daemons, under_test)
             first = play([(stage.instance, [stage.sanity("first", self.recorder)]) for stage in stages])
             for stage, passed in zip(stages, first, strict=True):
                 stage.sane = passed
-            play([(stage.instance, stage.cases) for stage in stages if stage.sane])
+            play([(stage.instance, stage.cases) for stage in stages if stage.sane], held)
             play([(stage.instance, [stage.sanity("last", self.recorder)]) for stage in stages if stage.sane])
             for stage in stages:
                 if not stage.sane:
@@ -132,12 +155,15 @@ class Session:
         daemons: Daemons,
         under_test: PeerUnderTest,
         groups: Sequence[tuple[Instance, Sequence[Case]]],
+        held: list[Finished] | None = None,
     ) -> list[bool]:
         """Play the groups at once; for each, whether every case passed."""
         ended: list[list[Finished]] = [[] for _ in groups]
         posts = [
             Post(
-                self._conductor(instance, cases, under_test, results), instance.wire, partial(daemons.restart, instance)
+                self._conductor(instance, cases, under_test, results, held),
+                instance.wire,
+                partial(daemons.restart, instance),
             )
             for (instance, cases), results in zip(groups, ended, strict=True)
         ]
@@ -151,10 +177,18 @@ class Session:
         return [all(finished.result.verdict is Verdict.PASS for finished in results) for results in ended]
 
     def _conductor(
-        self, instance: Instance, cases: Sequence[Case], under_test: PeerUnderTest, ended: list[Finished]
+        self,
+        instance: Instance,
+        cases: Sequence[Case],
+        under_test: PeerUnderTest,
+        ended: list[Finished],
+        held: list[Finished] | None = None,
     ) -> Conductor:
         def finished(result: Finished) -> None:
             ended.append(result)
+            if held is not None and result.result.verdict is Verdict.UNSUPPORTED:
+                held.append(result)
+                return
             self.recorder.add(under_test, result)
             self.progress(under_test.name, result)
 
@@ -184,10 +218,10 @@ class Session:
         )
         return replace(place, without_children=traits.without_children, without_kernel=traits.without_kernel)
 
-    def peer_under_test(self, name: PeerName, version: str) -> PeerUnderTest:
+    def peer_under_test(self, name: PeerName, version: str, *, vm: bool = False) -> PeerUnderTest:
         """The name of a peer in the report, with what is known of its driver."""
-        lab = "vm" if self.vm else "host"
-        return PeerUnderTest(str(name), version, expectations.load(self.folder, name.driver, lab))
+        known = expectations.load(self.folder, name.driver, Lab.VM if vm else Lab.HOST)
+        return PeerUnderTest(str(name), version, known, vm)
 
 
 def wall_clock_offset() -> float:
