@@ -24,7 +24,7 @@ _FAMILIES = {
 _FAMILY_OF = {code: family for family, codes in _FAMILIES.items() for code in codes}
 BEFORE_IT_IS_UP = {
     *_FAMILIES["authentication"], *_FAMILIES["negotiation"], *_FAMILIES["silence"], "peer-unreachable",
-    "group-mismatch", "group-loop", "cookie-loop", "cookie-not-returned", "version-mismatch",
+    "group-mismatch", "group-loop", "answer-not-taken", "cookie-loop", "cookie-not-returned", "version-mismatch",
 }  # fmt: skip
 """What keeps an IKE SA from coming up."""
 _GENERIC = {"authentication-failed", "child-refused", "no-answer-to-auth"}

@@ -25,6 +25,7 @@ OF_CONVERSATIONS: tuple[Cause, ...] = (
     init.group,
     init.cookies,
     init.version,
+    init.stopped,
     reachability.unreachable,
     reachability.nat_traversal,
     reachability.large_message,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ipsectest.base.iana import ExchangeType, NotifyType, TransformType
+from ipsectest.base.suites import format_suite
 from ipsectest.decrypt.negotiations import first_payload
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes.evidence import frames
@@ -10,8 +11,11 @@ from ipsectest.explain.conversations import Conversation, Exchange
 from ipsectest.explain.findings import Certainty, Difference, Finding, Severity
 from ipsectest.explain.ladder import group_word
 from ipsectest.explain.negotiated import ike_suite, offered, suites
-from ipsectest.wire import KE
+from ipsectest.wire import KE, SA
 
+PATIENCE = 2_000_000_000
+"""Nanoseconds in which an initiator goes on."""
+TRIES = 2
 COOKIE_ROUNDS = 3
 """So many demands for a cookie in one attempt are a loop: one is usual, two may be a changed secret (RFC 7296 2.6)."""
 
@@ -196,3 +200,48 @@ def version(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding
             subject=conversation.ends,
         )
         return
+
+
+def stopped(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
+    """An IKE_SA_INIT that was answered, and nothing behind it."""
+    tries = list(conversation.of(ExchangeType.IKE_SA_INIT))
+    last = tries[-1] if tries else None
+    if last is None or not last.is_answered or not last.response.is_readable or last.response.errors():
+        return
+    answer = first_payload(last.response.payloads, SA)
+    if answer is None or conversation.exchanges[-1] is not last:
+        return
+    if facts.end - last.response.last < PATIENCE and last.request.transmissions < TRIES:
+        return
+    wrong = "; ".join(_not_asked_for(last))
+    reason = f": {wrong}" if wrong else ""
+    yield Finding(
+        code="answer-not-taken",
+        severity=Severity.FAILURE,
+        title="The initiator does not go on after IKE_SA_INIT",
+        who=conversation.described(is_initiator=not wrong),
+        text=f"IKE_SA_INIT was answered, and no IKE_AUTH followed{reason}.",
+        change=(
+            f"The fault lies with {conversation.responder}, whose answer does not fit the request."
+            if wrong
+            else f"Look into the log of {conversation.initiator}; capture there to see whether the answer arrives.",
+        ),
+        evidence=frames(facts, last.request, last.response),
+        clause="RFC 7296 section 2.7",
+        requirement="7296-2.7-02" if wrong else "",
+        certainty=Certainty.CERTAIN if wrong else Certainty.LIKELY,
+        subject=conversation.ends,
+    )
+
+
+def _not_asked_for(exchange: Exchange) -> Iterator[str]:
+    """What an answer has that the request does not offer."""
+    chosen = offered(exchange.response.payloads)
+    offers = [set(one.specs) for one in offered(exchange.request.payloads)]
+    if len(chosen) == 1 and not any(set(chosen[0].specs) <= one for one in offers):
+        yield f"the answer chooses {format_suite(chosen[0].specs)}, which was not offered"
+    groups = {spec.id for one in chosen for spec in one.specs if spec.type == TransformType.KE}
+    key = first_payload(exchange.response.payloads, KE)
+    if key and groups and key.group not in groups:
+        wanted = ", ".join(map(group_word, groups))
+        yield f"the answer has a value of {group_word(key.group)} beside a choice of {wanted}"

@@ -293,3 +293,20 @@ def test_authentication_refused_without_keys() -> None:
     scene.ike(AUTHENTICATE, SK(bytes(33), first=41), message_id=1, response=True)
     assert scene.finding("authentication-failed").certainty is Certainty.LIKELY
     assert scene.explained().stories[0].is_established is False
+
+
+def test_an_initiator_that_stops_after_an_answer() -> None:
+    scene = Scene().init().esp(b"\0\0\3\3", 1, after=5)
+    found = scene.finding("answer-not-taken")
+    assert (found.who, found.certainty) == (f"{INITIATOR} (initiator)", Certainty.LIKELY)
+    assert Scene().init().codes() == ["all-fine"]
+
+
+def test_an_answer_that_was_not_asked_for() -> None:
+    scene = Scene().ike(INIT, sa(SUITE), ke(31), Nonce(b"i" * 32))
+    scene.ike(INIT, sa("aes256gcm16-prfsha256-ecp256"), ke(14), Nonce(b"r" * 32), response=True)
+    scene.esp(b"\0\0\3\3", 1, after=5)
+    found = scene.finding("answer-not-taken")
+    assert (found.who, found.certainty) == (f"{RESPONDER} (responder)", Certainty.CERTAIN)
+    assert "chooses aes256gcm16-prfsha256-ecp256, which was not offered" in found.text
+    assert "a value of modp2048 beside a choice of ecp256" in found.text
