@@ -1,5 +1,6 @@
 """One finding of many: the same of several attempts, and of several files that tell of the same two ends."""
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 
@@ -113,7 +114,10 @@ def _one_of(same: list[Finding], *, counts: bool = False) -> Finding:
         evidence.update(dict.fromkeys(one.evidence))
         for row in one.differences:
             rows.setdefault((row.here.rpartition(" ")[2], row.value, row.other), row)
-    text = f"{same[0].text} ({len(same)} times)" if counts else same[0].text
+    # Each file tells of the same occurrences in its own way.
+    files = Counter(one.evidence[0].file if one.evidence else "" for one in same)
+    times = max(files.values())
+    text = f"{same[0].text} ({times} times)" if counts and times > 1 else same[0].text
     return replace(
         same[0],
         text=text,

@@ -22,9 +22,11 @@ def render(told: dict[str, Any], console: Console, *, everything: bool = False) 
     hidden = [one for one in told["sas"] if one not in stories]
     if hidden:
         files = ", ".join(sorted({one["file"] for one in hidden}))
-        console.print(f"[dim]{len(hidden)} more ladders of {escape(files)}: --all shows them[/]\n")
+        console.print(f"[dim]more ladders in {escape(files)} (--all shows them)[/]\n")
     _traffic(told["traffic"], console)
-    for finding in told["findings"]:
+    for number, finding in enumerate(told["findings"]):
+        if number:
+            console.print()
         _finding(finding, console)
     for note in told["notes"]:
         console.print(f"[yellow]![/] {escape(note)}")

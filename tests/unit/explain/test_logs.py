@@ -300,3 +300,12 @@ def test_the_gap_is_told() -> None:
         "received proposals unacceptable",
     )
     assert told(log).findings[0].text.endswith("What differs: group (x25519; ecp384).")
+
+
+def test_times_are_counted_in_one_file() -> None:
+    twice = charon("no matching peer config found", "no matching peer config found")
+    assert told(twice).findings[0].text.endswith("(2 times)")
+    other = CharonLog(LogFacts("other.log", "strongSwan"))
+    other.take(1, "09[IKE] <site|7> no matching peer config found")
+    once = charon("no matching peer config found")
+    assert "times" not in told(once, other.facts).findings[0].text

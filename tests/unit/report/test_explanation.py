@@ -57,7 +57,7 @@ def test_ladders_of_the_same_two_ends_are_shown_once() -> None:
     scene = established()
     told = explain([scene.facts()], logs).as_json()
     assert [one["kind"] for one in told["sas"]] == ["frame", "line"]
-    assert "1 more ladders of charon.log: --all shows them" in shown(told)
+    assert "more ladders in charon.log (--all shows them)" in shown(told)
     assert "charon.log" not in shown(explain([scene.facts()]).as_json())
 
 
