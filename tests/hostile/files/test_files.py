@@ -7,7 +7,7 @@ from tests.hostile.files.attack import FileAttack
 from tests.hostile.files.key_files import texts
 from tests.hostile.memory import resident
 
-COUNT = int(os.environ.get("IPSECTEST_FILES", "1500"))
+COUNT = int(os.environ.get("IPSECTEST_FILES", "900"))
 
 
 def test_nothing_raises_hangs_or_piles_up(tmp_path: Path) -> None:

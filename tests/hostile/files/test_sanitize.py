@@ -7,7 +7,7 @@ import pytest
 from ipsectest.decrypt.native.build import SOURCE
 from tests.hostile.files.sanitize import build, run
 
-COUNT = "400"
+COUNT = "150"
 ENOUGH = "5000"
 """The first file that shows it ends the run: whatever the samples are, one of so many does (about one in 1,000)."""
 CHECK = "payload < header || (be16(ip + 6) & 0x3fff) || payload > left"
