@@ -159,7 +159,9 @@ def _logged(sa: LoggedSa) -> Story:
     initiator, responder = ends if sa.is_initiator is not False else ends[::-1]
     agreed = [Agreed(text.partition("  ")[0], text.partition("  ")[2], number) for number, text in sa.agreed]
     title = f"{initiator} > {responder}"
-    return Story(sa.file, "line", title, sa.rungs, agreed, sa.is_established, (initiator, responder))
+    begins = any(rung.text.startswith("IKE_SA_INIT") for rung in sa.rungs)
+    established = sa.is_established or (False if begins else None)
+    return Story(sa.file, "line", title, sa.rungs, agreed, established, (initiator, responder))
 
 
 def _all_fine(told: Explanation, *, hidden: bool) -> Finding:

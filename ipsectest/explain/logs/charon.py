@@ -17,6 +17,7 @@ _LINE = re.compile(
     r"^(?P<head>.{0,100}?)(?:\b\d\d\[[A-Z]{3}\d?\]|\bcharon(?:-systemd|-nm)?(?:\[\d+\])?:(?: \d\d\[[A-Z]{3}\d?\])?)"
     r"[ ](?:<(?:[^<>|]{0,200}\|)?(?P<id>\d+)> )?(?P<text>.*)$"
 )
+_START = re.compile(r"^Starting (?:IKE )?charon")
 _SENDING = re.compile(r"^(sending|received) packet: from (\S+)\[(\d+)\] to (\S+)\[(\d+)\]")
 _MESSAGE = re.compile(r"^(generating|parsed) (\w+) (request|response) (\d+) \[ ?(.*?) ?\]")
 _RETRANSMIT = re.compile(r"^(?:retransmit \d+ of request with message ID (\d+)|sending retransmit \d+ of)")
@@ -50,6 +51,7 @@ class CharonLog:
 
     facts: LogFacts
     _pending: dict[str, _Pending] = field(default_factory=dict)
+    _starts: int = 0
 
     def take(self, number: int, line: str) -> None:
         """One line; never raises."""
@@ -59,6 +61,9 @@ class CharonLog:
             return
         self.facts.lines += 1
         label, text = match["id"] or "", match["text"]
+        if _START.match(text):
+            self._starts += 1  # IKE SAs are numbered from 1 again
+        label = f"{self._starts}/{label}"
         sa = self.facts.sa(label)
         if label not in self._pending and len(self._pending) > len(self.facts.sas):
             self._pending = {}
@@ -73,7 +78,7 @@ class CharonLog:
                 sa.noted[name] = noted[1][:1000]
         finding = RULES.apply(sa, number, text)
         if finding:
-            self.facts.find(finding)
+            self.facts.findings.append(finding)
 
 
 def _packet(sa: LoggedSa, pending: _Pending, text: str, number: int, at: int) -> bool:

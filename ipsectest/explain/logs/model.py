@@ -1,5 +1,6 @@
 """What a log tells, whichever daemon wrote it."""
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 
 from ipsectest.explain.findings import Finding
@@ -90,7 +91,8 @@ class LogFacts:
     name: str
     daemon: str
     sas: dict[str, LoggedSa] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: deque[Finding] = field(default_factory=lambda: deque(maxlen=MOST_FINDINGS))
+    """The latest."""
     lines: int = 0
     left_out: int = 0
 
@@ -103,8 +105,3 @@ class LogFacts:
                 self.sas.pop(next(iter(self.sas)))
                 self.left_out += 1
         return found
-
-    def find(self, finding: Finding) -> None:
-        """Keep a finding."""
-        if len(self.findings) < MOST_FINDINGS:
-            self.findings.append(finding)

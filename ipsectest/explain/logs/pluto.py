@@ -72,7 +72,7 @@ class PlutoLog:
             self._configure(name, text)
             return
         if match["from"]:
-            name, peer = "", match["from"].rpartition(":")[0]
+            name, peer = "", match["from"].rpartition(":")[0].strip("[]")
         sa = self._sa(name, peer, text)
         at = nanoseconds_of(match["head"])
         for reader in _READERS:
@@ -80,7 +80,7 @@ class PlutoLog:
                 break
         finding = RULES.apply(sa, number, text)
         if finding:
-            self.facts.find(finding)
+            self.facts.findings.append(finding)
         if _REASON.match(text):
             sa.noted["reason"] = text
 

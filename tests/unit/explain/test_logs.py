@@ -309,3 +309,21 @@ def test_times_are_counted_in_one_file() -> None:
     other.take(1, "09[IKE] <site|7> no matching peer config found")
     once = charon("no matching peer config found")
     assert "times" not in told(once, other.facts).findings[0].text
+
+
+def test_a_restart_numbers_ike_sas_anew() -> None:
+    lines = [*CONVERSATION, "06:13:00.000 00[DMN] Starting IKE charon daemon (strongSwan 5.9.8)", *CONVERSATION[:2]]
+    log = CharonLog(LogFacts("charon.log", "strongSwan"))
+    for number, line in enumerate(lines, 1):
+        log.take(number, line)
+    assert [one.is_established for one in told(log.facts).stories] == [True, False]
+
+
+def test_ipv6_in_logs() -> None:
+    sent = charon(
+        "sending packet: from 2001:db8::1[500] to 2001:db8::2[500] (9 bytes)",
+        "received AUTHENTICATION_FAILED notify error",
+    )
+    assert only(sent).subject == {"2001:db8::1", "2001:db8::2"}
+    line = "packet from [2001:db8::7]:500: IKE_SA_INIT message received on x but no suitable connection found"
+    assert only(pluto(line, prefix="Nov 29 06:12:20.0: ")).subject == {"2001:db8::7"}
