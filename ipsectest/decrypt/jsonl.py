@@ -2,6 +2,7 @@
 
 import json
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, TextIO
 
 from ipsectest.base.iana import ExchangeType, name_of
@@ -15,6 +16,9 @@ from ipsectest.wire import Payload, payload_name
 from ipsectest.wire.datagrams import host_text
 from ipsectest.wire.fields import Field, Form
 from ipsectest.wire.ip import parse_ip
+
+SCHEMA_FILE = Path(__file__).with_name("jsonl.schema.json")
+"""What a line is, as JSON Schema."""
 
 
 class JsonLines:
