@@ -176,13 +176,11 @@ def create_refused_unread(conversation: Conversation, facts: CaptureFacts) -> It
         title="CREATE_CHILD_SA is refused",
         who=conversation.answering(refused[-1]),
         text=f"{len(refused)} of {len(exchanges)} encrypted answers have room for one error notification and nothing "
-        "else"
-        f"{'' if is_last else '; a later one has more'}.",
+        f"else{'' if is_last else '; a later one has more'}.",
         change=(
             (
                 f"The log of {conversation.answering(refused[-1])} has the reason: proposals (a PFS group shows only "
-                "now), "
-                "selectors, or both sides rekeying at once."
+                "now), selectors, or both sides rekeying at once."
             ),
             "Give the keys of the IKE SA with -k to read the message itself (docs/keys.md).",
         ),

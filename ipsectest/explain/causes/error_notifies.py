@@ -30,9 +30,7 @@ TABLE: dict[int, Entry] = {
         (
             (
                 "Nothing, if the next try succeeds. If it goes on: give the two sides different rekey times with "
-                "enough "
-                "jitter "
-                "(strongSwan: rekey_time, rand_time; Libreswan: rekeymargin, rekeyfuzz)."
+                "enough jitter (strongSwan: rekey_time, rand_time; Libreswan: rekeymargin, rekeyfuzz)."
             ),
         ),
         "RFC 7296 section 2.25",
@@ -46,8 +44,7 @@ TABLE: dict[int, Entry] = {
         (
             (
                 "{asking} should drop it and make a new one. If it happens often: look why {answering} lost it "
-                "(restart, delete "
-                "on idle, a shorter lifetime)."
+                "(restart, delete on idle, a shorter lifetime)."
             ),
         ),
         "RFC 7296 section 2.25",
@@ -60,9 +57,8 @@ TABLE: dict[int, Entry] = {
         "it is not willing or able to make another one.",
         (
             (
-                "Put all subnets into one Child SA, or give each an IKE SA of its own, if {answering} allows one Child "
-                "SA only "
-                "(some small gateways do); or raise its limit."
+                "Put all subnets into one Child SA, or give each an IKE SA of its own, if {answering} allows one "
+                "Child SA only (some small gateways do); or raise its limit."
             ),
         ),
         "RFC 7296 section 1.3",
@@ -120,9 +116,8 @@ TABLE: dict[int, Entry] = {
         "it has restarted, or the message reached another machine.",
         (
             (
-                "Let {asking} notice dead peers sooner (strongSwan: dpd_delay, Libreswan: dpddelay) and set up the IKE "
-                "SA anew; "
-                "behind a load balancer keep an initiator on one machine."
+                "Let {asking} notice dead peers sooner (strongSwan: dpd_delay, Libreswan: dpddelay) and set up the "
+                "IKE SA anew; behind a load balancer keep an initiator on one machine."
             ),
         ),
         "RFC 7296 section 2.21.4",

@@ -37,8 +37,7 @@ def proposal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findin
             change=(
                 (
                     f"On {initiator} offer what {responder} is configured for, or allow one of these proposals on "
-                    f"{responder}: "
-                    "cipher, integrity, PRF and group must all be in one of its own."
+                    f"{responder}: cipher, integrity, PRF and group must all be in one of its own."
                 ),
                 (
                     f"If they are the same already, {responder} has no connection for {initiator} at all (some daemons "

@@ -14,9 +14,8 @@ CHILD_PROPOSALS = (
 )
 SELECTORS = (
     (
-        "Let the subnets of the two sides mirror each other (strongSwan: local_ts and remote_ts, Libreswan: leftsubnet "
-        "and "
-        "rightsubnet)."
+        "Let the subnets of the two sides mirror each other (strongSwan: local_ts and remote_ts, Libreswan: "
+        "leftsubnet and rightsubnet)."
     ),
 )
 SECRET = ("Enter the same pre-shared key on both sides: mind quotes, spaces, line ends, hexadecimal and base64 forms.",)
@@ -36,8 +35,7 @@ NOT_REACHED = (
 PORT_4500 = (
     (
         "Allow UDP 4500 in both directions in every firewall and NAT between the two: all IKE and ESP goes there "
-        "once a "
-        "NAT was found."
+        "once a NAT was found."
     ),
     "If it is open: messages may be too large for the way (capture on both sides); look into the log of {remote}.",
 )
@@ -58,8 +56,7 @@ AUTHORITY = (
 )
 KERNEL = (
     (
-        "Load the kernel's modules (esp4, esp6, xfrm_user, the cipher), or propose an algorithm that it has; `ip xfrm "
-        "state` "
-        "shows what is installed."
+        "Load the kernel's modules (esp4, esp6, xfrm_user, the cipher), or propose an algorithm that it has; `ip "
+        "xfrm state` shows what is installed."
     ),
 )

@@ -19,6 +19,20 @@ def _proposals(sa: LoggedSa, groups: dict[str, str]) -> tuple[Difference, ...]:
     return (*rows, *(Difference("proposal", f"{us} takes", one) for one in ours[:4] if one))
 
 
+def _offered_for_ike(sa: LoggedSa, _groups: dict[str, str]) -> tuple[Difference, ...]:
+    return _offered(sa, "IKE")
+
+
+def _offered_for_child(sa: LoggedSa, _groups: dict[str, str]) -> tuple[Difference, ...]:
+    return _offered(sa, "Child")
+
+
+def _offered(sa: LoggedSa, kind: str) -> tuple[Difference, ...]:
+    """What is configured here, which the other side refused."""
+    suites = sa.noted.get(f"{kind} proposals", "").split(", ")
+    return tuple(Difference("proposal", f"{sa.local or sa.file} offers", one) for one in suites[:4] if one)
+
+
 def _for_ike(_sa: LoggedSa, groups: dict[str, str]) -> bool:
     return ":IKE:" in groups["offer"]
 
@@ -78,16 +92,12 @@ _NEGOTIATION = (
         requirement="7296-2.7-04",
         by_us=False,
         certainty=_LIKELY,
-        differences=lambda sa, _groups: tuple(
-            Difference("proposal", f"{sa.local or sa.file} offers", one)
-            for one in sa.noted.get("IKE proposals", "").split(", ")[:4]
-            if one
-        ),
+        differences=_offered_for_ike,
     ),
     Rule(
         pattern=r"^(?:Received unauthenticated INVALID_KE_PAYLOAD response to DH (?P<guess>\S+?); resending with "
-        "suggested "
-        r"DH (?P<wanted>\S+)|initiator guessed wrong keying material group \((?P<theirs>.*?)\); responding with)",
+        r"suggested DH (?P<wanted>\S+)"
+        r"|initiator guessed wrong keying material group \((?P<theirs>.*?)\); responding with)",
         code="group-retry",
         severity=Severity.NOTE,
         title="One more round trip for the group",
@@ -254,6 +264,7 @@ _CHILDREN = (
         requirement="7296-2.7-04",
         by_us=False,
         certainty=_LIKELY,
+        differences=_offered_for_child,
     ),
     Rule(
         pattern=r"^\w+ response rejected Child SA with TS_UNACCEPTABLE",

@@ -1,0 +1,36 @@
+"""docs/explain.md has a row for every code that can be told, and cites only requirements that exist."""
+
+import csv
+import re
+from pathlib import Path
+
+from ipsectest.explain.causes.error_notifies import TABLE
+from ipsectest.explain.logs import charon_rules, pluto_rules
+
+ROOT = Path(__file__).parents[3]
+SOURCES = "\n".join(path.read_text() for path in sorted((ROOT / "ipsectest" / "explain").rglob("*.py")))
+
+
+def codes() -> set[str]:
+    told = set(re.findall(r'\bcode="([a-z0-9-]+)"', SOURCES)) | set(re.findall(r'\bReason\(\s*"([a-z0-9-]+)"', SOURCES))
+    rules = [*charon_rules.RULES.table, *pluto_rules.RULES.table]
+    return told | {entry.code for entry in TABLE.values()} | {rule.code for rule in rules}
+
+
+def test_every_code_has_a_row() -> None:
+    table = (ROOT / "docs" / "explain.md").read_text().partition("## What is found")[2]
+    known = {
+        word.strip() for row in table.splitlines() if row.startswith("| ") for word in row.split("|")[1].split(",")
+    }
+    assert len(codes()) > 50
+    assert codes() - known == set()
+
+
+def test_cited_requirements_exist() -> None:
+    known = set()
+    for path in (ROOT / "scenarios" / "requirements").glob("rfc*.csv"):
+        with path.open(newline="") as file:
+            known |= {row["id"] for row in csv.DictReader(file)}
+    cited = set(re.findall(r'"(\d{4}-[\d.]+-\d{2})"', SOURCES))
+    assert len(cited) > 20
+    assert cited <= known
