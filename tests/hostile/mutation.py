@@ -57,7 +57,7 @@ def _set(octets: bytearray, dice: random.Random) -> None:
 def _set_length(octets: bytearray, dice: random.Random) -> None:
     if len(octets) >= 2:
         at = dice.randrange(len(octets) - 1)
-        octets[at : at + 2] = dice.choice((*_LENGTHS, len(octets) - at)).to_bytes(2, "big")
+        octets[at : at + 2] = dice.choice((*_LENGTHS, min(len(octets) - at, 0xFFFF))).to_bytes(2, "big")
 
 
 def _cut(octets: bytearray, dice: random.Random) -> None:

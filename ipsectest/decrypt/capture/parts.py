@@ -47,10 +47,10 @@ def cut(path: Path, octets: int) -> Iterator[Part]:
     whole = open_capture(path)
     try:
         size = whole.position()[1]
-        if size is None or size < 2 * octets or whole.is_compressed or not whole.is_little_endian:
+        if size is None or size < 2 * octets or whole.is_compressed:
             return
         first = next(whole.frames(), None)
-        if first is None:
+        if first is None or not whole.is_little_endian:  # the first section of pcapng has been met by now
             return
         head, seconds = _head(whole), first.nanoseconds // 1_000_000_000
         header = whole.record_header if isinstance(whole, PcapFile) else 0

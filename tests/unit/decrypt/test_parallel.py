@@ -137,11 +137,14 @@ def test_what_cannot_be_cut_is_left_to_one(tmp_path: Path) -> None:
 
     ring, packets = sealed(100)
     whole = write(tmp_path / "in", packets, classic=True)
-    packed, short, empty = (tmp_path / name for name in ("packed", "short", "empty"))
+    packed, short, empty, other = (tmp_path / name for name in ("packed", "short", "empty", "other byte order"))
     packed.write_bytes(gzip.compress(whole.read_bytes()))
     short.write_bytes(whole.read_bytes()[:3000])
     empty.write_bytes(HEADER)
-    for path in (packed, short, empty):
+    section = struct.pack(">IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
+    section += struct.pack(">IIHHII", 1, 20, 101, 0, 0, 20)
+    other.write_bytes(section + struct.pack(">8I4xI", 6, 40, 0, 0, 0, 4, 4, 0x45000000, 40) * 1000)
+    for path in (packed, short, empty, other):
         assert not list(cut(path, 4096))
         assert not decrypt_in_parts(Decryption(ring), path, ring, None, Workers(4))
 
