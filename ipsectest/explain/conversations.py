@@ -14,6 +14,8 @@ MOST_EXCHANGES = 256
 """Of one IKE SA; quiet ones are forgotten for later ones."""
 MOST_SIGHTINGS = 16
 """Datagrams of one message that are remembered one by one; the others are counted."""
+TWICE_SEEN = 20_000_000
+"""Nanoseconds within which the same octets are one packet that a capture has twice, of two interfaces of a host."""
 MOST_OCTETS = 1 << 24
 """Of messages whose payloads are kept; beyond it only headers count."""
 
@@ -48,6 +50,8 @@ class Half:
     """The message, once it was whole; None where memory was short."""
     times: Counter[int] = field(default_factory=Counter)
     """How often the same octets came."""
+    seen_at: dict[int, int] = field(default_factory=dict)
+    """When the same octets came last."""
     last: int = 0
     """Nanoseconds of the last datagram."""
 
@@ -82,8 +86,11 @@ class Half:
         """One more datagram."""
         if len(self.sightings) < MOST_SIGHTINGS:
             self.sightings.append(sighting)
-        if sighting.digest in self.times or len(self.times) < MOST_SIGHTINGS:
-            self.times[sighting.digest] += 1
+        known = sighting.digest in self.times
+        if known or len(self.times) < MOST_SIGHTINGS:
+            last = self.seen_at.get(sighting.digest, 0)
+            self.times[sighting.digest] += not known or sighting.nanoseconds - last > TWICE_SEEN
+            self.seen_at[sighting.digest] = sighting.nanoseconds
         self.last = sighting.nanoseconds
 
 

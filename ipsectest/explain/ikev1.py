@@ -15,7 +15,7 @@ from ipsectest.base.iana_ikev1 import (
 from ipsectest.base.suites import TransformSpec
 from ipsectest.decrypt.ikev1 import OpenedV1
 from ipsectest.decrypt.ikev1.messages import Part, TransformV1, first_part, proposals
-from ipsectest.explain.conversations import Sighting
+from ipsectest.explain.conversations import TWICE_SEEN, Sighting
 from ipsectest.explain.ladder import Rung
 
 MOST_SAS = 1000
@@ -115,7 +115,8 @@ class ConversationsV1:
         place = conversation.by_digest.get(sighting.digest)
         if place is not None:
             again = conversation.messages[place]
-            again.times, again.last = again.times + 1, sighting.nanoseconds
+            again.times += sighting.nanoseconds - again.last > TWICE_SEEN
+            again.last = sighting.nanoseconds
             return
         if len(conversation.messages) >= MOST_MESSAGES:
             return

@@ -73,7 +73,7 @@ def test_one_long_conversation_is_bounded() -> None:
         scene.ike(ExchangeType.INFORMATIONAL, message_id=number)
         scene.ike(ExchangeType.INFORMATIONAL, message_id=number, response=True)
     for _ in range(MOST_SIGHTINGS + 5):
-        scene.ike(ExchangeType.INFORMATIONAL, message_id=9999)
+        scene.ike(ExchangeType.INFORMATIONAL, message_id=9999, after=0.5)
     (one,) = scene.facts().conversations.found
     assert len(one.exchanges) == MOST_EXCHANGES
     assert one.forgotten > 0

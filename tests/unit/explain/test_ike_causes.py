@@ -310,3 +310,11 @@ def test_an_answer_that_was_not_asked_for() -> None:
     assert (found.who, found.certainty) == (f"{RESPONDER} (responder)", Certainty.CERTAIN)
     assert "chooses aes256gcm16-prfsha256-ecp256, which was not offered" in found.text
     assert "a value of modp2048 beside a choice of ecp256" in found.text
+
+
+def test_a_capture_that_has_each_packet_twice_accuses_nobody() -> None:
+    scene = Scene()
+    for after in (1, 0.001):
+        scene.ike(INIT, sa(SUITE), ke(31), Nonce(b"i" * 32), after=after)
+    assert scene.codes() == ["capture-ends-early", "all-fine"]
+    assert scene.explained().stories[0].rungs[0].times == 1
