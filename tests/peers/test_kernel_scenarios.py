@@ -19,9 +19,9 @@ NAME = PeerName("strongswan", "trixie")
 HERE = "ike/info/bad-icv"
 SPREAD = (
     HERE,
-    "ah/tunnel", "esp/esn/across-the-wrap", "esp/header/ecn-ce", "esp/transport/accepted", "policy/gateway/too-big",
-    "policy/inbound/clear", "policy/lifetime/packets", "policy/outbound/bypass", "policy/spd/order",
-    "policy/trap/first-selector",
+    "ah/tunnel", "esp/esn/across-the-wrap", "esp/esn/rekeyed", "esp/header/ecn-ce", "esp/transport/accepted",
+    "esp/transport/rekeyed", "policy/gateway/too-big", "policy/inbound/clear", "policy/lifetime/packets",
+    "policy/outbound/bypass", "policy/spd/order", "policy/trap/first-selector",
 )  # fmt: skip
 
 pytestmark = [
