@@ -63,7 +63,7 @@ def execute(arguments: Namespace) -> int:
     from ipsectest.decrypt.pipeline import Decryption  # noqa: PLC0415
     from ipsectest.decrypt.trial import Trial  # noqa: PLC0415
 
-    _check_outputs(arguments)
+    _check(arguments)
     folder = _profile_folder(arguments)
     ring = KeyRing()
     for name in arguments.keys:
@@ -208,17 +208,23 @@ def _outputs(arguments: Namespace) -> list[str]:
     return [name for name in (arguments.output, arguments.jsonl, arguments.write_keys, arguments.html) if name]
 
 
-def _check_outputs(arguments: Namespace) -> None:
-    """Raises UsageError if two outputs would go to the same place."""
+def _check(arguments: Namespace) -> None:
+    """Raises UsageError for outputs that could not all be written, and for ports that are none."""
     from ipsectest.base.errors import UsageError  # noqa: PLC0415
 
     names = _outputs(arguments)
     if names.count(_STANDARD) > 1:
         raise UsageError("only one of --output, --jsonl, --write-keys and --html can go to standard output")
-    paths = [os.path.realpath(name) for name in names if name != _STANDARD]
+    paths = [os.path.realpath(name) for name in [*names, arguments.wireshark] if name and name != _STANDARD]
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice and Path(twice) != Path(os.devnull):
         raise UsageError(f"{twice} cannot hold two outputs; name a file for each")
+    lost = next((path for path in paths if not Path(path).parent.is_dir()), None)
+    if lost:  # told before hours of work, not behind them
+        raise UsageError(f"{lost} cannot be written: its folder does not exist")
+    wrong = next((port for port in arguments.nat_t_ports if not 0 < port < 1 << 16), None)
+    if wrong is not None:
+        raise UsageError(f"{wrong} is no UDP port")
 
 
 def _report(run: "Decryption", arguments: Namespace) -> None:

@@ -68,7 +68,7 @@ class ProfileFolder:
 
     def write(self, files: dict[str, str]) -> None:
         """Write the files and remove those of ours that are there and not among them."""
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.mkdir(mode=0o700, exist_ok=True)
         self._path.chmod(0o700)
         for name in _FILES:
             place = self._path / name

@@ -119,6 +119,9 @@ def test_what_stays_closed_is_told(capsys: pytest.CaptureFixture) -> None:
         ([files(NAME)[0], "-k", files(NAME)[0]], ""),
         ([files(NAME)[0], "-o", "-", "--jsonl", "-"], "standard output"),
         ([files(NAME)[0], "-o", "one", "--html", "./one"], "two outputs"),
+        ([files(NAME)[0], "-o", "one", "--wireshark", "one"], "two outputs"),
+        ([files(NAME)[0], "--html", "/nonexistent/page.html"], "its folder does not exist"),
+        ([files(NAME)[0], "--nat-t-port", "65536"], "65536 is no UDP port"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments: list, text: str, capsys: pytest.CaptureFixture) -> None:

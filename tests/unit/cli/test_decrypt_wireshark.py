@@ -62,6 +62,7 @@ def test_wireshark_decrypts_the_capture_as_we_do(name: str, tmp_path: Path, caps
 def test_the_folder_can_be_a_profile_among_others(tmp_path: Path) -> None:
     require_tshark()
     capture, keys = files(NAME)
+    (tmp_path / "profiles").mkdir()
     assert main(["decrypt", capture, "-k", keys, "--wireshark", str(tmp_path / "profiles" / "customer")]) == 0
     opened, _ = with_profile(capture, tmp_path, profile_name="customer")
     closed, _ = with_profile(capture, tmp_path)
