@@ -3,7 +3,7 @@
 from ipsectest.explain.findings import Certainty, Difference, Severity
 from ipsectest.explain.logs import advice
 from ipsectest.explain.logs.model import LoggedSa
-from ipsectest.explain.logs.rules import Rule, Rules
+from ipsectest.explain.logs.rules import Rule, Rules, refusals
 from ipsectest.explain.logs.suite_words import from_charon
 
 _LIKELY = Certainty.LIKELY
@@ -51,7 +51,23 @@ def _unestablished(sa: LoggedSa, _groups: dict[str, str]) -> bool:
 
 _REFUSED = r"^received (?P<notify>\w+) notify, no CHILD_SA built"
 
+
+def _established(sa: LoggedSa, _groups: dict[str, str]) -> bool:
+    return sa.is_established
+
+
 _NEGOTIATION = (
+    Rule(
+        pattern=r"^received proposals unacceptable",
+        code="ike-rekey-proposal-mismatch",
+        title="No common proposal for the rekey of the IKE SA",
+        text="{us} takes no proposal of {them} for the rekey; the IKE SA is up.",
+        change=advice.PROPOSALS,
+        clause=_INIT,
+        requirement="7296-2.7-04",
+        differences=_proposals,
+        when=_established,
+    ),
     Rule(
         pattern=r"^received proposals unacceptable",
         code="ike-proposal-mismatch",
@@ -335,6 +351,7 @@ _CHILDREN = (
         requirement="7296-2.25-01",
         by_us=False,
     ),
+    *refusals(r"^received NAME notify, no CHILD_SA built"),
     Rule(
         pattern=_REFUSED,
         code="child-refused",

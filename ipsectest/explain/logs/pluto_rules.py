@@ -3,7 +3,7 @@
 from ipsectest.explain.findings import Certainty, Difference, Severity
 from ipsectest.explain.logs import advice
 from ipsectest.explain.logs.model import LoggedSa
-from ipsectest.explain.logs.rules import Rule, Rules
+from ipsectest.explain.logs.rules import Rule, Rules, refusals
 from ipsectest.explain.logs.suite_words import from_pluto_offer
 
 _LIKELY = Certainty.LIKELY
@@ -276,6 +276,7 @@ _CHILDREN = (
         requirement="7296-2.9-05",
         by_us=False,
     ),
+    *refusals(r"^\w+ response rejected Child SA with NAME"),
     Rule(
         pattern=r"^\w+ response rejected Child SA with (?P<notify>\w+)",
         code="child-refused",

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from ipsectest.base.iana import NotifyType, name_of
+from ipsectest.explain.causes.error_notifies import TABLE
 from ipsectest.explain.findings import Certainty, Difference, Evidence, Finding, Severity
 from ipsectest.explain.logs.model import LoggedSa
 
@@ -69,6 +71,24 @@ class Rules:
         return None
 
 
+def refusals(pattern: str) -> tuple[Rule, ...]:
+    """A rule for each error notification with which the other side refuses a Child SA; ``NAME`` stands for its name."""
+    return tuple(
+        Rule(
+            pattern=pattern.replace("NAME", name_of(NotifyType, kind)),
+            code=entry.code,
+            severity=entry.severity,
+            title=entry.title,
+            text=f"{{them}} answers {name_of(NotifyType, kind)} to {{us}}: {entry.text}",
+            change=entry.change,
+            clause=entry.clause,
+            requirement=entry.requirement,
+            by_us=False,
+        )
+        for kind, entry in TABLE.items()
+    )
+
+
 def _finding(rule: Rule, sa: LoggedSa, line: int, groups: dict[str, str]) -> Finding:
     words = {
         **sa.noted,
@@ -77,6 +97,8 @@ def _finding(rule: Rule, sa: LoggedSa, line: int, groups: dict[str, str]) -> Fin
         "remote": sa.remote or "the peer",
         "us": sa.described(is_local=True),
         "them": sa.described(is_local=False),
+        "asking": sa.described(is_local=rule.by_us is False),
+        "answering": sa.described(is_local=rule.by_us),
     }
     filled = _Words(words)
     return Finding(
