@@ -324,6 +324,23 @@ static int is_summed(const uint8_t *header, uint64_t length)
     return ((sum & 0xffff) + (sum >> 16)) == 0xffff;
 }
 
+/* Whether a datagram is neither on the ports of IKE and NAT traversal nor IKE behind its marker on any other. */
+static int is_plain_udp(const uint8_t *data, uint64_t length)
+{
+    enum { HEADER = 8, MARKER = 4, IKE_HEADER = 28 };
+    uint64_t datagram = length < HEADER ? 0 : be16(data + 4);
+    if (datagram < HEADER || datagram > length)
+        return 1;
+    for (int port = 0; port <= 2; port += 2)
+        if (be16(data + port) == NAT_T_PORT || be16(data + port) == IKE_PORT)
+            return 0;
+    if (datagram < HEADER + MARKER + IKE_HEADER || be32(data + HEADER))
+        return 1;
+    const uint8_t *ike = data + HEADER + MARKER;
+    int version = ike[17] >> 4;
+    return (version != 1 && version != 2) || be32(ike + 24) != datagram - HEADER - MARKER;
+}
+
 /* Whether an upper layer holds nothing that could be IPsec or IKE again; an extension header may hide it. */
 static int is_plain(uint8_t protocol, const uint8_t *data, uint64_t length)
 {
@@ -336,12 +353,7 @@ static int is_plain(uint8_t protocol, const uint8_t *data, uint64_t length)
     case AH:
         return 0;
     case UDP:
-        if (length < 12)
-            return 1;
-        for (int port = 0; port <= 2; port += 2)
-            if (be16(data + port) == NAT_T_PORT || be16(data + port) == IKE_PORT)
-                return 0;
-        return be32(data + 8) != 0; /* the non-ESP marker (RFC 3948 section 2.2), on any port */
+        return is_plain_udp(data, length);
     }
     return 1;
 }

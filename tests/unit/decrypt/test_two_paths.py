@@ -120,6 +120,21 @@ def test_ipsec_and_ike_inside_a_tunnel_are_opened_by_both(tmp_path: Path) -> Non
         assert seen == 1, name
 
 
+def test_datagrams_of_zeros_go_the_fast_way(tmp_path: Path) -> None:
+    """They begin as a non-ESP marker does."""
+    sa, path = sender("aes128gcm16"), tmp_path / "capture"
+    inner = build_ipv4(bytes(4), bytes(4), UDP, build_udp(bytes(4), bytes(4), 40000, 5001, bytes(100)))
+    path.write_bytes(pcap([protect(sa, inner, seeded(n)) for n in range(50)]))
+    assert len(both(path, sa)) == 50
+    file = io.BytesIO()
+    run, capture = Decryption(KeyRing(sas=[keys_of(sa)]), output := Output(file)), open_capture(path)
+    looked: list[None] = []
+    run.looked = lambda: looked.append(None)
+    decrypt_one(run, capture, output, fast=True)
+    capture.close()
+    assert len(looked) == 1  # the first packet of the SA
+
+
 def test_times_beyond_64_bits_are_the_same(tmp_path: Path) -> None:
     """``if_tsresol`` of seconds with an upper half that is not zero."""
     sa = sender("aes128gcm16")
