@@ -2,7 +2,7 @@
  * The fast path of decryption: frames of a capture with ESP of known SAs, opened one after another.
  *
  * It takes only what is common and plain: complete Ethernet or raw IP frames, IPv4 without options or IPv6 without
- * extension headers, no fragments, ESP by itself or in UDP port 4500, the next sequence number of an SA in tunnel
+ * extension headers, no fragments, ESP by itself or in UDP, the next sequence number of an SA in tunnel
  * mode, a right ICV, a sound trailer and an inner packet without IPsec or IKE. At the first frame that is anything else it stops and leaves
  * that frame to the caller, whose slower path knows everything. So a doubt never costs a packet, and every length
  * that comes from the file is checked here against what there is.
@@ -250,7 +250,7 @@ static struct sa *find_esp(const struct table *table, const struct frame *frame,
         if (payload < 16)
             return NULL;
         uint64_t datagram = be16(data + 4);
-        if (datagram < 16 || datagram > payload || (be16(data) != NAT_T_PORT && be16(data + 2) != NAT_T_PORT))
+        if (datagram < 16 || datagram > payload) /* on any port: an SPI that is followed tells ESP, as elsewhere */
             return NULL;
         data += 8;
         payload = datagram - 8;

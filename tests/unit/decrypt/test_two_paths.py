@@ -69,6 +69,20 @@ def pcapng(packets: list[bytes], *, resolution: int, high: int) -> bytes:
     return b"".join(made)
 
 
+@pytest.mark.parametrize("ports", [(4500, 4500), (61000, 4500), (61000, 61001), (500, 61000), (53, 53)])
+def test_ports_do_not_matter_where_the_spi_is_known(ports: tuple[int, int], tmp_path: Path) -> None:
+    sa = sender("aes128gcm16", udp_ports=ports)
+    path = tmp_path / "capture"
+    path.write_bytes(pcap(sealed(sa, 40)))
+    assert [data for _, data in both(path, sa)] == [INNER, INNER_V6] * 20
+    capture, run = open_capture(path), Decryption(KeyRing(sas=[keys_of(sa)]))
+    run.looked = lambda: slow.append(1)
+    slow: list[int] = []
+    decrypt_one(run, capture, Output(io.BytesIO()), fast=True)
+    capture.close()
+    assert len(slow) <= 2
+
+
 def test_outer_checksums_that_a_network_card_fills_in_are_no_obstacle(tmp_path: Path) -> None:
     sa = sender("aes128gcm16")
     packets = [packet[:10] + b"\0\0" + packet[12:] for packet in sealed(sa, 4)]
