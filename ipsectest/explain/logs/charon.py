@@ -52,6 +52,8 @@ class CharonLog:
     facts: LogFacts
     _pending: dict[str, _Pending] = field(default_factory=dict)
     _starts: int = 0
+    _proposing: LoggedSa | None = None
+    """Whose proposals were looked at last."""
 
     def take(self, number: int, line: str) -> None:
         """One line; never raises."""
@@ -76,6 +78,9 @@ class CharonLog:
             noted = pattern.match(text)
             if noted:
                 sa.noted[name] = noted[1][:1000]
+                self._proposing = sa if name == "received" else self._proposing
+        if text.startswith("received proposals unacceptable") and "received" not in sa.noted and self._proposing:
+            sa = self._proposing  # a rekey is refused in the name of the new IKE SA, which comes to nothing
         finding = RULES.apply(sa, number, text)
         if finding:
             self.facts.findings.append(finding)

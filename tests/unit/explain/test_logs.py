@@ -327,3 +327,21 @@ def test_ipv6_in_logs() -> None:
     assert only(sent).subject == {"2001:db8::1", "2001:db8::2"}
     line = "packet from [2001:db8::7]:500: IKE_SA_INIT message received on x but no suitable connection found"
     assert only(pluto(line, prefix="Nov 29 06:12:20.0: ")).subject == {"2001:db8::7"}
+
+
+def test_a_refused_rekey_belongs_to_the_old_ike_sa() -> None:
+    log = CharonLog(LogFacts("charon.log", "strongSwan"))
+    lines = (
+        "<site|7> IKE_SA site[7] established between 192.0.2.2[b]...192.0.2.1[a]",
+        "<site|7> received proposals: IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/MODP_1024",
+        "<site|7> configured proposals: IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519",
+        "<site|8> received proposals unacceptable",
+    )
+    for number, line in enumerate(lines, 1):
+        log.take(number, f"09[IKE] {line}")
+    found = only(log.facts)
+    assert found.code == "ike-rekey-proposal-mismatch"
+    assert [one.value for one in found.differences] == [
+        "aes128gcm16-prfsha256-modp1024",
+        "aes128gcm16-prfsha256-x25519",
+    ]
