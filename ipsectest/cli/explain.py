@@ -45,7 +45,8 @@ def execute(arguments: Namespace) -> int:
     for name in arguments.keys:
         ring.add(detect.read(Path(name)))
     with ExitStack() as stack:
-        paths = [(name, _on_disk(name, stack)) for name in arguments.files]
+        names = _names(arguments.files)
+        paths = [(name, _on_disk(file, stack)) for name, file in zip(names, arguments.files, strict=True)]
         logs = {path: facts for name, path in paths if (facts := _log(name, path))}
         captures = [(name, path) for name, path in paths if path not in logs]
         if captures:
@@ -100,8 +101,10 @@ def _written_down(source: "BinaryIO | GzipFile", stack: ExitStack) -> Path:
     return Path(file.name)
 
 
-def _short(name: str) -> str:
-    return "standard input" if name == _STANDARD else Path(name).name
+def _names(files: list[str]) -> list[str]:
+    """What each file is called in findings: its own name, or where two have the same, with its folder."""
+    short = ["standard input" if name == _STANDARD else Path(name).name for name in files]
+    return [one if short.count(one) == 1 else name for one, name in zip(short, files, strict=True)]
 
 
 def _log(name: str, path: Path) -> "LogFacts | None":
@@ -109,7 +112,7 @@ def _log(name: str, path: Path) -> "LogFacts | None":
     from ipsectest.explain.logs.reading import read_log  # noqa: PLC0415
 
     with ReadingProgress(lambda: (0, None)) as progress:
-        return read_log(path, _short(name), looked=progress)
+        return read_log(path, name, looked=progress)
 
 
 def _take_keys(ring: "KeyRing", logs: list[Path]) -> None:
@@ -136,10 +139,10 @@ def _capture(run: "Decryption", name: str, path: Path) -> "CaptureFacts":
         capture = open_capture(path)
     except InputError as error:
         neither = f"{error.message}, and has no lines of strongSwan's or Libreswan's log"
-        raise InputError(neither, Place(_short(name)), hint=error.hint) from error
+        raise InputError(neither, Place(name), hint=error.hint) from error
     try:
         with ReadingProgress(capture.position) as progress:
-            return read_capture(run, capture, _short(name), looked=progress)
+            return read_capture(run, capture, name, looked=progress)
     finally:
         run.notes += capture.notes
         capture.close()

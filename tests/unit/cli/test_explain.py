@@ -97,3 +97,14 @@ def test_keys_of_a_log_open_the_capture_beside_it(tmp_path: Path, capsys: pytest
     assert main(["explain", capture, capture.replace(".pcapng", ".log"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert "MAIN_MODE: ID HASH" in [one["text"] for one in told["sas"][0]["ladder"]]
+
+
+def test_files_of_the_same_name_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for side in ("left", "right"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "charon.log").write_text(LOG)
+    files = [str(tmp_path / side / "charon.log") for side in ("left", "right")]
+    assert main(["explain", *files, "--json"]) == 1
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert [one["file"] for one in finding["evidence"]] == files
+    assert "times" not in finding["text"]
