@@ -28,7 +28,7 @@ from tests.unit.peers.settings import settings
 
 pytestmark = [pytest.mark.lab, pytest.mark.peer, pytest.mark.slow]
 
-SECONDS = float(os.environ.get("IPSECTEST_SITES_SECONDS", "6"))
+SECONDS = float(os.environ.get("IPSECTEST_SITES_SECONDS", "4"))
 INTERVAL = 0.02
 IKE, ESP = "aes128gcm16-prfsha256-x25519", "aes128gcm16-esn"
 SECRET = b"a secret of two sites"
