@@ -209,7 +209,7 @@ def _outputs(arguments: Namespace) -> list[str]:
 
 
 def _check(arguments: Namespace) -> None:
-    """Raises UsageError for outputs that could not all be written, and for ports that are none."""
+    """Raises UsageError for outputs that could not all be written, ports that are none and what --dask cannot do."""
     from ipsectest.base.errors import UsageError  # noqa: PLC0415
 
     names = _outputs(arguments)
@@ -225,6 +225,8 @@ def _check(arguments: Namespace) -> None:
     wrong = next((port for port in arguments.nat_t_ports if not 0 < port < 1 << 16), None)
     if wrong is not None:
         raise UsageError(f"{wrong} is no UDP port")
+    if arguments.dask and (arguments.jsonl or arguments.tries or _STANDARD in arguments.captures):
+        raise UsageError("--dask takes files, and goes with neither --jsonl nor --try: those need one process")
 
 
 def _report(run: "Decryption", arguments: Namespace) -> None:

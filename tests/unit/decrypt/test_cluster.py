@@ -26,12 +26,19 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     distributed = pytest.importorskip("distributed", reason="pip install 'ipsectest[cluster]'")
-    with warnings.catch_warnings():
+    scratch = str(tmp_path_factory.mktemp("workers"))
+    config = pytest.importorskip("dask.config").set(temporary_directory=scratch)  # else a folder stays in /tmp
+    with warnings.catch_warnings(), config:
         warnings.simplefilter("ignore")
         with distributed.LocalCluster(
-            n_workers=2, threads_per_worker=2, host="127.0.0.1", dashboard_address=None, worker_dashboard_address=None
+            n_workers=2,
+            threads_per_worker=2,
+            host="127.0.0.1",
+            dashboard_address=None,
+            worker_dashboard_address=None,
+            local_directory=scratch,
         ) as cluster:
             yield cluster.scheduler_address
 
@@ -77,6 +84,12 @@ def test_a_worker_that_does_not_see_the_file_is_told(address: str, tmp_path: Pat
     with pytest.raises(WorkerError, match="/nowhere/in"):
         decrypt_in_parts(Decryption(ring), path, ring, None, Workers(2, crew=crew))
     cluster.close()
+
+
+@pytest.mark.parametrize("words", [["in", "--jsonl", "out"], ["in", "--try"], ["-"]])
+def test_what_needs_one_process_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["decrypt", *words, "--dask", "tcp://192.0.2.1:8786"]) == 2
+    assert "--dask" in capsys.readouterr().err
 
 
 def test_no_cluster_there_is_told() -> None:
