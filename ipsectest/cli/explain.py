@@ -22,6 +22,9 @@ FAILED = 1
 _STANDARD = "-"
 _GZIP = b"\x1f\x8b"
 _HEAD = 1 << 16
+_PIECE = 1 << 20
+MOST_OCTETS = 4 << 30
+"""Of a pipe or a packed log: written down, because it is read more than once."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -70,7 +73,7 @@ def execute(arguments: Namespace) -> int:
 def _on_disk(name: str, stack: ExitStack) -> Path:
     """A file that can be read more than once: what comes by a pipe or is a packed log is written down first."""
     if name == _STANDARD:
-        return _written_down(sys.stdin.buffer, stack)
+        return _written_down(sys.stdin.buffer, "standard input", stack)
     path = Path(name)
     with path.open("rb") as file:
         if file.read(2) != _GZIP:
@@ -84,19 +87,25 @@ def _on_disk(name: str, stack: ExitStack) -> Path:
         with gzip.open(path) as packed:
             if daemon_of(packed.read(_HEAD).decode("utf-8", "replace")):
                 packed.seek(0)
-                return _written_down(packed, stack)
+                return _written_down(packed, name, stack)
     except (OSError, EOFError, zlib.error):
         pass  # a damaged file is for the reader of captures, who says what is wrong
     return path
 
 
-def _written_down(source: "BinaryIO | GzipFile", stack: ExitStack) -> Path:
-    import shutil  # noqa: PLC0415
+def _written_down(source: "BinaryIO | GzipFile", name: str, stack: ExitStack) -> Path:
     import tempfile  # noqa: PLC0415
+
+    from ipsectest.base.errors import InputError, Place  # noqa: PLC0415
 
     temporary = tempfile.NamedTemporaryFile(prefix="ipsectest-")  # noqa: SIM115 - the stack closes it
     file = stack.enter_context(temporary)
-    shutil.copyfileobj(source, file)
+    left = MOST_OCTETS
+    while piece := source.read(_PIECE):
+        left -= len(piece)
+        if left < 0:  # a packed file of a few kilobytes may hold a full disk
+            raise InputError(f"holds more than {MOST_OCTETS >> 30} GiB; give it as a file, unpacked", Place(name))
+        file.write(piece)
     file.flush()
     return Path(file.name)
 

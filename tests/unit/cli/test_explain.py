@@ -92,6 +92,15 @@ def test_both_kinds_come_by_a_pipe(text: bool, tmp_path: Path) -> None:
     assert (b"standard input:1" if text else b"No common proposal") in done.stdout
 
 
+def test_a_packed_log_may_not_fill_the_disk(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.gz").write_bytes(gzip.compress(LOG.encode() * 20_000))
+    monkeypatch.setattr("ipsectest.cli.explain.MOST_OCTETS", 1 << 20)
+    assert main(["explain", str(tmp_path / "a.gz")]) == 2
+    assert "a.gz: holds more than" in capsys.readouterr().err
+
+
 def test_keys_of_a_log_open_the_capture_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     capture = str(PCAPS.parent / "tests" / "vectors" / "ikev1" / "main-aes.pcapng")
     assert main(["explain", capture, capture.replace(".pcapng", ".log"), "--json"]) == 0
