@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -70,8 +71,13 @@ def unpack(archive: Path, folder: Path) -> int:
             if not member.isfile() or member.size > _LARGEST or count >= _MOST:
                 continue
             if (CAPTURE.search(path) or _KEYS.search(path)) and ".." not in Path(path).parts:
-                member.mode = 0o600
-                tar.extract(member, folder, set_attrs=False, filter="data")
+                content = tar.extractfile(member)  # Python 3.11.2 has no filter for `extract`
+                target = folder / path.lstrip("/")
+                if content is None or not target.resolve().is_relative_to(folder.resolve()):
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("wb") as file:
+                    shutil.copyfileobj(content, file)
                 count += 1
     return count
 

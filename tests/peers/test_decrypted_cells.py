@@ -95,7 +95,7 @@ def test_inner_packets_are_those_that_were_sent(tmp_path: Path, monkeypatch: pyt
 def played(bench: Bench, player: Player, records: Records, cell: Cell) -> tuple[CaseRecord, InnerSide]:
     """A cell with its inner side watched."""
     place = bench.place(cell)
-    inner = InnerSide([place.initiator, place.responder])
+    inner = InnerSide(list(bench.namespaces(cell)))
     bench.loop.add(inner)
     try:
         return records.add(player.play(cell, place, *bench.ends(cell))), inner
