@@ -142,7 +142,8 @@ class Player:
         )
         _compare(cell, second, rekeyed=True)
         self._cross(place, " after the rekey of the Child SA", played)
-        self._agreed(both, "the old Child SA was not deleted after its rekey", lambda _tunnel: True)
+        deleted, haste = "the old Child SA was not deleted after its rekey", self._patience / 2
+        self._agreed(both, deleted, lambda _tunnel: True, patience=haste)
         responder.perform(Verb.REKEY_IKE)
         third = self._agreed(
             both, "the IKE SA was not rekeyed by the responder", lambda new: new.ike.name != second.ike.name
@@ -161,6 +162,7 @@ class Player:
         problem: str,
         suits: Callable[[_Tunnel], bool],
         old: ChildReport | None = None,
+        patience: float | None = None,
     ) -> _Tunnel:
         """Wait until both ends report the same tunnel, ``old`` apart, and it is the one that is waited for."""
         found: list[_Tunnel] = []
@@ -175,7 +177,7 @@ class Player:
                 found.append(tunnel)
             return bool(found)
 
-        if not self._wait(look):
+        if not self._wait(look, patience):
             raise Disagreement(problem, "one IKE SA and one Child SA, the same at both ends", _told(both))
         return found[0]
 
