@@ -7,7 +7,7 @@ from typing import Any
 from ipsectest.explain import causes
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.conversations import Conversation
-from ipsectest.explain.findings import Finding, Severity
+from ipsectest.explain.findings import Finding, Kind, Severity
 from ipsectest.explain.flows import Flow
 from ipsectest.explain.ikev1 import ConversationV1
 from ipsectest.explain.ladder import Rung, rungs
@@ -119,7 +119,7 @@ def _overcome(finding: Finding, stories: list[Story]) -> Finding:
         is_later = story.rungs and story.file == last.file and story.rungs[0].number > last.number
         if is_later and story.is_established and finding.subject <= frozenset(story.ends):
             text = f"{finding.text} Later, from {last.kind} {story.rungs[0].number} on, the two came together."
-            return replace(finding, severity=Severity.WARNING, text=text)
+            return replace(finding, kind=replace(finding.kind, severity=Severity.WARNING), text=text)
     return finding
 
 
@@ -169,9 +169,7 @@ def _all_fine(told: Explanation, *, hidden: bool) -> Finding:
     made = sum(agreed.protocol in {"ESP", "AH"} for one in told.stories for agreed in one.agreed)
     if not told.stories:
         return Finding(
-            code="no-ike",
-            severity=Severity.NOTE,
-            title="No IKE in here",
+            kind=Kind(code="no-ike", title="No IKE in here", severity=Severity.NOTE),
             text="What there is of ESP and AH is judged by itself." if told.traffic else "There is nothing to explain.",
         )
     text = f"{up} of {len(told.stories)} IKE SAs are up"
@@ -180,4 +178,4 @@ def _all_fine(told: Explanation, *, hidden: bool) -> Finding:
         text += " Encrypted messages were judged by their length: with keys (-k) more can be told."
     failed = any(one.is_established is False for one in told.stories)
     title = "No failure was found" if failed else "Nothing is wrong"
-    return Finding(code="all-fine", severity=Severity.FINE, title=title, text=text)
+    return Finding(kind=Kind(code="all-fine", title=title, severity=Severity.FINE), text=text)

@@ -54,13 +54,24 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One cause."""
+class Kind:
+    """What findings of the same cause share."""
 
     code: str
     """A word for programs: ``ike-proposal-mismatch``."""
-    severity: Severity
     title: str
+    clause: str = ""
+    """``RFC 7296 section 2.7``."""
+    requirement: str = ""
+    """Its id in ``scenarios/requirements``, where one fits."""
+    severity: Severity = Severity.FAILURE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One cause."""
+
+    kind: Kind
     who: str = ""
     """Whose doing it is: address and role."""
     text: str = ""
@@ -69,21 +80,32 @@ class Finding:
     """What to do, the likeliest first."""
     differences: tuple[Difference, ...] = ()
     evidence: tuple[Evidence, ...] = ()
-    clause: str = ""
-    """``RFC 7296 section 2.7``."""
-    requirement: str = ""
-    """Its id in ``scenarios/requirements``, where one fits."""
     certainty: Certainty = Certainty.CERTAIN
     subject: frozenset[str] = field(default=frozenset())
     """Addresses of the two ends, by which findings of several files are brought together."""
 
+    @property
+    def code(self) -> str:
+        """Of its kind."""
+        return self.kind.code
+
+    @property
+    def severity(self) -> Severity:
+        """Of its kind."""
+        return self.kind.severity
+
+    @property
+    def title(self) -> str:
+        """Of its kind."""
+        return self.kind.title
+
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
-            "code": self.code,
-            "severity": self.severity.value,
+            "code": self.kind.code,
+            "severity": self.kind.severity.value,
             "certainty": self.certainty.value,
-            "title": self.title,
+            "title": self.kind.title,
             "who": self.who,
             "text": self.text,
             "change": list(self.change),
@@ -92,6 +114,6 @@ class Finding:
                 for one in self.differences
             ],
             "evidence": [{"file": one.file, one.kind: one.number} for one in self.evidence],
-            "clause": self.clause,
-            "requirement": self.requirement,
+            "clause": self.kind.clause,
+            "requirement": self.kind.requirement,
         }

@@ -123,5 +123,5 @@ def _one_of(same: list[Finding], *, counts: bool = False) -> Finding:
         text=text,
         evidence=tuple(evidence)[:_MOST_EVIDENCE],
         differences=tuple(rows.values())[:_MOST_DIFFERENCES],
-        requirement=next((one.requirement for one in same if one.requirement), ""),
+        kind=next((one.kind for one in same if one.kind.requirement), same[0].kind),
     )

@@ -6,12 +6,13 @@ from datetime import datetime
 
 from ipsectest.base.iana import AuthenticationMethod, ExchangeType, NotifyType, name_of
 from ipsectest.decrypt.negotiations import first_payload
+from ipsectest.explain import kinds
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes import certificates
 from ipsectest.explain.causes.certificates import Reason
 from ipsectest.explain.causes.evidence import frames
 from ipsectest.explain.conversations import Conversation, Exchange, Half
-from ipsectest.explain.findings import Certainty, Difference, Finding, Severity
+from ipsectest.explain.findings import Certainty, Difference, Finding, Kind, Severity
 from ipsectest.explain.identities import identity_text
 from ipsectest.explain.outcome import read_length
 from ipsectest.wire import AUTH, EAP, Identification, IDi, IDr, Payload
@@ -69,17 +70,19 @@ def _refusal(conversation: Conversation, facts: CaptureFacts, half: Half, *, by_
         f" The protocol hides the reason; the log of {judge} has it." if reason.certainty is Certainty.LIKELY else ""
     )
     return Finding(
-        code=reason.code,
-        severity=Severity.FAILURE,
-        title=reason.title,
+        kind=Kind(
+            code=reason.code,
+            severity=Severity.FAILURE,
+            title=reason.title,
+            clause=_CLAUSE,
+            requirement="7296-2.21.2-01",
+        ),
         who=conversation.described(is_initiator=by_initiator),
         text=f"It does not believe that {conversation.described(is_initiator=not by_initiator)} is {sides.shown}: "
         f"AUTHENTICATION_FAILED.{f' {reason.text}' if reason.text else ''}{hidden}",
         change=reason.change,
         differences=tuple(differences),
         evidence=frames(facts, half),
-        clause=_CLAUSE,
-        requirement="7296-2.21.2-01",
         certainty=reason.certainty,
         subject=conversation.ends,
     )
@@ -139,9 +142,7 @@ def refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[
         return
     responder = conversation.described(is_initiator=False)
     yield Finding(
-        code="authentication-failed",
-        severity=Severity.FAILURE,
-        title="The responder refuses IKE_AUTH",
+        kind=kinds.IKE_AUTH_REFUSED,
         who=responder,
         text=f"Its encrypted answer has room for {length.most} octets: an error notification and nothing else, "
         f"nearly always {name_of(NotifyType, NotifyType.AUTHENTICATION_FAILED)}.",
@@ -154,8 +155,6 @@ def refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[
             "Give the keys of the IKE SA with -k to read the message itself (docs/keys.md).",
         ),
         evidence=frames(facts, last.request, last.response),
-        clause=_CLAUSE,
-        requirement="7296-2.21.2-01",
         certainty=Certainty.LIKELY,
         subject=conversation.ends,
     )

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from ipsectest.base.iana import CertificateEncoding, ExchangeType, NotifyType
 from ipsectest.crypto.certificates import CertificateError, matches_identity, names, parse_certificate, validity_problem
 from ipsectest.decrypt.negotiations import first_payload
+from ipsectest.explain import kinds
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes.evidence import frames
 from ipsectest.explain.conversations import Conversation
-from ipsectest.explain.findings import Certainty, Finding, Severity
+from ipsectest.explain.findings import Certainty, Finding
 from ipsectest.explain.identities import identity_text
 from ipsectest.wire import CERT, Identification, Payload
 
@@ -83,13 +84,10 @@ def invalid(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding
                 continue
             if problem:
                 yield Finding(
-                    code="certificate-expired",
-                    severity=Severity.WARNING,
-                    title="A certificate is not valid at the time of the capture",
+                    kind=kinds.CERTIFICATE_EXPIRED_IN_CAPTURE,
                     who=host,
                     text=f"{problem}.",
                     change=(f"Renew the certificate of {host}; check the clocks of both sides and of the capture.",),
                     evidence=frames(facts, half),
-                    clause="RFC 5280 section 6.1.3",
                     subject=conversation.ends,
                 )

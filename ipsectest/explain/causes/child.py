@@ -1,14 +1,16 @@
 """Child SAs that do not come about, or not as they were asked for."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ipsectest.base.iana import ExchangeType, NotifyType, name_of
+from ipsectest.explain import kinds
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes.error_notifies import TABLE
 from ipsectest.explain.causes.evidence import frames
 from ipsectest.explain.causes.other_side import differences
 from ipsectest.explain.conversations import Conversation, Exchange
-from ipsectest.explain.findings import Certainty, Difference, Finding, Severity
+from ipsectest.explain.findings import Certainty, Difference, Finding, Kind, Severity
 from ipsectest.explain.negotiated import asked, offered, selectors, suites
 from ipsectest.explain.outcome import has_no_child, read_length
 from ipsectest.wire import CP, Payload, TSi, TSr
@@ -26,9 +28,13 @@ def proposal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findin
         what = "rekey of the IKE SA" if is_ike else "Child SA"
         groups = exchange.type == ExchangeType.CREATE_CHILD_SA and not is_ike
         yield Finding(
-            code="ike-rekey-proposal-mismatch" if is_ike else "child-proposal-mismatch",
-            severity=Severity.FAILURE,
-            title=f"No common proposal for the {what}",
+            kind=Kind(
+                code="ike-rekey-proposal-mismatch" if is_ike else "child-proposal-mismatch",
+                severity=Severity.FAILURE,
+                title=f"No common proposal for the {what}",
+                clause="RFC 7296 section 2.7",
+                requirement="7296-2.7-04",
+            ),
             who=answering,
             text=f"The IKE SA is up; {answering} refuses every proposal for the {what} with NO_PROPOSAL_CHOSEN.",
             change=(
@@ -48,8 +54,6 @@ def proposal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findin
                 *differences(facts, _ends(conversation, exchange), _BOTH, f"{what} proposal", suites),
             ),
             evidence=frames(facts, exchange.request, exchange.response),
-            clause="RFC 7296 section 2.7",
-            requirement="7296-2.7-04",
             certainty=Certainty.LIKELY,
             subject=conversation.ends,
         )
@@ -63,9 +67,7 @@ def selectors_refused(conversation: Conversation, facts: CaptureFacts) -> Iterat
         asking, answering = conversation.asking(exchange), conversation.answering(exchange)
         own, other = (", ".join(selectors(request, kind)) or "nothing" for kind in (TSi, TSr))
         yield Finding(
-            code="traffic-selector-mismatch",
-            severity=Severity.FAILURE,
-            title="Traffic selectors do not fit",
+            kind=kinds.TRAFFIC_SELECTOR_MISMATCH,
             who=answering,
             text=f"The IKE SA is up; of the traffic that {asking} asks for, {answering} wants none: TS_UNACCEPTABLE.",
             change=(
@@ -81,8 +83,6 @@ def selectors_refused(conversation: Conversation, facts: CaptureFacts) -> Iterat
                 *differences(facts, _ends(conversation, exchange), _BOTH, "traffic selectors", _ways),
             ),
             evidence=frames(facts, exchange.request, exchange.response),
-            clause="RFC 7296 section 2.9",
-            requirement="7296-2.9-05",
             subject=conversation.ends,
         )
         return
@@ -113,16 +113,12 @@ def narrowed(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findin
         if not rows or _is_dynamic(exchange):
             continue
         yield Finding(
-            code="traffic-selectors-narrowed",
-            severity=Severity.WARNING,
-            title="The responder narrowed the traffic selectors",
+            kind=kinds.TRAFFIC_SELECTORS_NARROWED,
             who=conversation.answering(exchange),
             text="Packets outside of what was granted do not go through this Child SA.",
             change=("If some traffic does not pass, configure the same selectors, mirrored, on both sides.",),
             differences=tuple(rows),
             evidence=frames(facts, exchange.response),
-            clause="RFC 7296 section 2.9",
-            requirement="7296-2.9-02",
             subject=conversation.ends,
         )
         return
@@ -141,9 +137,13 @@ def refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[
     responder = conversation.responder
     later = any(one.is_answered for one in conversation.of(ExchangeType.CREATE_CHILD_SA))
     yield Finding(
-        code="child-refused",
-        severity=Severity.WARNING if later else Severity.FAILURE,
-        title="No Child SA comes about" if not later else "No Child SA comes about in IKE_AUTH",
+        kind=Kind(
+            code="child-refused",
+            severity=Severity.WARNING if later else Severity.FAILURE,
+            title="No Child SA comes about" if not later else "No Child SA comes about in IKE_AUTH",
+            clause="RFC 7296 section 1.2",
+            requirement="7296-1.2-13",
+        ),
         who=conversation.described(is_initiator=False),
         text="Its encrypted answer of IKE_AUTH has room for identity and proof, and not for a Child SA: the IKE SA "
         "is up, the Child SA was refused (or never asked for: RFC 6023).",
@@ -155,8 +155,6 @@ def refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[
             "Give the keys of the IKE SA with -k to read the message itself (docs/keys.md).",
         ),
         evidence=frames(facts, exchange.response),
-        clause="RFC 7296 section 1.2",
-        requirement="7296-1.2-13",
         certainty=Certainty.LIKELY,
         subject=conversation.ends,
     )
@@ -171,9 +169,7 @@ def create_refused_unread(conversation: Conversation, facts: CaptureFacts) -> It
         return
     is_last = refused[-1] is exchanges[-1]
     yield Finding(
-        code="child-refused",
-        severity=Severity.FAILURE if is_last else Severity.WARNING,
-        title="CREATE_CHILD_SA is refused",
+        kind=replace(kinds.CREATE_CHILD_SA_REFUSED, severity=Severity.FAILURE if is_last else Severity.WARNING),
         who=conversation.answering(refused[-1]),
         text=f"{len(refused)} of {len(exchanges)} encrypted answers have room for one error notification and nothing "
         f"else{'' if is_last else '; a later one has more'}.",
@@ -185,7 +181,6 @@ def create_refused_unread(conversation: Conversation, facts: CaptureFacts) -> It
             "Give the keys of the IKE SA with -k to read the message itself (docs/keys.md).",
         ),
         evidence=frames(facts, *(half for one in refused[:3] for half in (one.request, one.response))),
-        clause="RFC 7296 section 1.3",
         certainty=Certainty.LIKELY,
         subject=conversation.ends,
     )
@@ -197,25 +192,21 @@ def other_errors(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fi
     for exchange in conversation.exchanges:
         for notify in exchange.response.errors():
             entry = TABLE.get(notify.notify_type)
-            if entry is None or entry.code in told:
+            if entry is None or entry.kind.code in told:
                 continue
-            told.add(entry.code)
+            told.add(entry.kind.code)
             # Before the IKE SA is up nothing can be busy: the other side failed to install what it had chosen.
             is_fatal = exchange.type == ExchangeType.IKE_AUTH
             asking, answering = conversation.asking(exchange), conversation.answering(exchange)
             names = {"asking": asking, "answering": answering}
             kind = name_of(ExchangeType, exchange.type)
             yield Finding(
-                code=entry.code,
-                severity=Severity.FAILURE if is_fatal else entry.severity,
-                title=entry.title,
+                kind=replace(entry.kind, severity=Severity.FAILURE if is_fatal else entry.kind.severity),
                 who=answering,
                 text=f"{answering} answers {kind} request {exchange.message_id} with "
                 f"{name_of(NotifyType, notify.notify_type)}: {entry.text.format(**names)}",
                 change=tuple(line.format(**names) for line in entry.change),
                 evidence=frames(facts, exchange.request, exchange.response),
-                clause=entry.clause,
-                requirement=entry.requirement,
                 subject=conversation.ends,
             )
 

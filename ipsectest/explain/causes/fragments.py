@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from ipsectest.base.iana import ExchangeType, name_of
+from ipsectest.explain import kinds
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes.evidence import frames, numbered
 from ipsectest.explain.conversations import MOST_SIGHTINGS, Conversation
-from ipsectest.explain.findings import Certainty, Finding, Severity
+from ipsectest.explain.findings import Certainty, Finding
 
 _IKE_FRAGMENTATION = (
     "Switch on IKE fragmentation on both sides (strongSwan: fragmentation = yes, Libreswan: fragmentation=yes), or "
@@ -30,9 +31,7 @@ def of_ike(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]
                 continue
             kind = name_of(ExchangeType, exchange.type)
             yield Finding(
-                code="fragment-lost",
-                severity=Severity.FAILURE,
-                title="Fragments of a message do not arrive",
+                kind=kinds.IKE_FRAGMENT_LOST,
                 who=f"the way from {sender}",
                 text=f"Of {kind} message {exchange.message_id} fragment {', '.join(map(str, missing[:8]))} of "
                 f"{total} never came.",
@@ -43,8 +42,6 @@ def of_ike(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]
                     ),
                 ),
                 evidence=frames(facts, half),
-                clause="RFC 7383 section 2.6",
-                requirement="7383-2.6-08",
                 subject=conversation.ends,
             )
             return
@@ -59,15 +56,11 @@ def of_ip(facts: CaptureFacts) -> Iterator[Finding]:
             told.setdefault((packet.source, packet.destination), []).extend(packet.frames[:2])
     for (source, destination), numbers in told.items():
         yield Finding(
-            code="fragment-lost",
-            severity=Severity.FAILURE,
-            title="IP fragments do not arrive",
+            kind=kinds.IP_FRAGMENT_LOST,
             who=f"the way from {source} to {destination}",
             text="Packets came in part only: some firewall or NAT drops IP fragments, often all but the first.",
             change=("Let IP fragments pass in every firewall between the two.", _IKE_FRAGMENTATION),
             evidence=numbered(facts, sorted(set(numbers))),
-            clause="RFC 7383 section 1",
-            requirement="7383-2.5.1-01",
             certainty=Certainty.LIKELY,
             subject=frozenset((source, destination)),
         )

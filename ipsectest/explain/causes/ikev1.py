@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ipsectest.base.iana_ikev1 import ExchangeV1
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes.evidence import numbered
-from ipsectest.explain.findings import Certainty, Difference, Finding, Severity
+from ipsectest.explain.findings import Certainty, Difference, Finding, Kind, Severity
 from ipsectest.explain.ikev1 import ERRORS, ConversationV1, MessageV1
 
 _PROPOSAL, _ID, _HASH, _AUTH = 14, 18, 23, 24
@@ -46,9 +46,12 @@ def _refused(conversation: ConversationV1, message: MessageV1, facts: CaptureFac
         _ID: (f"Compare the {compared} of both sides.",),
     }
     return Finding(
-        code="child-proposal-mismatch" if kind == _PROPOSAL and is_phase2 else codes.get(kind, "ikev1-error"),
-        severity=Severity.FAILURE,
-        title=f"IKEv1: {judge} answers {name}",
+        kind=Kind(
+            code="child-proposal-mismatch" if kind == _PROPOSAL and is_phase2 else codes.get(kind, "ikev1-error"),
+            severity=Severity.FAILURE,
+            title=f"IKEv1: {judge} answers {name}",
+            clause="RFC 2408 section 3.14.1",
+        ),
         who=judge,
         text=f"In {'phase 2' if is_phase2 else 'phase 1'}, to what {other} sent.",
         change=changes.get(kind, (f"Look into the log of {judge}: it has the reason.",)),
@@ -58,7 +61,6 @@ def _refused(conversation: ConversationV1, message: MessageV1, facts: CaptureFac
         if kind == _PROPOSAL and not is_phase2
         else (),
         evidence=numbered(facts, [message.sighting.frame]),
-        clause="RFC 2408 section 3.14.1",
         certainty=Certainty.LIKELY,
         subject=conversation.ends,
     )
@@ -85,15 +87,12 @@ def _stuck(conversation: ConversationV1, facts: CaptureFacts) -> Finding:
         code, title = "no-answer-to-auth", "Phase 1 stops"
         change = (f"Look into the log of {silent}: a message that it cannot place is dropped in silence.",)
     return Finding(
-        code=code,
-        severity=Severity.FAILURE,
-        title=f"IKEv1: {title}",
+        kind=Kind(code=code, severity=Severity.FAILURE, title=f"IKEv1: {title}", clause=_CLAUSE),
         who=silent,
         text=f"{len(conversation.phase1)} messages of phase 1 were seen; the last, sent {last.times} times, has no "
         "answer.",
         change=change,
         evidence=numbered(facts, [last.sighting.frame]),
-        clause=_CLAUSE,
         certainty=Certainty.LIKELY,
         subject=conversation.ends,
     )

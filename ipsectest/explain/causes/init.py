@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from ipsectest.base.iana import ExchangeType, NotifyType, TransformType
 from ipsectest.base.suites import format_suite
 from ipsectest.decrypt.negotiations import first_payload
+from ipsectest.explain import kinds
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes.evidence import frames
 from ipsectest.explain.conversations import Conversation, Exchange
-from ipsectest.explain.findings import Certainty, Difference, Finding, Severity
+from ipsectest.explain.findings import Certainty, Difference, Finding, Kind, Severity
 from ipsectest.explain.ladder import group_word
 from ipsectest.explain.negotiated import ike_suite, offered, suites
 from ipsectest.wire import KE, SA
@@ -29,9 +30,7 @@ def proposal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findin
         offer = suites(exchange.request.payloads)
         known = list(_taken_by_responder(conversation, facts))
         yield Finding(
-            code="ike-proposal-mismatch",
-            severity=Severity.FAILURE,
-            title="No common proposal for the IKE SA",
+            kind=kinds.IKE_PROPOSAL_MISMATCH,
             who=conversation.described(is_initiator=False),
             text="It refuses every proposal of the initiator with NO_PROPOSAL_CHOSEN.",
             change=(
@@ -49,8 +48,6 @@ def proposal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findin
                 *known,
             ),
             evidence=frames(facts, exchange.request, exchange.response),
-            clause="RFC 7296 section 2.7",
-            requirement="7296-2.7-04",
             certainty=Certainty.LIKELY,
             subject=conversation.ends,
         )
@@ -111,16 +108,18 @@ def group(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
         text = f"{answering} wants {group_word(wanted)} and got it in the next try."
         change = f"Put {group_word(wanted)} first in the proposals of {asking} to save the round trip."
     yield Finding(
-        code="group-loop" if "again" in title else "group-retry" if severity is Severity.NOTE else "group-mismatch",
-        severity=severity,
-        title=title,
+        kind=Kind(
+            code="group-loop" if "again" in title else "group-retry" if severity is Severity.NOTE else "group-mismatch",
+            severity=severity,
+            title=title,
+            clause="RFC 7296 section 1.2",
+            requirement="7296-1.2-12" if not_offered else "7296-1.2-10",
+        ),
         who=answering if "wants" in title or "again" in title else asking,
         text=text,
         change=(change,),
         differences=(difference,),
         evidence=evidence,
-        clause="RFC 7296 section 1.2",
-        requirement="7296-1.2-12" if not_offered else "7296-1.2-10",
         subject=conversation.ends,
     )
 
@@ -143,9 +142,7 @@ def cookies(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding
         given = sum(one.request.notify(NotifyType.COOKIE) is not None for one in tries)
         who = conversation.described(is_initiator=not given)
         yield Finding(
-            code="cookie-loop",
-            severity=Severity.FAILURE,
-            title="Cookies are demanded again and again",
+            kind=kinds.COOKIE_LOOP,
             who=who,
             text=f"{len(demands)} demands in one attempt, and {given} requests that carried a cookie.",
             change=(
@@ -155,21 +152,15 @@ def cookies(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding
                 else "The initiator does not give the cookie back: it needs an update.",
             ),
             evidence=frames(facts, *halves),
-            clause="RFC 7296 section 2.6",
-            requirement="7296-2.6-17",
             subject=conversation.ends,
         )
     elif not behind and facts.end - last.response.last > 2_000_000_000:
         yield Finding(
-            code="cookie-not-returned",
-            severity=Severity.FAILURE,
-            title="The initiator does not come back with the cookie",
+            kind=kinds.COOKIE_NOT_RETURNED,
             who=conversation.described(is_initiator=True),
             text="After the demand for a cookie no further IKE_SA_INIT request was seen.",
             change=("Look whether the answer reaches the initiator: capture there.",),
             evidence=frames(facts, *halves),
-            clause="RFC 7296 section 2.6",
-            requirement="7296-2.6-09",
             certainty=Certainty.LIKELY,
             subject=conversation.ends,
         )
@@ -184,9 +175,7 @@ def version(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding
         speaks = f"IKE {request.message.major}.{request.message.minor}" if request else "another version"
         knows = f"IKE {response.message.major}.{response.message.minor}" if response else "a lower one"
         yield Finding(
-            code="version-mismatch",
-            severity=Severity.FAILURE,
-            title="The two sides speak different versions of IKE",
+            kind=kinds.VERSION_MISMATCH,
             who=conversation.answering(exchange),
             text=f"{conversation.asking(exchange)} speaks {speaks}; the answer is INVALID_MAJOR_VERSION.",
             change=("Configure IKEv2 on both sides (strongSwan: version = 2, Libreswan: ikev2=yes).",),
@@ -194,8 +183,6 @@ def version(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding
                 Difference("version", conversation.asking(exchange), speaks, conversation.answering(exchange), knows),
             ),
             evidence=frames(facts, exchange.request, exchange.response),
-            clause="RFC 7296 section 2.5",
-            requirement="7296-2.5-03",
             subject=conversation.ends,
         )
         return
@@ -215,9 +202,13 @@ def stopped(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding
     wrong = "; ".join(_not_asked_for(last))
     reason = f": {wrong}" if wrong else ""
     yield Finding(
-        code="answer-not-taken",
-        severity=Severity.FAILURE,
-        title="The initiator does not go on after IKE_SA_INIT",
+        kind=Kind(
+            code="answer-not-taken",
+            severity=Severity.FAILURE,
+            title="The initiator does not go on after IKE_SA_INIT",
+            clause="RFC 7296 section 2.7",
+            requirement="7296-2.7-02" if wrong else "",
+        ),
         who=conversation.described(is_initiator=not wrong),
         text=f"IKE_SA_INIT was answered, and no IKE_AUTH followed{reason}.",
         change=(
@@ -226,8 +217,6 @@ def stopped(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding
             else f"Look into the log of {conversation.initiator}; capture there to see whether the answer arrives.",
         ),
         evidence=frames(facts, last.request, last.response),
-        clause="RFC 7296 section 2.7",
-        requirement="7296-2.7-02" if wrong else "",
         certainty=Certainty.CERTAIN if wrong else Certainty.LIKELY,
         subject=conversation.ends,
     )

@@ -1,8 +1,10 @@
 """Requests that nobody answers: unreachable peers, port 4500 shut, messages too big for the way."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ipsectest.base.iana import NAT_T_PORT, ExchangeType, NotifyType, name_of
+from ipsectest.explain import kinds
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes.evidence import frames, numbered
 from ipsectest.explain.conversations import Conversation, Exchange
@@ -37,9 +39,7 @@ def unreachable(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fin
     errors = [one for one in facts.path.errors if one.destination == conversation.responder]
     if not errors and not is_unanswered(last, facts):
         yield Finding(
-            code="capture-ends-early",
-            severity=Severity.WARNING,
-            title="The capture ends before an answer could come",
+            kind=kinds.CAPTURE_ENDS_EARLY,
             text="One IKE_SA_INIT request, nothing behind it.",
             change=("Capture longer.",),
             evidence=frames(facts, last.request),
@@ -52,15 +52,11 @@ def unreachable(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fin
     if errors:
         text += f"; {errors[0].reporter} reports: {errors[0].text}"
     yield Finding(
-        code="peer-unreachable",
-        severity=Severity.FAILURE,
-        title="The responder does not answer",
+        kind=kinds.PEER_UNREACHABLE,
         who=conversation.described(is_initiator=False),
         text=f"{text}.",
         change=tuple(_ways_out(conversation, port, errors)),
         evidence=(*frames(facts, last.request), *numbered(facts, [one.frame for one in errors[:2]])),
-        clause="RFC 7296 section 2.4",
-        requirement="7296-2.4-07",
         certainty=Certainty.CERTAIN if errors else Certainty.LIKELY,
         subject=conversation.ends,
     )
@@ -90,9 +86,7 @@ def nat_traversal(conversation: Conversation, facts: CaptureFacts) -> Iterator[F
     errors = [one for one in facts.path.errors if one.destination == conversation.responder and one.port == NAT_T_PORT]
     reported = f" {errors[0].reporter} reports: {errors[0].text}." if errors else ""
     yield Finding(
-        code="nat-t-blocked",
-        severity=Severity.FAILURE,
-        title="UDP port 4500 is blocked",
+        kind=kinds.NAT_T_BLOCKED,
         who=f"the way between {conversation.initiator} and {conversation.responder}",
         text=f"{told}IKE_SA_INIT was answered on port 500; {exchange.request.transmissions} requests to port 4500 "
         f"were not.{reported}",
@@ -104,8 +98,6 @@ def nat_traversal(conversation: Conversation, facts: CaptureFacts) -> Iterator[F
             f"If 4500 is open, {conversation.responder} drops the message in silence: look into its log.",
         ),
         evidence=(*frames(facts, exchange.request), *numbered(facts, [one.frame for one in errors[:2]])),
-        clause="RFC 7296 section 2.23, RFC 3948",
-        requirement="7296-2.23-03",
         certainty=Certainty.CERTAIN if errors else Certainty.LIKELY,
         subject=conversation.ends,
     )
@@ -117,9 +109,7 @@ def silent_auth(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fin
     if exchange is None or exchange.request.sightings[0].destination.port == NAT_T_PORT or _is_large(exchange, facts):
         return
     yield Finding(
-        code="no-answer-to-auth",
-        severity=Severity.FAILURE,
-        title="IKE_AUTH is not answered",
+        kind=kinds.NO_ANSWER_TO_AUTH,
         who=conversation.described(is_initiator=False),
         text=f"IKE_SA_INIT was answered; {exchange.request.transmissions} requests behind it were not.",
         change=(
@@ -129,8 +119,6 @@ def silent_auth(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fin
             ),
         ),
         evidence=frames(facts, exchange.request),
-        clause="RFC 7296 section 2.4",
-        requirement="7296-2.4-07",
         certainty=Certainty.LIKELY,
         subject=conversation.ends,
     )
@@ -157,16 +145,12 @@ def large_message(conversation: Conversation, facts: CaptureFacts) -> Iterator[F
         "Send fewer or smaller certificates (ECDSA instead of RSA, no intermediate ones that the peer has).",
     ]
     yield Finding(
-        code="large-message-lost",
-        severity=Severity.FAILURE,
-        title="A large message does not get through",
+        kind=kinds.LARGE_MESSAGE_LOST,
         who=f"the way between {conversation.initiator} and {conversation.responder}",
         text=f"{exchange.request.transmissions} times a request of {length} octets {how} without an answer, while "
         f"small messages were answered{f'; the way takes {min(mtus)} octets' if mtus else ''}.",
         change=tuple(advice),
         evidence=frames(facts, exchange.request),
-        clause="RFC 7383 section 1",
-        requirement="7383-2.5.1-01",
         certainty=Certainty.CERTAIN if mtus else Certainty.LIKELY,
         subject=conversation.ends,
     )
@@ -193,9 +177,7 @@ def dead_peer(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findi
         text += f"{exchange.message_id} without an answer"
         text += f", although its ESP still comes ({heard[0].packets} packets)" if heard else ""
         yield Finding(
-            code="dead-peer",
-            severity=Severity.FAILURE,
-            title="The peer is dead",
+            kind=kinds.DEAD_PEER,
             who=silent,
             text=f"{text}.",
             change=(
@@ -206,8 +188,6 @@ def dead_peer(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findi
                 "To come back by itself: strongSwan dpd_action = restart, Libreswan auto=start or ondemand.",
             ),
             evidence=frames(facts, exchange.request),
-            clause="RFC 7296 section 2.4",
-            requirement="7296-2.4-18",
             certainty=Certainty.LIKELY if heard else Certainty.CERTAIN,
             subject=conversation.ends,
         )
@@ -227,9 +207,7 @@ def answers_lost(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fi
         is_last = exchange is conversation.exchanges[-1]
         kind = name_of(ExchangeType, exchange.type)
         yield Finding(
-            code="answers-lost",
-            severity=Severity.FAILURE if is_last else Severity.WARNING,
-            title="Answers do not arrive",
+            kind=replace(kinds.ANSWERS_LOST, severity=Severity.FAILURE if is_last else Severity.WARNING),
             who=f"the way to {conversation.asking(exchange)}",
             text=f"{kind} request {exchange.message_id} came {asked.transmissions} times although it was answered "
             f"{answered.transmissions} times{'' if is_last else '; it went on later'}.",
@@ -241,8 +219,6 @@ def answers_lost(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fi
                 "Capture on both sides to see where they vanish.",
             ),
             evidence=frames(facts, asked, answered),
-            clause="RFC 7296 section 2.1",
-            requirement="7296-2.1-02",
             certainty=Certainty.LIKELY,
             subject=conversation.ends,
         )

@@ -1,13 +1,15 @@
 """What goes wrong with ESP and AH: loss, replay, wrong keys, SPIs that nobody has, traffic in one direction only."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 
 from ipsectest.base.iana import NotifyType
+from ipsectest.explain import kinds
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes.evidence import numbered
 from ipsectest.explain.conversations import Conversation
-from ipsectest.explain.findings import Certainty, Evidence, Finding, Severity
+from ipsectest.explain.findings import Certainty, Evidence, Finding, Kind, Severity
 from ipsectest.explain.flows import Flow
 from ipsectest.explain.negotiated import children
 from ipsectest.explain.outcome import is_readable
@@ -30,9 +32,9 @@ def loss(facts: CaptureFacts) -> Iterator[Finding]:
             continue
         share = track.lost / sent
         yield Finding(
-            code="packets-lost",
-            severity=Severity.FAILURE if share > MUCH_LOSS and sent > MANY else Severity.WARNING,
-            title="Packets are lost on the way to the place of the capture",
+            kind=replace(
+                kinds.PACKETS_LOST, severity=Severity.FAILURE if share > MUCH_LOSS and sent > MANY else Severity.WARNING
+            ),
             who=_named(flow),
             text=f"{track.lost:,} of {sent:,} sequence numbers between {track.first} and {track.highest} never came "
             f"({share:.1%}).",
@@ -44,8 +46,6 @@ def loss(facts: CaptureFacts) -> Iterator[Finding]:
                 ),
             ),
             evidence=numbered(facts, [flow.first_frame]),
-            clause="RFC 4303 section 3.3.3",
-            requirement="4303-3.3.3-01",
             subject=flow.ends,
         )
 
@@ -56,9 +56,7 @@ def replay(facts: CaptureFacts) -> Iterator[Finding]:
         if not flow.replayed:
             continue
         yield Finding(
-            code="packets-replayed",
-            severity=Severity.WARNING,
-            title="Packets come twice, or far too late",
+            kind=kinds.PACKETS_REPLAYED,
             who=_named(flow),
             text=f"{flow.sequence.replayed:,} packets have a sequence number that was there already; the receiver "
             "drops them.",
@@ -70,8 +68,6 @@ def replay(facts: CaptureFacts) -> Iterator[Finding]:
                 ),
             ),
             evidence=numbered(facts, flow.replayed),
-            clause="RFC 4303 section 3.4.3",
-            requirement="4303-3.4.3-03",
             certainty=Certainty.LIKELY,
             subject=flow.ends,
         )
@@ -85,9 +81,13 @@ def unauthentic(facts: CaptureFacts) -> Iterator[Finding]:
             continue
         everything = not flow.opened
         yield Finding(
-            code="wrong-keys" if everything else "packets-damaged",
-            severity=Severity.WARNING if everything else Severity.FAILURE,
-            title="No packet fits the keys" if everything else "Packets are damaged on the way",
+            kind=Kind(
+                code="wrong-keys" if everything else "packets-damaged",
+                severity=Severity.WARNING if everything else Severity.FAILURE,
+                title="No packet fits the keys" if everything else "Packets are damaged on the way",
+                clause="RFC 4303 section 3.4.4",
+                requirement="4303-3.4.4-01",
+            ),
             who=_named(flow),
             text=f"The ICV of {count:,} packets is wrong"
             + (", and of none right." if everything else f", of {flow.opened:,} right."),
@@ -107,8 +107,6 @@ def unauthentic(facts: CaptureFacts) -> Iterator[Finding]:
                 )
             ),
             evidence=numbered(facts, flow.failed),
-            clause="RFC 4303 section 3.4.4",
-            requirement="4303-3.4.4-01",
             certainty=Certainty.LIKELY,
             subject=flow.ends,
         )
@@ -133,9 +131,12 @@ def one_way(facts: CaptureFacts) -> Iterator[Finding]:
             for one in conversation.exchanges
         )
         yield Finding(
-            code="one-way-traffic",
-            severity=Severity.FAILURE if sees_both else Severity.WARNING,
-            title=f"{flows[0].protocol} goes one way only",
+            kind=Kind(
+                code="one-way-traffic",
+                severity=Severity.FAILURE if sees_both else Severity.WARNING,
+                title=f"{flows[0].protocol} goes one way only",
+                clause="RFC 4301 section 4.1",
+            ),
             who=f"{sender} > {receiver}",
             text=f"{packets:,} packets, and none in return"
             f"{'.' if sees_both else '; perhaps the capture sees one direction only.'}",
@@ -148,7 +149,6 @@ def one_way(facts: CaptureFacts) -> Iterator[Finding]:
                 f"Look for a firewall in front of {sender} that takes no {_carrier(flows[0])}.",
             ),
             evidence=numbered(facts, [flows[0].first_frame]),
-            clause="RFC 4301 section 4.1",
             certainty=Certainty.LIKELY,
             subject=ends,
         )
@@ -163,9 +163,12 @@ def unreachable(facts: CaptureFacts) -> Iterator[Finding]:
         told.add((error.reporter, error.text))
         is_mtu = error.mtu > 0 or "too big" in error.text or "fragmentation" in error.text
         yield Finding(
-            code="esp-too-big" if is_mtu else "esp-unreachable",
-            severity=Severity.WARNING if is_mtu else Severity.FAILURE,
-            title="ESP packets are too big for the way" if is_mtu else "ESP does not get through",
+            kind=Kind(
+                code="esp-too-big" if is_mtu else "esp-unreachable",
+                severity=Severity.WARNING if is_mtu else Severity.FAILURE,
+                title="ESP packets are too big for the way" if is_mtu else "ESP does not get through",
+                clause="RFC 4301 section 8.2" if is_mtu else "RFC 3948",
+            ),
             who=error.reporter,
             text=f"It answers packets of {error.source} to {error.destination}: {error.text}"
             f"{f', at most {error.mtu} octets' if error.mtu else ''}.",
@@ -176,7 +179,6 @@ def unreachable(facts: CaptureFacts) -> Iterator[Finding]:
                 "(strongSwan: encap = yes, Libreswan: encapsulation=yes).",
             ),
             evidence=numbered(facts, [error.frame]),
-            clause="RFC 4301 section 8.2" if is_mtu else "RFC 3948",
             subject=frozenset((error.source, error.destination)),
         )
 
@@ -214,9 +216,7 @@ def unknown_spi(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fin
 
 def _no_sa(conversation: Conversation, evidence: tuple[Evidence, ...], what: str, certainty: Certainty) -> Finding:
     return Finding(
-        code="unknown-spi",
-        severity=Severity.WARNING,
-        title="ESP without an SA",
+        kind=kinds.UNKNOWN_SPI,
         who=f"{conversation.initiator} and {conversation.responder}",
         text=f"{what}: one side still uses an SA that the other does not have.",
         change=(
@@ -226,8 +226,6 @@ def _no_sa(conversation: Conversation, evidence: tuple[Evidence, ...], what: str
             ),
         ),
         evidence=evidence,
-        clause="RFC 7296 section 1.5",
-        requirement="4303-3.4.2-01",
         certainty=certainty,
         subject=conversation.ends,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ipsectest.base.iana import NotifyType, name_of
 from ipsectest.explain.causes.error_notifies import TABLE
-from ipsectest.explain.findings import Certainty, Difference, Evidence, Finding, Severity
+from ipsectest.explain.findings import Certainty, Difference, Evidence, Finding, Kind
 from ipsectest.explain.logs.model import LoggedSa
 
 Differences = Callable[[LoggedSa, dict[str, str]], tuple[Difference, ...]]
@@ -29,15 +29,11 @@ class Rule:
 
     pattern: str
     """Matched at the start of the text of a line."""
-    code: str
-    title: str
+    kind: Kind
     text: str
     change: tuple[str, ...]
-    clause: str = ""
-    requirement: str = ""
     by_us: bool = True
     """Whether the side that wrote the log has the cause in its hands; else the other one."""
-    severity: Severity = Severity.FAILURE
     certainty: Certainty = Certainty.CERTAIN
     differences: Differences = _nothing
     when: When = _always
@@ -76,13 +72,9 @@ def refusals(pattern: str) -> tuple[Rule, ...]:
     return tuple(
         Rule(
             pattern=pattern.replace("NAME", name_of(NotifyType, kind)),
-            code=entry.code,
-            severity=entry.severity,
-            title=entry.title,
+            kind=entry.kind,
             text=f"{{them}} answers {name_of(NotifyType, kind)} to {{us}}: {entry.text}",
             change=entry.change,
-            clause=entry.clause,
-            requirement=entry.requirement,
             by_us=False,
         )
         for kind, entry in TABLE.items()
@@ -102,16 +94,12 @@ def _finding(rule: Rule, sa: LoggedSa, line: int, groups: dict[str, str]) -> Fin
     }
     filled = _Words(words)
     return Finding(
-        code=rule.code,
-        severity=rule.severity,
-        title=rule.title,
+        kind=rule.kind,
         who=words["us"] if rule.by_us else words["them"],
         text=rule.text.format_map(filled),
         change=tuple(line.format_map(filled) for line in rule.change),
         differences=rule.differences(sa, groups),
         evidence=(Evidence(sa.file, line, "line"),),
-        clause=rule.clause,
-        requirement=rule.requirement,
         certainty=rule.certainty,
         subject=sa.ends,
     )

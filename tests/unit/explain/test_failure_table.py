@@ -14,7 +14,7 @@ SOURCES = "\n".join(path.read_text() for path in sorted((ROOT / "ipsectest" / "e
 def codes() -> set[str]:
     told = set(re.findall(r'\bcode="([a-z0-9-]+)"', SOURCES)) | set(re.findall(r'\bReason\(\s*"([a-z0-9-]+)"', SOURCES))
     rules = [*charon_rules.RULES.table, *pluto_rules.RULES.table]
-    return told | {entry.code for entry in TABLE.values()} | {rule.code for rule in rules}
+    return told | {entry.kind.code for entry in TABLE.values()} | {rule.kind.code for rule in rules}
 
 
 def test_every_code_has_a_row() -> None:
