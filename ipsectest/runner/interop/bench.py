@@ -1,20 +1,16 @@
 """The peers of an interop run in their namespaces: each twice, as initiator and as responder, each pair linked."""
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from itertools import product
-from types import TracebackType
 from typing import Self
 
 from ipsectest import __version__
-from ipsectest.base.clock import RandomBytes
 from ipsectest.base.errors import UsageError
 from ipsectest.lab.hosts import NamespaceHost
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace, add_veth
-from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.peers.daemon import Daemon
 from ipsectest.peers.names import PeerName
@@ -26,7 +22,7 @@ from ipsectest.runner.interop.ends import BuiltinEnd, DaemonEnd, End
 from ipsectest.runner.interop.places import INITIATOR, RESPONDER, inner_address, inner_prefixes, label_of, quieten
 from ipsectest.runner.interop.play import Place, View
 from ipsectest.runner.interop.settings import Ends
-from ipsectest.runner.pki import PkiSide
+from ipsectest.runner.interop.stand import Stand
 
 MOST_PEERS = 8
 """Each pair of them has a /30 of 192.0.2.0/24 for itself."""
@@ -43,17 +39,10 @@ class _Seat:
 
 
 @dataclass(slots=True)
-class Bench:
-    """A context manager that starts every peer and ends them all; ``sides``: the PKI of initiators and responders."""
+class Bench(Stand):
+    """A context manager that starts every peer and ends them all."""
 
-    peers: Sequence[PeerName]
-    sides: tuple[PkiSide, PkiSide]
-    random: RandomBytes
-    loop: EventLoop
-    abilities: dict[str, Abilities] = field(default_factory=dict)
-    """By the name of the peer; filled on entry."""
     _seats: dict[tuple[str, int], _Seat] = field(default_factory=dict)
-    _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
         """LabError or PeerError say what is missing."""
@@ -69,13 +58,6 @@ class Bench:
                 self._occupy(lab, stack, peer, label_of(role, number), role)
             self._stack = stack.pop_all()
         return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stack.close()
-
-    def lacks(self, peer: str, dimension: str, word: str) -> str:
-        """What a peer lacks for a word (``cells.Lacks``)."""
-        return self.abilities[peer].lacks(dimension, word)
 
     def place(self, cell: Cell) -> Place:
         """Where a cell is played."""

@@ -7,11 +7,9 @@ of the two, and that what goes over the wire is seen here. Responders stay up; a
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 from ipsectest import __version__
-from ipsectest.base.clock import RandomBytes
 from ipsectest.base.errors import UsageError
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace, add_bridge, add_veth
@@ -19,7 +17,6 @@ from ipsectest.lab.vm import network
 from ipsectest.lab.vm.machine import Machine
 from ipsectest.lab.vm.qemu import Tap
 from ipsectest.lab.vm.start import start
-from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.peers.names import PeerName
 from ipsectest.runner import guest as virtual
@@ -32,7 +29,7 @@ from ipsectest.runner.interop.guest_seats import GuestSeat
 from ipsectest.runner.interop.places import INITIATOR, RESPONDER, inner_address, inner_prefixes, label_of, quieten
 from ipsectest.runner.interop.play import Pinger, Place, View
 from ipsectest.runner.interop.settings import Ends, settings_of
-from ipsectest.runner.pki import PkiSide
+from ipsectest.runner.interop.stand import Stand
 
 _OUTER = ("192.0.2.{}", "2001:db8:0:2::{:x}")
 _RESPONDERS_FROM = 100
@@ -65,17 +62,10 @@ class _Site:
 
 
 @dataclass(slots=True)
-class GuestBench:
+class GuestBench(Stand):
     """A context manager that ends everything; daemons start when a cell needs them."""
 
-    peers: Sequence[PeerName]
-    sides: tuple[PkiSide, PkiSide]
-    random: RandomBytes
-    loop: EventLoop
-    abilities: dict[str, Abilities] = field(default_factory=dict)
-    """By the name of the peer; filled on entry."""
     _seats: dict[tuple[str, int], _Seat] = field(default_factory=dict)
-    _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
         """LabError or PeerError say what is missing."""
@@ -98,13 +88,6 @@ class GuestBench:
             stack.callback(self._stop_all)
             self._stack = stack.pop_all()
         return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stack.close()
-
-    def lacks(self, peer: str, dimension: str, word: str) -> str:
-        """What a peer lacks for a word (``cells.Lacks``)."""
-        return self.abilities[peer].lacks(dimension, word)
 
     def place(self, cell: Cell) -> Place:
         """Where a cell is played."""
