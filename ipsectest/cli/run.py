@@ -33,8 +33,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=24, help="cases at once against one peer (default: 24)")
     parser.add_argument(
         "--lab",
-        choices=[*Lab],
-        default=Lab.HOST,
+        choices=[lab.value for lab in Lab],
+        default=Lab.HOST.value,
         help="where daemons run: vm has a kernel with ESP, auto takes there what is unsupported here",
     )
     parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="IP version of the wire (default: 4)")

@@ -51,7 +51,9 @@ def parse(text: str) -> PeerName:
     known = [*PEERS, BUILTIN]
     if driver not in known:
         near = difflib.get_close_matches(driver, known, n=1)
-        raise UsageError(f"no peer {driver!r}" + (f", did you mean {near[0]!r}?" if near else f" (there are {known})"))
+        raise UsageError(
+            f"no peer {driver!r}" + (f", did you mean {near[0]!r}?" if near else f" (there are {', '.join(known)})")
+        )
     if driver == BUILTIN:
         if place:
             raise UsageError(f"{BUILTIN} comes from nowhere: write just {BUILTIN!r}")

@@ -112,3 +112,20 @@ def test_a_proof_tells_healthy_from_impaired(folder: Path, capsys: pytest.Captur
     trials = json.loads(capsys.readouterr().out)
     assert [(t["impairment"], t["holds"]) for t in trials] == [("", True), ("never-answers-informational", True)]
     assert main(["proof", "--scenarios", str(folder)]) == 1  # the wrong variant fails even when healthy
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [(["--lab", "nowhere"], "(choose from"), (["--peer", "nobody"], "strongswan, libreswan")]
+)
+def test_what_there_is_to_choose_from_is_told_in_plain_words(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(["run", *words])
+    except SystemExit as error:
+        code = error.code
+    said = capsys.readouterr().err
+    assert code == 2
+    assert told in said
+    assert "<" not in said
+    assert "[" not in said
