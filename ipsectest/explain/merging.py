@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 
-from ipsectest.explain.findings import Certainty, Difference, Evidence, Finding, Severity
+from ipsectest.explain.findings import Certainty, Difference, Evidence, Finding, Kind, Severity
 from ipsectest.explain.gap import gap
 
 _MOST_EVIDENCE = 12
@@ -123,5 +123,12 @@ def _one_of(same: list[Finding], *, counts: bool = False) -> Finding:
         text=text,
         evidence=tuple(evidence)[:_MOST_EVIDENCE],
         differences=tuple(rows.values())[:_MOST_DIFFERENCES],
-        kind=next((one.kind for one in same if one.kind.requirement), same[0].kind),
+        kind=_cited(same),
     )
+
+
+def _cited(same: list[Finding]) -> Kind:
+    """The kind of the first; a requirement that only another names is cited too."""
+    kind = same[0].kind
+    other = next((one.kind for one in same if one.kind.requirement), kind)
+    return kind if kind.requirement else replace(kind, clause=other.clause, requirement=other.requirement)
