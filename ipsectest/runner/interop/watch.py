@@ -10,12 +10,13 @@ from ipsectest.base.clock import Instant
 from ipsectest.base.iana import IKE_PORT, NAT_T_PORT
 from ipsectest.lab.capture import LinkCapture
 from ipsectest.lab.namespaces import Namespace
+from ipsectest.net.packet_wire import icmp_error_of
 from ipsectest.net.pcapng import PcapngWriter
 from ipsectest.net.wire import Direction
 from ipsectest.runner.interop.settings import Ends
 from ipsectest.runner.records import RungRecord
 from ipsectest.wire import parse_message, summary
-from ipsectest.wire.ip import AH, ESP, ICMPV6, UDP, IpPacket, parse_ip
+from ipsectest.wire.ip import AH, ESP, ICMP, ICMPV6, UDP, IpPacket, parse_ip
 
 PATTERN = b"ipsectest inside the tunnel "
 """Payload of the pings: must never be seen on the wire."""
@@ -153,7 +154,11 @@ def _ip(frame: Frame) -> IpPacket | None:
 
 
 def _kind(frame: Frame) -> str:
-    """``plain`` or ``udp`` ESP, ``ah``, ``ike``, ``link`` (keeps a link alive) or ``other``; not of its content."""
+    """``plain`` or ``udp`` ESP, ``ah``, ``ike``, ``link`` (keeps a link alive) or ``other``; not of its content.
+
+    An ICMP error is of the link where it is about what gateways say: a daemon that has closed its socket lets the
+    kernel answer a late retransmission so (RFC 1122 section 3.2.2.1).
+    """
     ip = _ip(frame)
     if ip is None:
         return "link"
@@ -161,7 +166,17 @@ def _kind(frame: Frame) -> str:
         return "plain" if ip.protocol == ESP else "ah"
     if ip.protocol == ICMPV6 and ip.payload and ip.payload[0] in _NEIGHBOUR_DISCOVERY:
         return "link"
+    if _is_error_about_gateways(ip):
+        return "link"
     return _kind_of_udp(ip) if ip.protocol == UDP else "other"
+
+
+def _is_error_about_gateways(ip: IpPacket) -> bool:
+    error = icmp_error_of(ip)
+    if error is None:
+        return False
+    ports = {error.source.port, error.destination.port}
+    return error.protocol in {ESP, AH} or (error.protocol == UDP and bool(ports & {IKE_PORT, NAT_T_PORT}))
 
 
 def _kind_of_udp(ip: IpPacket) -> str:
@@ -188,4 +203,7 @@ def _ike(frame: Frame) -> bytes | None:
 def _described(frame: Frame, ip: IpPacket | None) -> str:
     if ip is None:
         return f"a frame of {len(frame.data)} octets with the payload of a ping"
-    return f"protocol {ip.protocol} from {ip_address(ip.source)} to {ip_address(ip.destination)}"
+    ways = f"from {ip_address(ip.source)} to {ip_address(ip.destination)}"
+    if ip.protocol in {ICMP, ICMPV6} and len(ip.payload) >= 2:
+        return f"{'ICMP' if ip.protocol == ICMP else 'ICMPv6'} type {ip.payload[0]} code {ip.payload[1]} {ways}"
+    return f"protocol {ip.protocol} {ways}"

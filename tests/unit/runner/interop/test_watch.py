@@ -25,6 +25,12 @@ def udp(port: int, data: bytes) -> Frame:
     return frame(UDP, build_udp(*addresses, port, port, data))
 
 
+def icmp_error(about: Frame, *, ends: Ends = ENDS) -> Frame:
+    """The port or the protocol is unreachable, says the initiator."""
+    kind = b"\x03\x03" if ends is ENDS else b"\x01\x04"
+    return frame(ICMP if ends is ENDS else ICMPV6, kind + bytes(6) + about.data[14:], ends=ends)
+
+
 PROPER = [
     udp(500, IKE),
     udp(4500, bytes(4) + IKE),
@@ -34,6 +40,10 @@ PROPER = [
     frame(ESP, b"\x12\x34\x56\x78" + bytes(40), ends=SIX),
     frame(ICMPV6, bytes([135]) + bytes(23), ends=SIX),
     Frame(0, True, bytes(12) + b"\x08\x06" + bytes(28)),
+    icmp_error(udp(500, IKE)),
+    icmp_error(udp(4500, bytes(4) + IKE)),
+    icmp_error(frame(ESP, b"\x12\x34\x56\x78" + bytes(40))),
+    icmp_error(frame(ESP, b"\x12\x34\x56\x78" + bytes(40), ends=SIX), ends=SIX),
 ]
 LEAKS = [
     frame(ICMP, b"\x08\0" + bytes(6), source=ENDS.inner_initiator, destination=ENDS.inner_responder),
@@ -45,6 +55,9 @@ LEAKS = [
     udp(53, bytes(12)),
     frame(ICMPV6, bytes([128]) + bytes(7), ends=SIX),
     Frame(0, True, bytes(12) + b"\x88\xb5" + PATTERN),
+    icmp_error(udp(53, bytes(12))),
+    icmp_error(frame(ICMP, b"\x08\0" + bytes(6), source=ENDS.inner_initiator, destination=ENDS.inner_responder)),
+    icmp_error(udp(4500, b"\x12\x34\x56\x78" + PATTERN)),
 ]
 
 
