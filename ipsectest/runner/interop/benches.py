@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from ipsectest.base.clock import RandomBytes
+from ipsectest.lab.namespaces import Namespace
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.peers.names import HOST, PeerName
@@ -15,6 +16,7 @@ from ipsectest.runner.interop.bench import Bench
 from ipsectest.runner.interop.cells import Cell
 from ipsectest.runner.interop.ends import End
 from ipsectest.runner.interop.guest_bench import GuestBench
+from ipsectest.runner.interop.guest_seats import GuestSeat
 from ipsectest.runner.interop.play import Place
 from ipsectest.runner.pki import PkiSide
 
@@ -59,6 +61,12 @@ class Benches:
     def place(self, cell: Cell) -> Place:
         """Where a cell is played."""
         return self._bench(cell).place(cell)
+
+    def hosts(self, cell: Cell) -> tuple[Namespace | GuestSeat, Namespace | GuestSeat]:
+        """Where the pings of initiator and responder are sent: in a namespace of here, or in one of the guest's."""
+        if self._guest is None or self._is_here(cell):
+            return self._here.namespaces(cell)
+        return self._guest.hosts(cell)
 
     def ends(self, cell: Cell) -> tuple[End, End]:
         """Initiator and responder; a daemon that died before is started again."""

@@ -100,6 +100,11 @@ class GuestBench(Stand):
         first, second = self._seats[cell.initiator, INITIATOR], self._seats[cell.responder, RESPONDER]
         return Place((first.pinger, second.pinger), first.view, Ends(*outer, *inner))
 
+    def hosts(self, cell: Cell) -> tuple[Namespace | GuestSeat, Namespace | GuestSeat]:
+        """Whose kernel sends the pings of initiator and responder: one of here, for our endpoint, or the guest's."""
+        first, second = self._seats[cell.initiator, INITIATOR], self._seats[cell.responder, RESPONDER]
+        return first.guest or first.view.namespace, second.guest or second.view.namespace
+
     def ends(self, cell: Cell) -> tuple[End, End]:
         """Initiator and responder, started if need be."""
         for (name, role), seat in self._seats.items():
