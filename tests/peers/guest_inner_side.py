@@ -1,8 +1,7 @@
 """What a kernel of the lab's virtual machine gives to IPsec and gets out of it, in clear: as netfilter shows it.
 
 Its output hook comes before ESP and AH, its input hook behind them, in both modes; NFLOG copies packets as they are
-there, and tcpdump keeps them. A packet socket would not do: what leaves it sees as ESP, and never what transport mode had
-inside.
+there, and tcpdump keeps them. A packet socket sees ESP where packets leave, and nothing of what transport mode brings.
 """
 
 import struct
