@@ -50,12 +50,14 @@ def execute(arguments: Namespace) -> int:
     with ExitStack() as stack:
         names = _names(arguments.files)
         paths = [(name, _on_disk(file, stack)) for name, file in zip(names, arguments.files, strict=True)]
-        logs = {path: facts for name, path in paths if (facts := _log(name, path))}
+        logs = {path: facts for name, path in paths if (facts := _logs(name, path))}
         captures = [(name, path) for name, path in paths if path not in logs]
         if captures:
             _take_keys(ring, list(logs))
         run = Decryption(ring)
-        told = explain([_capture(run, name, path) for name, path in captures], logs.values())
+        told = explain(
+            [_capture(run, name, path) for name, path in captures], [one for facts in logs.values() for one in facts]
+        )
     told.notes += run.notes
     if arguments.json:
         import json  # noqa: PLC0415
@@ -81,11 +83,12 @@ def _on_disk(name: str, stack: ExitStack) -> Path:
     import gzip  # noqa: PLC0415
     import zlib  # noqa: PLC0415
 
-    from ipsectest.explain.logs.reading import daemon_of  # noqa: PLC0415
+    from ipsectest.decrypt.keys.envelope import opened_text  # noqa: PLC0415
+    from ipsectest.explain.logs.reading import daemons_of  # noqa: PLC0415
 
     try:
         with gzip.open(path) as packed:
-            if daemon_of(packed.read(_HEAD).decode("utf-8", "replace")):
+            if daemons_of(opened_text(packed.read(_HEAD).decode("utf-8", "replace"))):
                 packed.seek(0)
                 return _written_down(packed, name, stack)
     except (OSError, EOFError, zlib.error):
@@ -116,12 +119,12 @@ def _names(files: list[str]) -> list[str]:
     return [one if short.count(one) == 1 else name for one, name in zip(short, files, strict=True)]
 
 
-def _log(name: str, path: Path) -> "LogFacts | None":
+def _logs(name: str, path: Path) -> "list[LogFacts]":
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
-    from ipsectest.explain.logs.reading import read_log  # noqa: PLC0415
+    from ipsectest.explain.logs.reading import read_logs  # noqa: PLC0415
 
     with ReadingProgress(lambda: (0, None)) as progress:
-        return read_log(path, name, looked=progress)
+        return read_logs(path, name, looked=progress)
 
 
 def _take_keys(ring: "KeyRing", logs: list[Path]) -> None:

@@ -34,6 +34,8 @@ class Notation:
     name: str
     mark: re.Pattern[str]
     read: Callable[[Source], None]
+    is_log: bool = False
+    """Whether its lines may stand among those of another log: the journal has every daemon's."""
 
 
 NOTATIONS = (
@@ -53,11 +55,12 @@ NOTATIONS = (
         "log of Libreswan",
         re.compile(
             r"\| (ikev2 [IR] 0x|(ESP|AH) (enckey|authkey|encrypt key|integrity key):)"
-            r"|Libreswan Version|\bpluto\[\d+\]:|\"(\[\d+\] \S+)? #\d+: "
+            r"|Libreswan Version|\bpluto(\[\d+\])?: |\"(\[\d+\] \S+)? #\d+: "
         ),
         libreswan.read,
+        is_log=True,
     ),
-    Notation("log of strongSwan", re.compile(r"(^|\s)\d\d\[[A-Z]{3}\d?\] "), strongswan.read),
+    Notation("log of strongSwan", re.compile(r"(^|\s)\d\d\[[A-Z]{3}\d?\] "), strongswan.read, is_log=True),
     Notation(
         "ip xfrm state",
         re.compile(r"^src \S+ dst \S+\s*(\\.*)?$|^\s+proto \S+ spi 0x|\bip\b.*\bxfrm\s+state\s+(add|update)\b"),
@@ -87,6 +90,10 @@ _WITHOUT_KEYS = (
         "this is Cisco's output, which shows no keys in any command: take them from the other end",
     ),
     (
+        re.compile(r"\bcharon(-systemd)?\[\d+\]: "),
+        "this form of the journal leaves out charon's threads and IKE SAs: take `journalctl -o json`",
+    ),
+    (
         re.compile(r"^\s*[{\[]\s*$|^\s*\[\s*\{"),
         "no JSON with keys is known here (`ip -j xfrm state` prints plain text)",
     ),
@@ -98,21 +105,23 @@ def read(path: Path) -> KeyRing:
     if path != STANDARD_INPUT and path.is_dir():
         return _read_folder(path)
     source = Source(path)
-    notation = detect(source)
     try:
-        notation.read(source)
+        for notation in detect(source):
+            notation.read(source)
     except TooManyKeysError as error:
         source.ring.problems.append(error)
     return source.done()
 
 
-def detect(source: Source) -> Notation:
-    """The notation with most marks in the head of the file; InputError."""
+def detect(source: Source) -> list[Notation]:
+    """The notation with most marks in the head of the file, and with a log what other logs are in it; InputError."""
     lines = source.head().splitlines()
     marks = [sum(1 for line in lines if notation.mark.search(line[:2000])) for notation in NOTATIONS]
     best = max(range(len(marks)), key=lambda index: marks[index])
     if marks[best]:
-        return NOTATIONS[best]
+        found = NOTATIONS[best]
+        others = (one for one, count in zip(NOTATIONS, marks, strict=True) if count and one.is_log and found.is_log)
+        return [found, *(one for one in others if one is not found)]
     for mark, why in _WITHOUT_KEYS:
         if any(mark.search(line[:2000]) for line in lines):
             raise InputError(why, source.place())

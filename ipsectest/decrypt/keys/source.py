@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ipsectest.base.errors import InputError, Place
+from ipsectest.decrypt.keys import envelope
 from ipsectest.decrypt.keys.model import DhKeys, IkeKeys, IkeV1Keys, KeyRing, SaKeys
 from ipsectest.decrypt.keys.soundness import UnsoundError, sound
 
@@ -38,9 +39,9 @@ class Source:
         self._unsaid = 0
 
     def head(self) -> str:
-        """The first part of the text."""
+        """The first part of the text, without what the journal or syslog put around its lines."""
         with self._open() as file:
-            return file.read(HEAD).decode("utf-8", "replace")
+            return envelope.opened_text(file.read(HEAD).decode("utf-8", "replace"))
 
     def text(self, limit: int) -> str:
         """All of it; InputError if it is longer than ``limit`` octets or no UTF-8."""
@@ -54,16 +55,22 @@ class Source:
             raise InputError("is not UTF-8", self.place(data.count(b"\n", 0, error.start) + 1)) from None
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Number from 1 and text of every line, without its end; octets that are no UTF-8 become U+FFFD."""
+        """Number from 1 and text of every line, without its end; octets that are no UTF-8 become U+FFFD.
+
+        A line of the journal or of syslog gives the daemon's own lines, all with its number.
+        """
         with self._open() as file:
             number = 0
             while line := file.readline(MAX_LINE):
                 number += 1
-                if len(line) == MAX_LINE and not line.endswith(b"\n"):
-                    self.problem(f"longer than {MAX_LINE} octets", number)
+                if len(line) == MAX_LINE and envelope.is_json(line):
+                    line += file.readline(envelope.LONGEST - MAX_LINE)
+                if len(line) in {MAX_LINE, envelope.LONGEST} and not line.endswith(b"\n"):
+                    self.problem(f"longer than {len(line)} octets", number)
                     while (rest := file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
                         pass
-                yield number, line.decode("utf-8", "replace").rstrip("\r\n")
+                for text in envelope.opened(line.decode("utf-8", "replace").rstrip("\r\n")):
+                    yield number, text
 
     def place(self, line: int = 0, column: int = 0) -> Place:
         """For a message."""

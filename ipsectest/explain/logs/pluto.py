@@ -17,7 +17,7 @@ from ipsectest.explain.logs.suite_words import from_pluto_configuration, from_pl
 from ipsectest.explain.printable import printable
 
 MARK = re.compile(
-    r"Libreswan Version|\bpluto\[\d+\]: |^(?:\S+ +){0,4}(?:ERROR: )?(?:packet from \S+:\d+: "
+    r"Libreswan Version|\bpluto(?:\[\d+\])?: |^(?:\S+ +){0,4}(?:ERROR: )?(?:packet from \S+:\d+: "
     r"|\"[^\"]{1,100}\"(?:\[\d+\] \S+)?(?: #\d+)?: )"
 )
 _LINE = re.compile(
@@ -130,6 +130,7 @@ def _receives(sa: LoggedSa, text: str, number: int, at: int) -> bool:
         return True
     words = (payloads or others or "").removeprefix("SK{").rstrip("}").replace(",", " ")
     told = f"{exchange} {half}: {folded(words)}".rstrip(": ")
+    sa.remote = sa.remote or host or ""
     source = f"{host or sa.remote}:{port}" if port else sa.remote
     sa.send(Rung(number, at, source, sa.local, sa.is_initiator is False, told))
     return True
@@ -144,6 +145,7 @@ def _sends(sa: LoggedSa, text: str, number: int, at: int) -> bool:
         sa.used_ports.add(int(port[:5]))
     if exchange == "IKE_SA_INIT":
         sa.is_initiator = half == "request"
+    sa.remote = sa.remote or host or ""
     target = f"{host}:{port}" if port else sa.remote
     told = f"{exchange} {half.replace('reply', 'response')}"
     sa.send(Rung(number, at, sa.local, target, sa.is_initiator is not False, told))

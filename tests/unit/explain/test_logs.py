@@ -14,7 +14,7 @@ from ipsectest.explain.gap import gap
 from ipsectest.explain.logs.charon import CharonLog
 from ipsectest.explain.logs.model import LONGEST_LINE, MOST_SAS, LogFacts
 from ipsectest.explain.logs.pluto import PlutoLog
-from ipsectest.explain.logs.reading import daemon_of, read_log
+from ipsectest.explain.logs.reading import daemons_of, read_logs
 from ipsectest.explain.logs.suite_words import from_charon, from_pluto_configuration, from_pluto_offer
 from tests.unit.explain.scenes import INITIATOR, RESPONDER, Scene
 
@@ -154,23 +154,56 @@ def test_a_ladder_from_a_log() -> None:
 def test_logs_of_syslog_and_journal(head: str, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text(f"{head}no matching peer config found\n")
-    facts = read_log(path, "log")
-    assert facts
+    (facts,) = read_logs(path, "log")
     assert facts.daemon == "strongSwan"
     assert only(facts).code == "id-mismatch"
 
 
 @pytest.mark.parametrize("path", sorted(VECTORS.glob("*.log")), ids=lambda path: path.name)
 def test_recorded_logs_are_recognised_and_fine(path: Path) -> None:
-    facts = read_log(path, path.name)
-    assert facts
+    (facts,) = read_logs(path, path.name)
     assert facts.daemon == ("strongSwan" if path.name.startswith("strongswan") else "Libreswan")
     assert not explain([], [facts]).has_failed
 
 
 def test_what_is_no_log() -> None:
-    assert daemon_of("Hello\n12[abc]\n") == ""
-    assert daemon_of("") == ""
+    assert daemons_of("Hello\n12[abc]\n") == []
+    assert daemons_of("") == []
+
+
+def test_the_journal_of_two_daemons() -> None:
+    """A handshake between two charons, rekeyed, and one that pluto refuses; what ``journalctl -o json`` printed."""
+    one, other = read_logs(VECTORS / "journal.json", "journal")
+    assert [one.daemon, other.daemon] == ["strongSwan", "Libreswan"]
+    told = explain([], [one, other])
+    assert [(sa.local, sa.is_established) for sa in one.sas.values() if sa.rungs] == [
+        ("192.0.2.17", True),
+        ("192.0.2.33", False),
+    ]
+    (finding,) = (found for found in told.findings if found.severity is Severity.FAILURE)
+    assert finding.code == "wrong-psk"
+    assert finding.subject == {"192.0.2.33"}
+    assert len(finding.evidence) == 2
+
+
+def test_a_log_behind_syslog_or_in_the_journal_tells_the_same(tmp_path: Path) -> None:
+    heads = {
+        "syslog": "<30>Nov 29 06:12:19 gw {}[7]: ",
+        "5424": "<30>1 2026-11-29T06:12:19.5Z gw {} 7 - - ",
+        "without-pid": "Nov 29 06:12:19 gw {}: ",
+        "iso": "2026-11-29T06:12:19+0000 gw {}[7]: ",
+        "precise": "Nov 29 06:12:19.500000 gw {}[7]: ",
+    }
+    for daemon, name, lines in (
+        ("charon", "strongSwan", ["05[IKE] <site|7> no matching peer config found"]),
+        ("pluto", "Libreswan", ['"site"[1] 192.0.2.1 #7: no local proposal matches remote proposals 1:IKE:ENCR=3DES']),
+    ):
+        for head in heads.values():
+            path = tmp_path / "log"
+            path.write_text("".join(f"{head.format(daemon)}{line}\n" for line in lines))
+            (facts,) = read_logs(path, "log")
+            assert facts.daemon == name
+            assert len(facts.findings) == 1
 
 
 def told(*logs: LogFacts, scene: Scene | None = None) -> Explanation:
