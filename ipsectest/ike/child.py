@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ipsectest.base.iana import NotifyType
-from ipsectest.ike import keys, proposals, selectors
+from ipsectest.ike import keys, nat_transport, proposals, selectors
 from ipsectest.ike.checks import Check
 from ipsectest.ike.config import ChildConfig, Mode
 from ipsectest.ike.context import Context, Outcome, Verdict
@@ -17,16 +17,20 @@ SPI_SIZE = 4
 def begin(sa: IkeSa, config: ChildConfig, ctx: Context, rekeys: ChildSa | None = None) -> ChildNegotiation:
     """What the exchange's initiator is about to offer; a rekey asks for what is in use (RFC 7296 section 2.9.2)."""
     over = ctx.overrides
-    local, remote = (rekeys.local_ts, rekeys.remote_ts) if rekeys else (config.local_ts, config.remote_ts)
     transport = (config.mode is Mode.TRANSPORT) if over.transport is None else over.transport
+    known = rekeys or config
+    local, remote = [*known.local_ts], [*known.remote_ts]
+    if transport and ctx.policy.substitutes(sa):
+        fitting = nat_transport.renew if rekeys else nat_transport.offer
+        local, remote = fitting(local, sa.local.host), fitting(remote, sa.remote.host)
     return ChildNegotiation(
         config,
         is_initiator=True,
         spi_in=over.spi or fresh_spi(sa, ctx),
         rekeys=rekeys,
         mode=Mode.TRANSPORT if transport else Mode.TUNNEL,
-        local_ts=list(over.local_ts or local),
-        remote_ts=list(over.remote_ts or remote),
+        local_ts=[*(over.local_ts or local)],
+        remote_ts=[*(over.remote_ts or remote)],
     )
 
 
@@ -75,15 +79,29 @@ def read_offer(
         if child.chosen is None:
             best = Verdict(Outcome.REFUSED, Notify(NotifyType.NO_PROPOSAL_CHOSEN), "no acceptable suite")
             continue
-        child.remote_ts = ctx.policy.narrow(selectors.usable(ts_i.selectors), config.remote_ts)
-        child.local_ts = ctx.policy.narrow(selectors.usable(ts_r.selectors), config.local_ts)
-        if child.local_ts and child.remote_ts:
-            asked = message.notify(NotifyType.USE_TRANSPORT_MODE) is not None
-            child.mode = Mode.TRANSPORT if asked and config.mode is Mode.TRANSPORT else Mode.TUNNEL
+        if _fit(child, sa, message, ctx):
             child.spi_in = ctx.overrides.spi or fresh_spi(sa, ctx)
             return child
         best = Verdict(Outcome.REFUSED, Notify(NotifyType.TS_UNACCEPTABLE), "no acceptable traffic selectors")
     return best
+
+
+def _fit(child: ChildNegotiation, sa: IkeSa, message: Message, ctx: Context) -> bool:
+    """Mode and selectors that a configured Child SA has in common with the offer; whether there are any.
+
+    Behind a NAT transport mode is looked up as seen from here, a tunnel as it was asked for (RFC 7296 section 2.23.1).
+    """
+    theirs, ours = (selectors.usable(ts.selectors) for kind in (TSi, TSr) for ts in message.all(kind)[:1])
+    wants_transport = message.notify(NotifyType.USE_TRANSPORT_MODE) is not None
+    child.mode = child.config.mode if wants_transport else Mode.TUNNEL
+    if child.mode is Mode.TRANSPORT and ctx.policy.substitutes(sa):
+        seen = nat_transport.asked(sa, theirs, ours)
+        if seen is None:
+            return False
+        theirs, ours, child.real = seen.remote, seen.local, seen.real
+    child.remote_ts = ctx.policy.narrow(theirs, child.config.remote_ts)
+    child.local_ts = ctx.policy.narrow(ours, child.config.local_ts)
+    return bool(child.local_ts and child.remote_ts)
 
 
 def answer(child: ChildNegotiation, ctx: Context) -> SA:
@@ -110,7 +128,7 @@ def _overridden(child: ChildNegotiation, ctx: Context) -> list[Proposal]:
     return proposals.offer(over.suites or (), child.config.protocol, child.spi_in)
 
 
-def read_answer(child: ChildNegotiation, message: Message, ctx: Context) -> str:
+def read_answer(sa: IkeSa, child: ChildNegotiation, message: Message, ctx: Context) -> str:
     """Initiator of the exchange: take the choice over; why it cannot be taken, "" if it can."""
     sa_payload, ts_i, ts_r = message.get(SA), message.get(TSi), message.get(TSr)
     if sa_payload is None or ts_i is None or ts_r is None:
@@ -119,10 +137,15 @@ def read_answer(child: ChildNegotiation, message: Message, ctx: Context) -> str:
     if child.chosen is None:
         return "the answered suite was not offered"
     local, remote = selectors.usable(ts_i.selectors), selectors.usable(ts_r.selectors)
+    granted = message.notify(NotifyType.USE_TRANSPORT_MODE) is not None
+    if granted and ctx.policy.substitutes(sa):
+        seen = nat_transport.answered(sa, remote, local, (child.remote_ts, child.local_ts))
+        if seen is None:
+            return "the answered selectors are not for one address each"
+        remote, local, child.real = seen.remote, seen.local, seen.real
     fits = selectors.within(local, child.local_ts) and selectors.within(remote, child.remote_ts)
     if not fits and ctx.policy.checks(Check.SELECTORS):
         return "the answered selectors are not within the offer"
-    granted = message.notify(NotifyType.USE_TRANSPORT_MODE) is not None
     if granted != (child.mode is Mode.TRANSPORT):
         return "the peer declines transport mode" if not granted else "transport mode was not asked for"
     child.local_ts, child.remote_ts = local, remote
@@ -145,6 +168,7 @@ def install(sa: IkeSa, child: ChildNegotiation) -> ChildSa:
         tuple(child.remote_ts),
         child.is_initiator,
         (child.nonce_i, child.nonce_r),
+        real=child.real,
         replaces=child.rekeys,
     )
     sa.children[made.spi_in] = made

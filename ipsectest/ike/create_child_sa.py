@@ -168,7 +168,7 @@ def read_response(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
         group = messages.retry_group(error, groups(pending.offered), pending.group)
         pending.group = group or pending.group
         return messages.error_verdict(error, retry=group > 0)
-    if (reason := _take(pending, message, ctx)) != "":
+    if (reason := _take(sa, pending, message, ctx)) != "":
         # The peer has installed its half: it has to be deleted (RFC 7296 section 2.21), after a public value
         # that nobody honest sends the whole IKE SA (RFC 6989 section 2.5).
         abandon = (ProtocolId.IKE, b"") if reason == _BAD_VALUE else (pending.config.protocol, pending.spi_in)
@@ -176,12 +176,12 @@ def read_response(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
     return Verdict(child=child.install(sa, pending), notifies=_others(message))
 
 
-def _take(pending: ChildNegotiation, message: Message, ctx: Context) -> str:
+def _take(sa: IkeSa, pending: ChildNegotiation, message: Message, ctx: Context) -> str:
     """Suite, selectors, nonce and secret out of a response; why they cannot be used, "" if they can."""
     nonce = message.get(Nonce)
     if messages.is_malformed(message, ctx) or nonce is None or not nonce_fits(nonce, ctx):
         return "malformed CREATE_CHILD_SA response"
-    if (reason := child.read_answer(pending, message, ctx)) != "":
+    if (reason := child.read_answer(sa, pending, message, ctx)) != "":
         return reason
     pending.nonce_r = nonce.data
     return _finish(pending, message.get(KE), ctx)

@@ -141,7 +141,7 @@ def _read_child(sa: IkeSa, message: Message, error: Notify | None, ctx: Context)
     if error is not None and ctx.policy.checks(Check.ERROR_FIRST):
         return Verdict(Outcome.CHILD_FAILED, error, "the peer refuses the Child SA", notifies=_others(message))
     pending.nonce_i, pending.nonce_r = sa.nonce_i, sa.nonce_r
-    if (reason := child.read_answer(pending, message, ctx)) != "":
+    if (reason := child.read_answer(sa, pending, message, ctx)) != "":
         # The peer has installed it: it has to be deleted (RFC 7296 section 2.21).
         abandon = (pending.config.protocol, pending.spi_in)
         return Verdict(Outcome.CHILD_FAILED, None, reason, abandon=abandon, notifies=_others(message))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ipsectest.crypto import KeyShare
 from ipsectest.ike.config import ChildConfig, Mode
 from ipsectest.ike.proposals import Chosen
-from ipsectest.ike.sa import ChildSa
+from ipsectest.ike.sa import ChildSa, RealAddresses
 from ipsectest.wire import Proposal, TrafficSelector
 
 
@@ -32,3 +32,5 @@ class ChildNegotiation:
     shared_secret: bytes = b""
     local_ts: list[TrafficSelector] = field(default_factory=list)
     remote_ts: list[TrafficSelector] = field(default_factory=list)
+    real: RealAddresses | None = None
+    """As in ``ChildSa``."""

@@ -86,6 +86,10 @@ class Policy:
         """Whether ESP travels in UDP."""
         return sa.local.port == NAT_T_PORT and (sa.local_behind_nat or sa.remote_behind_nat)
 
+    def substitutes(self, sa: IkeSa) -> bool:
+        """Whether selectors of transport mode get the addresses of the IKE packets (RFC 7296 section 2.23.1)."""
+        return sa.local_behind_nat or sa.remote_behind_nat
+
     def wait(self, config: EndpointConfig, transmissions: int) -> float | None:
         """Seconds until the next transmission of a request sent so many times; None: give up (RFC 7296 section 2.4)."""
         rule = config.retransmission

@@ -51,6 +51,16 @@ class ChildKeys:
     integrity_out: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class RealAddresses:
+    """Packed addresses behind NATs, as the peer has them: its TCP and UDP checksums cover these (RFC 3948 3.1.2)."""
+
+    remote: bytes
+    """What the peer takes for its own address."""
+    local: bytes
+    """What the peer takes for ours."""
+
+
 @dataclass(eq=False, slots=True)
 class ChildSa:
     """A pair of ESP or AH SAs."""
@@ -70,6 +80,8 @@ class ChildSa:
     """Whether we started the exchange that made it."""
     nonces: tuple[bytes, bytes] = (b"", b"")
     """Ni and Nr of that exchange: they decide collisions (RFC 7296 section 2.8.1)."""
+    real: RealAddresses | None = None
+    """In transport mode behind a NAT (RFC 7296 section 2.23.1)."""
     state: ChildState = ChildState.INSTALLED
     replaces: "ChildSa | None" = None
     successor: "ChildSa | None" = None

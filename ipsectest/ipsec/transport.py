@@ -1,8 +1,7 @@
 """Transport mode: ESP or AH between the IP header and the upper layer (RFC 4303 and 4302 section 3.1.1)."""
 
 from ipsectest.ipsec.sa import SecurityAssociation
-from ipsectest.ipsec.tunnel import packed
-from ipsectest.wire.ip import TCP, UDP, IpPacket, checksum, parse_ip, pseudo_header
+from ipsectest.wire.ip import TCP, UDP, IpPacket, checksum, parse_ip
 
 _CHECKSUM_AT = {TCP: 16, UDP: 6}
 
@@ -37,17 +36,20 @@ def replace_payload(ip: IpPacket, protocol: int, payload: bytes) -> bytes:
 
 
 def repair_checksum(sa: SecurityAssociation, protocol: int, payload: bytes, ip: IpPacket) -> bytes:
-    """TCP and UDP checksums that a NAT on the way invalidated, computed anew (RFC 3948 section 3.1.2).
+    """A TCP or UDP checksum changed from the real addresses to those that the NATs have left (RFC 3948 section 3.1.2).
 
-    Only where the packet was UDP-encapsulated and its addresses are not those the SA's peer wrote.
+    By the difference alone (RFC 1624 section 3), so that what was wrong before remains wrong.
     """
     at = _CHECKSUM_AT.get(protocol)
-    if at is None or sa.udp_ports is None or len(payload) < at + 2:
+    if at is None or sa.real_addresses is None or len(payload) < at + 2:
         return payload
-    if (ip.source, ip.destination) == (packed(sa.source), packed(sa.destination)):
+    if protocol == UDP and payload[6:8] == b"\0\0":  # sent without one
         return payload
-    if protocol == UDP and payload[6:8] == b"\0\0":
-        return payload
-    blank = payload[:at] + b"\0\0" + payload[at + 2 :]
-    total = checksum(pseudo_header(ip.source, ip.destination, protocol, len(payload)) + blank)
-    return payload[:at] + (total or 0xFFFF).to_bytes(2, "big") + payload[at + 2 :]
+    total = checksum(b"".join(map(_inverted, (payload[at : at + 2], *sa.real_addresses))) + ip.source + ip.destination)
+    if protocol == UDP:
+        total = total or 0xFFFF
+    return payload[:at] + total.to_bytes(2, "big") + payload[at + 2 :]
+
+
+def _inverted(octets: bytes) -> bytes:
+    return bytes(octet ^ 0xFF for octet in octets)

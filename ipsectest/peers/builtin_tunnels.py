@@ -295,6 +295,7 @@ class Tunnels:
             esn=child.chosen.esn,
             replay_window=self._window,
             selectors=(Selector(_ranges(child.local_ts), _ranges(child.remote_ts)),),
+            real_addresses=(child.real.remote, child.real.local) if child.real and not outbound else None,
             dont_fragment=DontFragment.COPY if self._settings.copy_df else DontFragment.CLEAR,
         )
 

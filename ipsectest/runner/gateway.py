@@ -11,7 +11,7 @@ from ipsectest.ike.events import ChildInstalled, ChildRekeyed, ChildRemoved, Eve
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import ChildSa, IkeSa
 from ipsectest.ipsec.gateway import Gateway
-from ipsectest.ipsec.sa import SecurityAssociation
+from ipsectest.ipsec.sa import Mode, SecurityAssociation
 from ipsectest.ipsec.spd import Selector, TrafficRange
 from ipsectest.net.data_plane import UserDataPlane
 from ipsectest.net.loop import EventLoop, Machine
@@ -39,9 +39,11 @@ def one_way(event: ChildInstalled, *, outbound: bool) -> SecurityAssociation:
         encryption_key=keys.encryption_out if outbound else keys.encryption_in,
         integrity=child.chosen.of(TransformType.INTEG),
         integrity_key=keys.integrity_out if outbound else keys.integrity_in,
+        mode=Mode(child.mode.value),
         udp_ports=(source.port, destination.port) if event.udp_ports else None,
         esn=child.chosen.esn,
         selectors=(Selector(_ranges(child.local_ts), _ranges(child.remote_ts)),),
+        real_addresses=(child.real.remote, child.real.local) if child.real and not outbound else None,
         may_move=not outbound and event.sa.remote_behind_nat and not event.sa.local_behind_nat,
     )
 

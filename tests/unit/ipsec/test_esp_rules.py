@@ -11,7 +11,7 @@ from ipsectest.ipsec.esp import Forced, Opened, default_padding, icv_size, open_
 from ipsectest.ipsec.inner import Echo, build_echo
 from ipsectest.ipsec.packets import Unprotected, protect, unprotect
 from ipsectest.ipsec.sa import DontFragment, Mode, SecurityAssociation, SequenceExhaustedError
-from ipsectest.wire.ip import build_ipv4, build_ipv6, build_udp, parse_ip, parse_udp
+from ipsectest.wire.ip import build_ipv4, build_ipv6, build_udp, checksum, parse_ip, parse_udp, pseudo_header
 from tests.unit.ipsec.sas import SPI, SUITES, arguments, ends, seeded
 
 ECHO4 = build_echo(Echo("198.51.100.1", "203.0.113.1", 7, 1, b"ping", is_reply=False))
@@ -223,25 +223,45 @@ def test_the_df_bit_is_copied_set_or_cleared(setting: str, inner_df: bool, expec
     assert parse_ip(protect(sender, inner, seeded(1))).dont_fragment is expected
 
 
-def test_transport_mode_repairs_checksums_after_a_nat() -> None:
-    # RFC 3948 section 3.1.2: addresses changed on the way, so the inner UDP checksum no longer fits.
-    sender, receiver = ends("aes128gcm16", mode=Mode.TRANSPORT, source="192.0.2.77", udp_ports=(4500, 4500))
-    private, public, server = bytes([192, 0, 2, 77]), bytes([203, 0, 113, 5]), bytes([192, 0, 2, 2])
-    original = build_ipv4(private, server, 17, build_udp(private, server, 1000, 2000, b"data"))
-    sent = parse_ip(protect(sender, original, seeded(1)))
-    natted = build_ipv4(public, server, 17, sent.payload)
-    expected = build_ipv4(public, server, 17, build_udp(public, server, 1000, 2000, b"data"))
-    assert unprotect(receiver, natted).inner == expected
+CLIENT, SERVER = bytes([10, 1, 0, 2]), bytes([10, 2, 0, 2])
+CLIENT_NAT, SERVER_NAT = bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])
+
+
+def through_nats(protocol: int, payload: bytes) -> bytes:
+    """What a server behind a NAT has of a packet that a client behind another one sends (RFC 7296 section 2.23.1)."""
+    sender, _ = ends("aes128gcm16", mode=Mode.TRANSPORT, udp_ports=(4500, 4500))
+    _, receiver = ends("aes128gcm16", mode=Mode.TRANSPORT, udp_ports=(4500, 4500), real_addresses=(CLIENT, SERVER_NAT))
+    sent = parse_ip(protect(sender, build_ipv4(CLIENT, SERVER_NAT, protocol, payload), seeded(1)))
+    return unprotect(receiver, build_ipv4(CLIENT_NAT, SERVER, 17, sent.payload)).inner
+
+
+def tcp(source: bytes, destination: bytes, data: bytes) -> bytes:
+    segment = bytes([0x03, 0xE8, 0, 80, *bytes(8), 0x50, 0x18, 0xFF, 0xFF, *bytes(4)]) + data
+    total = checksum(pseudo_header(source, destination, 6, len(segment)) + segment)
+    return segment[:16] + total.to_bytes(2, "big") + segment[18:]
+
+
+@given(st.binary(max_size=40))
+def test_transport_mode_repairs_checksums_after_nats(data: bytes) -> None:
+    payload = build_udp(CLIENT, SERVER_NAT, 1000, 2000, data)
+    expected = build_udp(CLIENT_NAT, SERVER, 1000, 2000, data)
+    assert through_nats(17, payload) == build_ipv4(CLIENT_NAT, SERVER, 17, expected)
+    repaired = parse_ip(through_nats(6, tcp(CLIENT, SERVER_NAT, data))).payload
+    assert checksum(pseudo_header(CLIENT_NAT, SERVER, 6, len(repaired)) + repaired) == 0
+    assert repaired[18:] == tcp(CLIENT, SERVER_NAT, data)[18:]
+
+
+def test_what_was_damaged_before_a_nat_remains_so() -> None:
+    damaged = tcp(CLIENT, SERVER_NAT, b"data")[:-1] + b"!"
+    repaired = parse_ip(through_nats(6, damaged)).payload
+    assert checksum(pseudo_header(CLIENT_NAT, SERVER, 6, len(repaired)) + repaired) != 0
 
 
 def test_a_nat_leaves_absent_and_short_checksums_alone() -> None:
-    private, public, server = bytes([192, 0, 2, 77]), bytes([203, 0, 113, 5]), bytes([192, 0, 2, 2])
-    for payload in (build_udp(private, server, 1, 2, b"data", checksummed=False), b"short"):
-        values = {"mode": Mode.TRANSPORT, "source": "192.0.2.77", "udp_ports": (4500, 4500)}
-        sender, receiver = ends("aes128gcm16", **values)
-        sent = parse_ip(protect(sender, build_ipv4(private, server, 17, payload), seeded(1)))
-        natted = build_ipv4(public, server, 17, sent.payload)
-        assert parse_ip(unprotect(receiver, natted).inner).payload == payload
+    for payload in (build_udp(CLIENT, SERVER_NAT, 1, 2, b"data", checksummed=False), b"short"):
+        assert parse_ip(through_nats(17, payload)).payload == payload
+    echo = build_echo(Echo("10.1.0.2", "192.0.2.2", 1, 1, b"data", is_reply=False))
+    assert parse_ip(through_nats(1, echo[20:])).payload == echo[20:]
 
 
 @pytest.mark.parametrize("mode", Mode)
