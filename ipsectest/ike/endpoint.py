@@ -175,7 +175,9 @@ class Endpoint:
         if session is None or session.sa.is_initiator == message.from_initiator:
             return self._refuse_spi(incoming)
         self.touch(session)
-        return self._receive_known(session, incoming)
+        drop = self._receive_known(session, incoming)
+        session.end_offers()
+        return drop
 
     def _is_stray(self, message: Message) -> bool:
         """Whether an IKE_SA_INIT response is taken for a request, which no healthy endpoint does."""

@@ -64,6 +64,25 @@ class IkeClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildOffered:
+    """A request that offers this SPI is about to leave: who answers it may use the SPI before we have the answer.
+
+    RFC 7296 section 2.8. Packets for it that come meanwhile can be kept until ``OfferEnded``.
+    """
+
+    sa: IkeSa
+    spi: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OfferEnded:
+    """No response is awaited any more that could make a Child SA of this SPI; ``ChildInstalled`` came before."""
+
+    sa: IkeSa
+    spi: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ChildInstalled:
     """A Child SA is to be installed: inbound at once, outbound too unless ``child.replaces`` is still in use."""
 
@@ -143,6 +162,6 @@ class Dropped:
 
 
 Event = (
-    IkeEstablished | IkeClosed | ChildInstalled | ChildRekeyed | ChildRemoved | ExchangeFailed | ExchangeDone
-    | PeerNotify | PeerMoved | Dropped
+    IkeEstablished | IkeClosed | ChildOffered | OfferEnded | ChildInstalled | ChildRekeyed | ChildRemoved
+    | ExchangeFailed | ExchangeDone | PeerNotify | PeerMoved | Dropped
 )  # fmt: skip

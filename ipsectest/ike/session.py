@@ -14,6 +14,7 @@ from ipsectest.ike.config import ConnectionConfig, EndpointConfig
 from ipsectest.ike.context import Context
 from ipsectest.ike.events import (
     ChildInstalled,
+    ChildOffered,
     ChildRekeyed,
     ChildRemoved,
     Drop,
@@ -21,10 +22,12 @@ from ipsectest.ike.events import (
     ExchangeFailed,
     IkeClosed,
     IkeEstablished,
+    OfferEnded,
     PeerMoved,
 )
 from ipsectest.ike.exchanges import EXCHANGES
 from ipsectest.ike.ike_auth import window_notify
+from ipsectest.ike.negotiation import ChildNegotiation
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import ChildSa, ChildState, IkeSa
 from ipsectest.ike.states import Kind, State
@@ -111,6 +114,8 @@ class Session:
         self.send = SendWindow()
         self.receive = ReceiveWindow(next_id=sa.next_expected_id)
         self.queue: deque[Context] = deque()
+        self.offered: set[bytes] = set()
+        """SPIs of Child SAs that requests on the wire offer."""
         self.expires: Instant | None = None
         """When a half-open or closed session is forgotten."""
         self.last_heard: Instant = 0.0
@@ -153,7 +158,18 @@ class Session:
             sa.outstanding.append(ctx.task)
         pending = Request(message, octets, ctx)
         self.send.requests[message.message_id] = pending
+        if (spi := _offered(ctx)) and spi not in self.offered:
+            self.offered.add(spi)
+            self.host.emit(ChildOffered(sa, spi))
         self.transmit_request(pending, ctx.now)
+
+    def end_offers(self) -> None:
+        """Tell which offered SPIs no response can bring into use any more."""
+        if self.offered:
+            awaited = {_offered(request.ctx) for request in self.send.requests.values()}
+            for spi in sorted(self.offered - awaited):
+                self.offered.remove(spi)
+                self.host.emit(OfferEnded(self.sa, spi))
 
     def _vanish(self, ctx: Context) -> None:
         """A Delete that an impaired endpoint does not send: its SAs are gone all the same."""
@@ -349,6 +365,7 @@ class Session:
             self.adopt(self.rival, now)
         self.sa.state = State.CLOSED
         self.send.requests.clear()
+        self.end_offers()
         self.sa.outstanding.clear()
         self.queue.clear()
         self.expire(now + LINGER)
@@ -426,3 +443,8 @@ class Session:
         while session.heir is not None:
             session = session.heir
         return session
+
+
+def _offered(ctx: Context) -> bytes:
+    """The SPI of the Child SA that a request asks for, empty if it asks for none."""
+    return ctx.pending.spi_in if isinstance(ctx.pending, ChildNegotiation) else b""

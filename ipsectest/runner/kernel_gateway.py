@@ -14,17 +14,20 @@ from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig
 from ipsectest.ike.endpoint import Endpoint
 from ipsectest.ike.events import (
     ChildInstalled,
+    ChildOffered,
     ChildRekeyed,
     ChildRemoved,
     Event,
     ExchangeFailed,
     IkeClosed,
+    OfferEnded,
     PeerMoved,
 )
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import ChildSa, ChildState, IkeSa
 from ipsectest.ike.states import State
 from ipsectest.ike.tasks import CreateChild, Initiate
+from ipsectest.net.early_packets import EarlyPackets
 from ipsectest.net.loop import EventLoop, Machine
 from ipsectest.net.socket_wire import SocketWire
 from ipsectest.net.udp_driver import UdpDriver
@@ -91,8 +94,9 @@ class KernelGateway:
         except Exception:
             self.plane.close()
             raise
+        self.early = EarlyPackets(namespace)
         self.driver: UdpDriver[Event] = UdpDriver(self.endpoint, self._wire, self._take)
-        self._machines: tuple[Machine, ...] = (self.driver, self.plane, self)
+        self._machines: tuple[Machine, ...] = (self.driver, self.plane, self.early, self)
         for machine in self._machines:
             loop.add(machine)
 
@@ -124,6 +128,7 @@ class KernelGateway:
             self.loop.remove(machine)
         self._machines = ()
         self._wire.close()
+        self.early.close()
         self.plane.close()
 
     def handles(self) -> Sequence[int]:
@@ -147,6 +152,10 @@ class KernelGateway:
         self._seen[type(event)] += 1
         now = self.loop.clock.now()
         match event:
+            case ChildOffered(spi=spi):
+                self.early.hold(spi)  # before the request leaves
+            case OfferEnded(spi=spi):
+                self.early.release(spi, now)
             case ChildInstalled(child=child):
                 self._install(event, now)
                 self._forget_asked(child.config)

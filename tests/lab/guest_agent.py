@@ -219,18 +219,21 @@ class Agent:
         self.watches[name] = Watch(name, link, self.gateways[name])
         self.loop.add(self.watches[name])
 
-    def early(self, name: str) -> list[list[Any]]:
+    def early(self, name: str) -> list[Any]:
         """Of each new Child SA: whether we began its rekey, how many packets came, and how many before it was there.
 
         The last is two numbers: those that came before we told the kernel of it, and before the kernel had answered.
+        Beside that list, how many packets were kept until their SA was there.
         """
-        watch = self.watches[name]
-        return [
+        watch, gateway = self.watches[name], self.gateways[name]
+        assert gateway.early.problem is None
+        counted = [
             [event.child.is_initiator, len(came), *(sum(at < moment for at in came) for moment in moments)]
-            for event in self.gateways[name].events
+            for event in gateway.events
             if isinstance(event, ChildInstalled) and (moments := watch.installed.get(event.child.spi_in))
             for came in (watch.arrivals.get(event.child.spi_in, []),)
         ]
+        return [counted, gateway.early.kept]
 
     def events(self, name: str) -> dict[str, int]:
         return dict(Counter(type(event).__name__ for event in self.gateways[name].events))

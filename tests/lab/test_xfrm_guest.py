@@ -18,7 +18,13 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 TESTS = [
     Path(__file__).with_name(name)
-    for name in ("test_xfrm.py", "test_xfrm_states.py", "test_xfrm_plane.py", "test_kernel_gateway.py")
+    for name in (
+        "test_xfrm.py",
+        "test_xfrm_states.py",
+        "test_xfrm_plane.py",
+        "test_kernel_gateway.py",
+        "test_early_packets.py",
+    )
 ]
 MEMORY = 512
 """MiB: interpreter and packages stand in a file system in memory."""

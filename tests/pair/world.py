@@ -9,7 +9,16 @@ from itertools import count
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig, Identity, SharedKey
 from ipsectest.ike.endpoint import Endpoint
-from ipsectest.ike.events import ChildInstalled, ChildRemoved, Dropped, Event, IkeClosed, IkeEstablished
+from ipsectest.ike.events import (
+    ChildInstalled,
+    ChildOffered,
+    ChildRemoved,
+    Dropped,
+    Event,
+    IkeClosed,
+    IkeEstablished,
+    OfferEnded,
+)
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import ChildSa, IkeSa
 from ipsectest.ike.states import State
@@ -71,6 +80,19 @@ class End:
             elif isinstance(event, ChildRemoved):
                 children.pop(event.child.spi_in, None)
         return children
+
+    def offered(self) -> set[bytes]:
+        """SPIs for which early packets would be kept; each Child SA that we asked for comes while its SPI is."""
+        spis: set[bytes] = set()
+        for event in self.events:
+            if isinstance(event, ChildOffered):
+                assert event.spi not in spis
+                spis.add(event.spi)
+            elif isinstance(event, OfferEnded):
+                spis.remove(event.spi)
+            elif isinstance(event, ChildInstalled) and event.child.is_initiator:
+                assert event.child.spi_in in spis
+        return spis
 
 
 class World:
@@ -199,6 +221,7 @@ class World:
             assert child.keys.encryption_out == pair.keys.encryption_in
         tracked = {spi for sa in alice for spi in sa.children}
         assert tracked == set(ours)
+        assert not self.alice.offered() | self.bob.offered()
 
     def drops(self) -> list[str]:
         """Reasons for drops at both ends."""
@@ -207,4 +230,5 @@ class World:
     def closed(self) -> bool:
         """Whether both ends gave up with a reason."""
         ends = (self.alice, self.bob)
+        assert not any(end.offered() for end in ends if not end.endpoint.sessions())
         return all(not end.endpoint.sessions() and all(e.reason for e in end.seen(IkeClosed)) for end in ends)

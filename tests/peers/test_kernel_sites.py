@@ -171,24 +171,20 @@ def rekey(guest: Guest, daemon: StrongSwan | Libreswan) -> None:
     guest.machine.run(f"touch {PLACE}/stop", check=True)
 
 
-def lost_by_peer(guest: Guest, label: str, before: dict[str, dict[str, int]]) -> int:
-    """How many packets came under an SA that we could not have yet; nothing else was dropped.
+def check_that_none_is_lost(guest: Guest, before: dict[str, dict[str, int]]) -> None:
+    """No counter of the kernels has moved, though packets came under SAs that we could not have yet.
 
-    Who answers a rekey may send under the new SA as soon as it has answered, but packets that come while the initiator
-    still makes keys of the answer are lost: until it sees the new SA used, or the old one deleted, it is to go on
-    sending under the old one (RFC 7296 section 2.8). strongSwan does so, and so do we. Libreswan 5.2 does not wait
-    where it has begun the IKE SA or its last rekey, as if it had begun that of the Child SA, too
-    (`esp/old-until-used` shows the same).
+    Who answers a rekey may send under the new SA as soon as it has answered, while we still make keys of the answer
+    (RFC 7296 section 2.8). strongSwan waits until it sees the new SA used, or the old one deleted; Libreswan 5.2 does
+    not where it has begun the IKE SA or its last rekey (`esp/old-until-used` shows the same).
     """
-    rekeyed = guest.agent("early", name="east")
-    print(f"{label}: begun by us, packets, too early at least and at most: {rekeyed}")  # noqa: T201
-    least, most = (sum(counts[number] for began, _, *counts in rekeyed if began) for number in (0, 1))
+    rekeyed, kept = guest.agent("early", name="east")
+    early = [counts for began, _, *counts in rekeyed if began]
+    least, most = (sum(counts[number] for counts in early) for number in (0, 1))
+    print(f"{len(rekeyed)} Child SAs, {least} to {most} packets before theirs was there, {kept} kept")  # noqa: T201
     assert not any(latest for began, *_, latest in rekeyed if not began)
-    now = {side: errors(guest, side) for side in SITES}
-    lost = now["east"].pop("XfrmInNoStates", 0) - before["east"].pop("XfrmInNoStates", 0)
-    assert now == before
-    assert least <= lost <= (most if label == "libreswan" else 0)
-    return lost
+    assert {side: errors(guest, side) for side in SITES} == before
+    assert kept >= least
 
 
 @pytest.mark.parametrize("label", ["strongswan", "libreswan"])
@@ -200,12 +196,12 @@ def test_rekeys_of_both_kinds_by_both_sides_lose_no_packet(sites: Guest, label: 
         with traffic(sites, east=ping) as results:
             rekey(sites, daemon)
             done = results["east"](CAP)
-        lost = lost_by_peer(sites, label, before)
+        check_that_none_is_lost(sites, before)
         assert done
         counts = re.findall(r"(\d+) packets transmitted, (\d+) received", done.text)
         sent, received = (sum(map(int, column)) for column in zip(*counts, strict=True))
         print(f"{sent} pings, {received} answered")  # noqa: T201
-        assert received == sent - lost
+        assert received == sent
         carried = [state["encap"] for state in states(sites.machine, "east")]
         assert carried == [["espinudp", 4500, 4500]] * 2
 
@@ -234,14 +230,14 @@ def test_a_file_crosses_by_tcp_while_both_sides_rekey(sites: Guest, label: str) 
         with traffic(sites, east=RECEIVE, west=SEND) as results:
             rekey(sites, daemon)
             sent, received = results["west"](CAP), results["east"](CAP)
-        lost = lost_by_peer(sites, label, before)
+        check_that_none_is_lost(sites, before)
     assert sent
     assert received
     assert (sent.status, sent.text) == (0, "")
     pieces = len(machine.get(f"{PLACE}/sent"))
     digest, _, octets = received.text.split()
     again = retransmitted(sites, "host-west") - sent_before
-    print(f"{octets} octets, {lost} packets lost, {again} segments sent again")  # noqa: T201
+    print(f"{octets} octets, {again} segments sent again")  # noqa: T201
     assert (int(octets), digest) == (pieces * PIECE, hashlib.sha256(piece * pieces).hexdigest())
 
 
