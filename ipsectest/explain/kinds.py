@@ -158,6 +158,12 @@ OTHER_ID = Kind(
     clause="RFC 7296 section 2.21.2",
     requirement="7296-1.2-06",
 )
+OWN_ID_NOT_IN_CERTIFICATE = Kind(
+    code="id-mismatch",
+    title="The own certificate does not name the own ID",
+    clause="RFC 7296 section 4",
+    severity=Severity.WARNING,
+)
 PACKETS_LOST = Kind(
     code="packets-lost",
     title="Packets are lost on the way to the place of the capture",

@@ -40,8 +40,21 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
     told: list[Finding] = []
     for alike in _groups(kept, lambda one: (_FAMILY_OF.get(one.code, one.code), one.severity is Severity.FAILURE)):
         told += _without_guesses(alike)
-    told = [_with_gap(one) for one in told]
+    told = [_with_gap(_in_its_place(one, told)) for one in told]
     return sorted(told, key=lambda one: (_ORDER.index(one.severity), one.certainty is Certainty.LIKELY, one.evidence))
+
+
+def _in_its_place(finding: Finding, told: list[Finding]) -> Finding:
+    """An initiator that does not believe the responder may say nothing: to the responder it is dead (RFC 7296 1.2)."""
+    if finding.code != "dead-peer" or finding.severity is not Severity.FAILURE:
+        return finding
+    causes = (one for one in told if one.code in _FAMILIES["authentication"] and one.severity is Severity.FAILURE)
+    for one in causes:
+        same_ends = one.subject <= finding.subject or finding.subject <= one.subject
+        if same_ends and one.certainty is Certainty.CERTAIN and any(place.kind == "line" for place in one.evidence):
+            text = f"{finding.text} Authentication failed before, so the IKE SA was up on one side only."
+            return replace(finding, kind=replace(finding.kind, severity=Severity.WARNING), text=text)
+    return finding
 
 
 def _with_gap(finding: Finding) -> Finding:

@@ -16,6 +16,7 @@ from ipsectest.peers.host import Host
 from ipsectest.peers.libreswan_nss import fill
 from ipsectest.peers.libreswan_reports import reports
 from ipsectest.peers.libreswan_settings import (
+    NICKNAME,
     connection,
     daemon_conf,
     is_modern,
@@ -55,6 +56,8 @@ class Libreswan:
         self._log = host.directory / "pluto.log"
         self._running = False
         self.version = ""
+        self.nickname = NICKNAME
+        """Of the certificate in its database that the next connections get."""
 
     @property
     def without_kernel(self) -> str:
@@ -113,7 +116,7 @@ class Libreswan:
         )  # neither is a case's
         if wanted != self._options:
             raise UnsupportedError("daemon options", f"this pluto was started with {self._options}")
-        section = connection(settings, self.version)
+        section = connection(settings, self.version, self.nickname)
         if "leftcert=" in section and settings.local_auth not in self._credentials.mine:
             raise UnsupportedError(f"{settings.local_auth} authentication", "the peer was given no such certificate")
         conf = self._host.directory / f"{settings.name}.conf"

@@ -83,8 +83,8 @@ def daemon_conf(options: DaemonOptions, directory: PurePosixPath, listen: str = 
     return _section("config setup", words)
 
 
-def connection(settings: PeerSettings, version: str) -> str:
-    """The section of a case; UnsupportedError for what pluto cannot do."""
+def connection(settings: PeerSettings, version: str, nickname: str = NICKNAME) -> str:
+    """The section of a case, with the certificate of that name; UnsupportedError for what pluto cannot do."""
     _refuse(settings)
     modern = is_modern(version)
     words = {
@@ -101,7 +101,7 @@ def connection(settings: PeerSettings, version: str) -> str:
         "fragmentation": _yes(settings.fragmentation),
         "retransmit-interval": f"{settings.retransmit * 1000:.0f}ms",
         "retransmit-timeout": f"{settings.retransmit * (2 ** (settings.retransmit_tries + 1) - 1) * 1000:.0f}ms",
-        **_ends(settings, modern=modern),
+        **_ends(settings, nickname, modern=modern),
         **_lifetimes(settings),
     }
     if not settings.copy_df:
@@ -139,7 +139,7 @@ def is_modern(version: str) -> bool:
     return int(version.partition(".")[0] or 0) >= 5
 
 
-def _ends(settings: PeerSettings, *, modern: bool) -> dict[str, str]:
+def _ends(settings: PeerSettings, nickname: str, *, modern: bool) -> dict[str, str]:
     words: dict[str, str] = {}
     for side, address, who, auth, selectors in (
         ("left", settings.local, settings.local_id, settings.local_auth, settings.local_ts),
@@ -150,12 +150,12 @@ def _ends(settings: PeerSettings, *, modern: bool) -> dict[str, str]:
         if address.port not in {0, 500}:
             words[f"{side}ikeport"] = str(address.port)
         words |= _protected(side, selectors, modern=modern, transport=settings.mode == "transport")
-        words |= _authentication(side, auth, settings)
+        words |= _authentication(side, auth, settings, nickname)
     words["leftupdown"] = "/bin/true"
     return words
 
 
-def _authentication(side: str, auth: Authentication, settings: PeerSettings) -> dict[str, str]:
+def _authentication(side: str, auth: Authentication, settings: PeerSettings, nickname: str) -> dict[str, str]:
     if auth is Authentication.PSK:
         return {f"{side}auth": "secret"}
     if auth is Authentication.NULL:
@@ -169,7 +169,7 @@ def _authentication(side: str, auth: Authentication, settings: PeerSettings) -> 
             raise UnsupportedError("hashes", "Libreswan takes them only if both sides sign alike")
         words = {"authby": ",".join(f"{kind}-{_signature_hash(name)}" for name in settings.hashes)}
     if side == "left":
-        words |= {"leftcert": NICKNAME, "leftsendcert": "always" if settings.send_certificate else "never"}
+        words |= {"leftcert": nickname, "leftsendcert": "always" if settings.send_certificate else "never"}
     else:
         words["rightca"] = "%any"
     return words

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ipsectest.base.addresses import Address
+from ipsectest.base.errors import UnsupportedError
 from ipsectest.crypto import pki
 from ipsectest.lab import Lab
 from ipsectest.lab.capture import record
@@ -27,6 +28,9 @@ from tests.unit.peers.settings import mirrored, settings
 
 CAP = 10.0
 CHARON, PLUTO = "charon", "pluto"
+HOSTS = {CHARON: "tester1.example", PLUTO: "peer.example"}
+INNER = "203.0.113.1"
+"""An address behind charon."""
 RETRANSMIT, TRIES = 0.1, 2
 """Both give up after 0.1 + 0.16 + 0.256 seconds, or about that."""
 
@@ -65,9 +69,13 @@ class FailingPair:
         folder = self.folder / str(self.runs)
         folder.mkdir()
         starts = {name: self.daemon(name)._log.stat().st_size for name in self.given}
-        for name, one in self.given.items():
-            self.daemon(name).configure(one)
         run = Run(self, initiator, responder, folder, starts)
+        try:
+            for name, one in self.given.items():
+                self.daemon(name).configure(one)
+        except UnsupportedError:
+            run.end()
+            raise
         with record(self.namespaces[initiator], "wire", run.capture):
             try:
                 yield run
@@ -150,17 +158,18 @@ def _nft(namespace: Namespace, script: str) -> None:
 
 
 @contextmanager
-def failing_pair(folder: Path, trees: dict[str, Path], certificate: str = "") -> Iterator[FailingPair]:
-    """Both daemons, started; their certificates are issued by different authorities."""
+def failing_pair(
+    folder: Path, trees: dict[str, Path], certificate: str = "", given: dict[str, Credentials] | None = None
+) -> Iterator[FailingPair]:
+    """Both daemons, started; unless credentials are given, their certificates are issued by different authorities."""
     with Lab() as lab:
         net = pair(lab)
-        hosts = {CHARON: "tester1.example", PLUTO: "peer.example"}
-        issued = {
+        issued = given or {
             name: Credentials.of(pki.generate([host], datetime.now(UTC), secrets.token_bytes), host)
-            for name, host in hosts.items()
+            for name, host in HOSTS.items()
         }
         namespaces = {CHARON: net.left, PLUTO: net.right}
-        for namespace, inner in ((net.left, "203.0.113.1"), (net.right, "198.51.100.1")):
+        for namespace, inner in ((net.left, INNER), (net.right, "198.51.100.1")):
             namespace.add_addresses("lo", f"{inner}/32")
         options = DaemonOptions(retransmit=RETRANSMIT, retransmit_tries=TRIES, keys_in_log=True)
         charon = StrongSwan(NamespaceHost(lab, CHARON, net.left, trees[CHARON]), issued[CHARON], options)

@@ -19,7 +19,7 @@ from ipsectest.peers import rootfs, table
 from ipsectest.scenario.ports import Authentication, Identity, Selector, Verb
 from ipsectest.wire import Message, Nonce, build_message
 from tests.lab.two_namespaces import require_lab
-from tests.peers.failing_pair import CHARON, PLUTO, FailingPair, Run, failing_pair
+from tests.peers.failing_pair import CHARON, HOSTS, PLUTO, FailingPair, Run, failing_pair
 from tests.unit.explain.scenes import ke, sa
 
 pytestmark = [pytest.mark.lab, pytest.mark.peer]
@@ -204,7 +204,8 @@ def test_another_version(daemons: FailingPair, initiator: str, capsys: pytest.Ca
 @INITIATORS
 def test_an_unknown_authority(strangers: FailingPair, initiator: str, capsys: pytest.CaptureFixture) -> None:
     kind = Authentication.RSA
-    with strangers.run(initiator, local_auth=kind, remote_auth=kind) as run:
+    named = {side: Identity("fqdn", HOSTS[who]) for side, who in (("local_id", CHARON), ("remote_id", PLUTO))}
+    with strangers.run(initiator, local_auth=kind, remote_auth=kind, **named) as run:
         run.initiate("AUTHENTICATION_FAILED")
     failure = Failure("untrusted-certificate", capture="authentication-failed", initiator="authentication-failed")
     judge(run, failure, capsys)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipsectest.base.iana import ExchangeType, NotifyType, name_of
 from ipsectest.explain import kinds
 from ipsectest.explain.capture_facts import CaptureFacts
-from ipsectest.explain.causes.error_notifies import TABLE
+from ipsectest.explain.causes.error_notifies import TABLE, Entry
 from ipsectest.explain.causes.evidence import frames
 from ipsectest.explain.causes.other_side import differences
 from ipsectest.explain.conversations import Conversation, Exchange
@@ -17,6 +17,12 @@ from ipsectest.wire import CP, Payload, TSi, TSr
 
 _BOTH = ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA
 _IKE = 1
+_AT_FIRST = Entry(
+    kinds.TEMPORARY_FAILURE,
+    "before an IKE SA is up nothing can be busy, so a step of its own failed, mostly that its kernel took no SA.",
+    ("Look into the log of {answering}.",),
+)
+"""TEMPORARY_FAILURE in IKE_AUTH."""
 
 
 def proposal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
@@ -195,8 +201,9 @@ def other_errors(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fi
             if entry is None or entry.kind.code in told:
                 continue
             told.add(entry.kind.code)
-            # Before the IKE SA is up nothing can be busy: the other side failed to install what it had chosen.
             is_fatal = exchange.type == ExchangeType.IKE_AUTH
+            if is_fatal and notify.notify_type == NotifyType.TEMPORARY_FAILURE:
+                entry = _AT_FIRST
             asking, answering = conversation.asking(exchange), conversation.answering(exchange)
             names = {"asking": asking, "answering": answering}
             kind = name_of(ExchangeType, exchange.type)
@@ -207,6 +214,7 @@ def other_errors(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fi
                 f"{name_of(NotifyType, notify.notify_type)}: {entry.text.format(**names)}",
                 change=tuple(line.format(**names) for line in entry.change),
                 evidence=frames(facts, exchange.request, exchange.response),
+                certainty=Certainty.LIKELY if entry is _AT_FIRST else Certainty.CERTAIN,
                 subject=conversation.ends,
             )
 

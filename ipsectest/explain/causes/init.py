@@ -198,6 +198,15 @@ def stopped(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding
     if answer is None or conversation.exchanges[-1] is not last:
         return
     if facts.end - last.response.last < PATIENCE and last.request.transmissions < TRIES:
+        yield Finding(
+            kind=kinds.CAPTURE_ENDS_EARLY,
+            text="IKE_SA_INIT was answered, and nothing is behind it.",
+            change=(
+                f"Capture longer; if the initiator stops there, the log of {conversation.initiator} has the reason.",
+            ),
+            evidence=frames(facts, last.request, last.response),
+            subject=conversation.ends,
+        )
         return
     wrong = "; ".join(_not_asked_for(last))
     reason = f": {wrong}" if wrong else ""

@@ -30,6 +30,15 @@ _NOTED: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("looked_for", re.compile(r"^looking for (?:peer|pre-shared key peer) configs matching (.*)$")),
     ("issuer", re.compile(r'^ +issuer is "(.*)"$')),
     ("message_id", re.compile(r"^retransmit \d+ of request with message ID (\d+)")),
+    ("presented", re.compile(r'^received end entity cert "(.*)"$')),
+    ("used", re.compile(r'^ +using (?:trusted |untrusted )?certificate "(.*)"$')),
+    (
+        "reason",
+        re.compile(
+            r"^(no issuer certificate found|\S+ certificate invalid|certificate was revoked|constraint check failed"
+            r"| *self-signed certificate)"
+        ),
+    ),
     ("proposed", re.compile(r"^(?:proposing|received) traffic selectors for (?:us|other): *(.*)$")),
 )
 
@@ -74,16 +83,25 @@ class CharonLog:
         for reader in _READERS:
             if reader(sa, pending, text[:LONGEST_TEXT], number, at):
                 return
-        for name, pattern in _NOTED:
-            noted = pattern.match(text)
-            if noted:
-                sa.noted[name] = noted[1][:1000]
-                self._proposing = sa if name == "received" else self._proposing
+        self._note(sa, text)
         if text.startswith("received proposals unacceptable") and "received" not in sa.noted and self._proposing:
             sa = self._proposing  # a rekey is refused in the name of the new IKE SA, which comes to nothing
         finding = RULES.apply(sa, number, text)
         if finding:
             self.facts.findings.append(finding)
+
+    def _note(self, sa: LoggedSa, text: str) -> None:
+        """Keep what later lines build on."""
+        for name, pattern in _NOTED:
+            noted = pattern.match(text)
+            if noted is None:
+                continue
+            sa.noted[name] = noted[1][:1000]
+            if name == "received":
+                self._proposing = sa
+            elif name == "presented":  # what was said of another certificate is over
+                sa.noted.pop("reason", None)
+                sa.noted.pop("used", None)
 
 
 def _packet(sa: LoggedSa, pending: _Pending, text: str, number: int, at: int) -> bool:

@@ -50,6 +50,16 @@ def _unestablished(sa: LoggedSa, _groups: dict[str, str]) -> bool:
     return not sa.is_established
 
 
+def _unexplained(sa: LoggedSa, _groups: dict[str, str]) -> bool:
+    """Whether no line before told what is wrong with the certificate."""
+    return "reason" not in sa.noted
+
+
+def _without_the_id(sa: LoggedSa, groups: dict[str, str]) -> bool:
+    """A certificate came, and charon, which looks for keys by ID, took none into its hands."""
+    return _unexplained(sa, groups) and "presented" in sa.noted and "used" not in sa.noted
+
+
 _REFUSED = r"^received (?P<notify>\w+) notify, no CHILD_SA built"
 
 
@@ -173,12 +183,26 @@ _AUTHENTICATION = (
     ),
     Rule(
         pattern=r"^no trusted (?P<kind>\S+) public key found for '(?P<other>.*?)'",
+        kind=kinds.ID_NOT_IN_CERTIFICATE,
+        text="{them} says it is '{other}', and its certificate \"{presented}\" was not even looked into: it does not "
+        "name this ID (or its key is not {kind}).",
+        change=(
+            "Let the certificate of {remote} name '{other}' as subject or subjectAltName.",
+            "Or set remote.id on {local} and the local ID of {remote} to a name that is in the certificate.",
+        ),
+        by_us=False,
+        certainty=_LIKELY,
+        when=_without_the_id,
+    ),
+    Rule(
+        pattern=r"^no trusted (?P<kind>\S+) public key found for '(?P<other>.*?)'",
         kind=kinds.NO_TRUSTED_CERTIFICATE,
         text="{us} has no trusted {kind} key for '{other}'.",
         change=(
             advice.AUTHORITY,
             "Let the certificate of {remote} name '{other}' as subject or subjectAltName.",
         ),
+        when=_unexplained,
     ),
     Rule(
         pattern=r"^(?P<whose>\S+) certificate invalid \(valid from (?P<start>.*?) to (?P<end>.*?)\)",
@@ -275,6 +299,7 @@ _CHILDREN = (
         text="{them} answers TEMPORARY_FAILURE to {us}; before an IKE SA is up that is a fault of its own.",
         change=(advice.THEIR_LOG,),
         by_us=False,
+        certainty=_LIKELY,
     ),
     *refusals(r"^received NAME notify, no CHILD_SA built"),
     Rule(

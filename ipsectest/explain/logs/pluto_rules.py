@@ -56,10 +56,21 @@ def _unexplained(sa: LoggedSa, _groups: dict[str, str]) -> bool:
     return "reason" not in sa.noted
 
 
+def _untold(sa: LoggedSa, groups: dict[str, str]) -> bool:
+    """Whether nothing at all was told of this attempt."""
+    return _unexplained(sa, groups) and "told" not in sa.noted
+
+
+def _believed_the_peer(sa: LoggedSa, groups: dict[str, str]) -> bool:
+    """As responder pluto says so before it proves itself."""
+    return _unexplained(sa, groups) and sa.is_established
+
+
 def _moved(sa: LoggedSa, _groups: dict[str, str]) -> bool:
     return _NAT_PORT in sa.used_ports
 
 
+_IMPORT = ("Import certificate and key together (ipsec import FILE.p12), and name it in leftcert=.",)
 _NEGOTIATION = (
     Rule(
         pattern=r"^no local proposal matches remote proposals (?P<offer>.*)",
@@ -143,7 +154,8 @@ _AUTHENTICATION = (
     ),
     Rule(
         pattern=r"^(?:authentication failed: no certificate matched (?P<rest>.*)"
-        r"|peer certificate (?:contains no subjectAltName extension to match|subjectAltName extension does not match"
+        r"|X509: authentication failed; peer certificate (?:contains no subjectAltName extension to match"
+        r"|subjectAltName extension does not match"
         r"|subjectAltname does not match address) (?P<other>.*))",
         kind=kinds.ID_NOT_IN_CERTIFICATE,
         text="No certificate of {them} fits: {rest}{other}.",
@@ -157,10 +169,32 @@ _AUTHENTICATION = (
         when=_unexplained,
     ),
     Rule(
+        # 4.x calls its own certificate the peer's; of the peer's it speaks behind "X509:".
+        pattern=r"^(?:our|peer) certificate (?:contains no subjectAltName extension to match"
+        r"|subjectAltName extension does not match|subjectAltname does not match address) (?P<own>.*)",
+        kind=kinds.OWN_ID_NOT_IN_CERTIFICATE,
+        text="The certificate of {us} does not name {own}, the ID that it sends; most peers refuse that.",
+        change=("Let it name the ID as subject or subjectAltName, or set leftid= to what is in it.",),
+    ),
+    Rule(
         pattern=r"^(?:NSS: )?ERROR: .*?certificate (?P<subject>.*?) invalid: .*?(?:EXPIRED|expired)",
         kind=kinds.CERTIFICATE_EXPIRED,
-        text="{subject} has expired.",
+        text="{subject} has expired, or is not valid yet: NSS has one word for both.",
         change=("Renew it on {remote}, and check the clock of {local}.",),
+        by_us=False,
+    ),
+    Rule(
+        pattern=r"^failed to add connection: (?P<side>left|right) certificate '(?P<nickname>.*?)' is expired or not "
+        "yet valid",
+        kind=kinds.CERTIFICATE_EXPIRED,
+        text="{us} does not load the connection: its certificate '{nickname}' has expired, or is not valid yet.",
+        change=("Renew it, import it (ipsec import FILE.p12), and check the clock.",),
+    ),
+    Rule(
+        pattern=r"^(?:NSS: )?ERROR: .*?SEC_ERROR_REVOKED_CERTIFICATE",
+        kind=kinds.CERTIFICATE_REVOKED,
+        text="A certificate of the chain of {them} was revoked; NSS does not tell which.",
+        change=("Issue a new one for {remote}.",),
         by_us=False,
     ),
     Rule(
@@ -175,23 +209,44 @@ _AUTHENTICATION = (
         kind=kinds.UNTRUSTED_CERTIFICATE,
         text="{us} rejects the certificate of {them}{rest}.",
         change=(advice.AUTHORITY, "Or let {remote} send the intermediate certificates too."),
+        when=_unexplained,
     ),
     Rule(
         pattern=r"^(?:no private key(?: matching)?(?P<rest>.*)|can't find the private key matching (?P<key>.*))",
         kind=kinds.CERTIFICATE_WITHOUT_KEY,
         text="{us} has none{rest}{key}.",
-        change=("Import certificate and key together (ipsec import FILE.p12), and name it in leftcert=.",),
+        change=_IMPORT,
     ),
     Rule(
         pattern=r"^authentication failed: (?P<why>.*)",
         kind=kinds.PEER_NOT_AUTHENTIC,
         text="{us} does not believe {them}: {why}.",
         change=("Let both sides use the same method (authby=, leftauth= and rightauth=).", *advice.IDENTITY),
+        when=_unexplained,
+    ),
+    Rule(
+        pattern=r"^responding to IKE_AUTH message .*? with encrypted notification AUTHENTICATION_FAILED",
+        kind=kinds.CERTIFICATE_WITHOUT_KEY,
+        text="{us} believed {them}, then could not prove itself and logs no reason, as it does when it has the "
+        "certificate but not its private key.",
+        change=_IMPORT,
+        certainty=_LIKELY,
+        when=_believed_the_peer,
+    ),
+    Rule(
+        pattern=r"^encountered fatal error in state (?:IKE_SA_INIT_IR?|STATE_V2_PARENT_I1)$",
+        kind=kinds.CERTIFICATE_WITHOUT_KEY,
+        text="{us} could not make its IKE_AUTH request and logs no reason, as it does when it has the certificate but "
+        "not its private key.",
+        change=_IMPORT,
+        certainty=_LIKELY,
+        when=_untold,
     ),
     Rule(
         pattern=r"^responding to IKE_AUTH message .*? with encrypted notification AUTHENTICATION_FAILED",
         kind=kinds.NO_CONNECTION_WITH_PEER_ID,
-        text="{us} refuses {them} and logs no reason, as it does when no connection has the ID that the peer sent.",
+        text="{us} refuses {them} and logs no reason, as it does when no connection has the ID that the peer sent, or "
+        "when its certificate does not name that ID.",
         change=advice.IDENTITY,
         certainty=_LIKELY,
         differences=_expected,

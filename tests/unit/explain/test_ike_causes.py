@@ -189,6 +189,13 @@ def test_errors_that_speak_for_themselves(kind: NotifyType, code: str, fails: bo
     assert scene.explained().has_failed == fails
 
 
+def test_a_temporary_failure_before_an_ike_sa_is_up_is_one_of_the_answering_side() -> None:
+    scene = Scene().init().auth_request().auth_response(notify(NotifyType.TEMPORARY_FAILURE))
+    found = scene.finding("temporary-failure")
+    assert (found.certainty, found.severity) == (Certainty.LIKELY, Severity.FAILURE)
+    assert "rekey" not in found.text + "".join(found.change)
+
+
 def test_nobody_answers() -> None:
     scene = Scene()
     for pause in (0, 1, 2, 4):
@@ -299,7 +306,7 @@ def test_an_initiator_that_stops_after_an_answer() -> None:
     scene = Scene().init().esp(b"\0\0\3\3", 1, after=5)
     found = scene.finding("answer-not-taken")
     assert (found.who, found.certainty) == (f"{INITIATOR} (initiator)", Certainty.LIKELY)
-    assert Scene().init().codes() == ["all-fine"]
+    assert Scene().init().codes() == ["capture-ends-early", "all-fine"]
 
 
 def test_an_answer_that_was_not_asked_for() -> None:

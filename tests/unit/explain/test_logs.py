@@ -67,6 +67,72 @@ def test_lines_of_pluto(code: str, certainty: str, lines: list[str]) -> None:
     assert found.subject >= {"192.0.2.1"}
 
 
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        (
+            ["NSS: ERROR: IPsec certificate CN=a invalid: SEC_ERROR_EXPIRED_CERTIFICATE: has expired."],
+            "certificate-expired",
+        ),
+        (
+            ["NSS: ERROR: IPsec certificate CN=a invalid: SEC_ERROR_REVOKED_CERTIFICATE: revoked."],
+            "certificate-revoked",
+        ),
+        (["NSS: ERROR: IPsec certificate CN=a invalid: SEC_ERROR_UNKNOWN_ISSUER: not."], "untrusted-certificate"),
+        (
+            ["X509: authentication failed; peer certificate contains no subjectAltName extension to match x"],
+            "id-mismatch",
+        ),
+    ],
+)
+def test_pluto_tells_one_cause_of_a_refused_certificate(lines: list[str], code: str) -> None:
+    found = only(
+        pluto(
+            *lines,
+            "NSS: end certificate invalid",
+            "X509: certificate payload rejected for this connection",
+            "authentication failed: no certificate matched PKCS#1 1.5 RSA with SHA2_256 and '@a'",
+            "responding to IKE_AUTH message (ID 1) from 192.0.2.1:500 with encrypted "
+            "notification AUTHENTICATION_FAILED",
+        )
+    )
+    assert found.code == code
+
+
+def test_pluto_refuses_to_load_a_certificate_that_expired() -> None:
+    found = only(
+        pluto(
+            "Nov 29 06:12:20.0: \"site\": failed to add connection: left certificate 'gw' is expired or not yet valid"
+        )
+    )
+    assert found.code == "certificate-expired"
+    assert "'gw'" in found.text
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("certificate was revoked on Nov 28 09:10:49 UTC 2026, reason: unspecified", "certificate-revoked"),
+        ("subject certificate invalid (valid from Jan 01 to Feb 01)", "certificate-expired"),
+        ('no issuer certificate found for "CN=a"', "untrusted-certificate"),
+    ],
+)
+def test_charon_tells_one_cause_of_a_refused_certificate(line: str, code: str) -> None:
+    before = ['received end entity cert "CN=a"', '  using certificate "CN=a"']
+    assert only(charon(*before, line, "no trusted RSA public key found for 'a'")).code == code
+
+
+def test_charon_judges_each_certificate_by_itself() -> None:
+    facts = charon(
+        'received end entity cert "CN=a"',
+        '  using certificate "CN=a"',
+        "certificate was revoked on Nov 28 09:10:49 UTC 2026, reason: unspecified",
+        'received end entity cert "CN=b"',
+        "no trusted RSA public key found for 'c'",
+    )
+    assert [one.code for one in facts.findings] == ["certificate-revoked", "id-mismatch"]
+
+
 def test_both_sides_proposals_stand_side_by_side() -> None:
     found = only(
         charon(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ipsectest.explain import kinds
-from ipsectest.explain.findings import Certainty, Evidence, Finding, Kind
+from ipsectest.explain.findings import Certainty, Evidence, Finding, Kind, Severity
 from ipsectest.explain.merging import merged
 
 
@@ -27,3 +27,19 @@ def test_what_is_known_keeps_its_own_clause() -> None:
         [finding(kinds.NO_CONNECTION_WITH_IDS, "charon.log", Certainty.CERTAIN), finding(kinds.OTHER_ID, "a.pcap")]
     )
     assert told.kind is kinds.NO_CONNECTION_WITH_IDS
+
+
+def test_a_responder_that_was_not_believed_takes_the_initiator_for_dead() -> None:
+    ends = {"subject": frozenset({"192.0.2.1", "192.0.2.2"})}
+    cause = finding(kinds.CERTIFICATE_EXPIRED, "pluto.log", Certainty.CERTAIN, **ends)
+    dead = finding(kinds.DEAD_PEER, "trace.pcapng", Certainty.CERTAIN, **ends)
+    told = {one.code: one for one in merged([dead, cause])}
+    assert [told[code].severity for code in ("certificate-expired", "dead-peer")] == [
+        Severity.FAILURE,
+        Severity.WARNING,
+    ]
+    assert "up on one side only" in told["dead-peer"].text
+    elsewhere = finding(kinds.DEAD_PEER, "trace.pcapng", Certainty.CERTAIN, subject=frozenset({"192.0.2.7"}))
+    guessed = finding(kinds.CERTIFICATE_EXPIRED, "a.pcap", Certainty.CERTAIN, **ends)
+    for others in ([elsewhere, cause], [dead, guessed]):
+        assert {one.severity for one in merged(others)} == {Severity.FAILURE}
