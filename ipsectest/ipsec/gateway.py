@@ -7,7 +7,7 @@ from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import RandomBytes
 from ipsectest.base.iana import NAT_KEEPALIVE, ProtocolId
 from ipsectest.ipsec.drop import Drop, DropReason
-from ipsectest.ipsec.esp import NOTHING_FORCED, Forced, open_esp
+from ipsectest.ipsec.esp import NOTHING_FORCED, Forced, open_esp, seal_esp
 from ipsectest.ipsec.packets import (
     Encapsulated,
     Unprotected,
@@ -17,21 +17,31 @@ from ipsectest.ipsec.packets import (
     seal_tunnelled,
     unprotect,
 )
-from ipsectest.ipsec.sa import SecurityAssociation, SequenceExhaustedError
+from ipsectest.ipsec.sa import Mode, SecurityAssociation, SequenceExhaustedError
 from ipsectest.ipsec.spd import Action, Flow, PolicyEntry, admits, lookup
+from ipsectest.ipsec.transport import split
+from ipsectest.wire.datagrams import packet_of
 from ipsectest.wire.ip import AH, ESP, UDP, parse_ip
 
 
 def seal_datagram(
     sa: SecurityAssociation, packet: bytes, random: RandomBytes, forced: Forced = NOTHING_FORCED
 ) -> Datagram:
-    """A tunnelled IP packet as the datagram to send: UDP where the SA is encapsulated, else protocol 50 or 51."""
+    """An IP packet as the datagram to send: UDP where the SA is encapsulated, else protocol 50 or 51.
+
+    In transport mode whoever sends the datagram makes its header anew. Raises what ``packets.protect`` raises.
+    """
     if sa.protocol == ProtocolId.AH:
         packet = protect(sa, packet, random, forced)
         return Datagram(packet, Address(sa.source), Address(sa.destination), AH)
     source_port, destination_port = sa.udp_ports or (0, 0)
+    if sa.mode is Mode.TRANSPORT:
+        ip = split(packet)
+        data = seal_esp(sa, ip.payload, ip.protocol, random, forced)
+    else:
+        data = seal_tunnelled(sa, packet, random, forced)
     return Datagram(
-        seal_tunnelled(sa, packet, random, forced),
+        data,
         Address(sa.source, source_port),
         Address(sa.destination, destination_port),
         UDP if sa.udp_ports else ESP,
@@ -39,12 +49,14 @@ def seal_datagram(
 
 
 def open_datagram(sa: SecurityAssociation, datagram: Datagram) -> Unprotected | Drop:
-    """The tunnelled packet in a datagram of protocol 50 or 51, or 17 with UDP-encapsulated ESP."""
+    """The packet in a datagram of protocol 50 or 51, or 17 with UDP-encapsulated ESP."""
     if sa.protocol == ProtocolId.AH:
         return unprotect(sa, datagram.data) if datagram.protocol == AH else sa.drop(DropReason.NOT_IPSEC)
     reason = _not_esp(datagram)
     if reason:
         return sa.drop(reason)
+    if sa.mode is Mode.TRANSPORT:
+        return unprotect(sa, packet_of(datagram))
     opened = open_esp(sa, datagram.data)
     return opened if isinstance(opened, Drop) else inner_of(sa, opened)
 
@@ -54,7 +66,7 @@ _MOST_FLOWS = 4096
 
 
 class Gateway:
-    """Tunnel-mode SAs and the policy that leads packets into them; sans-IO.
+    """SAs and the policy that leads packets into them; sans-IO.
 
     Without policy entries the selectors of the SAs are the policy: what fits none of them is discarded.
     ``on_move`` is told the old and the new address of a peer whose ESP shows that its NAT has changed its mapping.

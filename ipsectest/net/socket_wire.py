@@ -25,8 +25,9 @@ _BATCH = 64
 class SocketWire:
     """All local addresses of a namespace; replies leave from the address the question came to (IP_PKTINFO).
 
-    ``protocols`` are raw IP protocols to take besides UDP. Raises LabError for ports that are taken or privileges
-    that are missing. ICMP errors are the kernel's business here: ``icmp_errors`` stays empty.
+    ``protocols`` are raw IP protocols to take besides UDP; ``mark`` is on all that is sent (SO_MARK). Raises LabError
+    for ports that are taken or privileges that are missing. ICMP errors are the kernel's business here: ``icmp_errors``
+    stays empty.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class SocketWire:
         *,
         ports: Iterable[int] = (IKE_PORT, NAT_T_PORT),
         protocols: Iterable[int] = (ESP,),
+        mark: int = 0,
     ) -> None:
         self.icmp_errors: deque[IcmpError] = deque(maxlen=1)
+        self._mark = mark
         self._sockets: dict[int, tuple[socket.socket, int, int]] = {}  # descriptor: socket, protocol, port
         self._senders: dict[tuple[socket.AddressFamily, int, int], socket.socket] = {}  # (family, protocol, port)
         wanted = [(UDP, port) for port in ports] + [(protocol, 0) for protocol in protocols]
@@ -121,6 +124,8 @@ class SocketWire:
         made = socket.socket(family, socket.SOCK_DGRAM if protocol == UDP else socket.SOCK_RAW, protocol)
         self._sockets[made.fileno()] = made, protocol, port
         made.setblocking(False)
+        if self._mark:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, self._mark)
         if family == socket.AF_INET:
             made.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
             # Without path MTU discovery large messages leave in fragments, as RFC 7296 section 2 expects of UDP.

@@ -2,8 +2,10 @@
 
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 
 from ipsectest.base.clock import Instant, RandomBytes
+from ipsectest.base.errors import LabError
 from ipsectest.base.iana import TransformType
 from ipsectest.ike.config import ConnectionConfig, EndpointConfig
 from ipsectest.ike.endpoint import Endpoint
@@ -15,6 +17,7 @@ from ipsectest.ipsec.sa import Mode, SecurityAssociation
 from ipsectest.ipsec.spd import Selector, TrafficRange
 from ipsectest.net.data_plane import UserDataPlane
 from ipsectest.net.loop import EventLoop, Machine
+from ipsectest.net.marked_routes import MarkedRoutes
 from ipsectest.net.socket_wire import SocketWire
 from ipsectest.net.tun import TunDevice
 from ipsectest.net.udp_driver import UdpDriver
@@ -22,6 +25,9 @@ from ipsectest.wire import TrafficSelector
 
 LINGER = 1.0
 """Seconds that packets are still taken on a Child SA that was removed: some are under way when its Delete arrives."""
+
+_MARK = 0x1953
+"""Of what our sockets send in transport mode; the number of the routing table too."""
 
 Pair = tuple[SecurityAssociation, SecurityAssociation]
 
@@ -109,7 +115,8 @@ class TunnelGateway:
     """Runs in ``loop`` from the start until ``close``.
 
     ``addresses`` are given to the TUN device, ``routes`` are the prefixes that it leads to: what lies beyond the
-    tunnels. ``events`` keeps what the endpoint told, oldest first. After verbs of ``endpoint`` call ``flush``.
+    tunnels, or with ``transport`` the peers themselves. ``events`` keeps what the endpoint told, oldest first. After
+    verbs of ``endpoint`` call ``flush``. Raises LabError for what the namespace has not.
     """
 
     def __init__(
@@ -120,6 +127,7 @@ class TunnelGateway:
         *,
         addresses: Iterable[str] = (),
         routes: Iterable[str] = (),
+        transport: bool = False,
         mtu: int = 1400,
         random: RandomBytes = secrets.token_bytes,
         policy: Policy | None = None,
@@ -129,14 +137,19 @@ class TunnelGateway:
         self.gateway = Gateway(on_move=self.endpoint.follow)
         self.children = ChildSas(self.gateway)
         self.events: list[Event] = []
-        self._tun = TunDevice("esp0", namespace, addresses=addresses, routes=routes, mtu=mtu)
-        try:
-            self._wire = SocketWire(namespace)
-        except Exception:
-            self._tun.close()
-            raise
-        self.plane = UserDataPlane(self.gateway, self._tun, self._wire, random)
-        self.driver: UdpDriver[Event] = UdpDriver(self.endpoint, self._wire, self._take, self.plane)
+        self._stack = ExitStack()
+        with ExitStack() as stack:
+            led = () if transport else routes
+            tun = stack.enter_context(TunDevice("esp0", namespace, addresses=addresses, routes=led, mtu=mtu))
+            if transport and namespace is None:
+                raise LabError("transport mode in user space changes routes, so it takes a namespace of its own")
+            if transport and namespace:
+                stack.callback(MarkedRoutes(namespace, "esp0", _MARK, routes, config.addresses).close)
+            wire = SocketWire(namespace, mark=_MARK if transport else 0)
+            stack.callback(wire.close)
+            self._stack = stack.pop_all()
+        self.plane = UserDataPlane(self.gateway, tun, wire, random)
+        self.driver: UdpDriver[Event] = UdpDriver(self.endpoint, wire, self._take, self.plane)
         self._machines: tuple[Machine, ...] = (self.driver, self.plane, self.children)
         for machine in self._machines:
             loop.add(machine)
@@ -160,8 +173,7 @@ class TunnelGateway:
         for machine in self._machines:
             self.loop.remove(machine)
         self._machines = ()
-        self._wire.close()
-        self._tun.close()
+        self._stack.close()
 
     def _take(self, event: Event) -> None:
         self.events.append(event)

@@ -35,11 +35,15 @@ class Abilities:
         if dimension in {"ike", "esp"}:
             return self._lacking_in_suite(dimension, word)
         found = {
-            "transport mode in user-space ESP": word == "transport" and self.user_space_esp,
+            "transport mode in user-space ESP": word == "transport" and self.user_space_esp and not self._is_ours,
             "ESP without UDP in user space": word == "plain" and not self.raw_esp,
             "ed25519 signatures": word == "ed25519" and self.driver == _LIBRESWAN,
         }
         return next((what for what, is_lacking in found.items() if is_lacking), "")
+
+    @property
+    def _is_ours(self) -> bool:
+        return self.driver == table.BUILTIN
 
     def _lacking_in_suite(self, dimension: str, word: str) -> str:
         if dimension == "esp" and is_ah(word) and self.user_space_esp:

@@ -63,8 +63,10 @@ class Bench(Stand):
         """Where a cell is played."""
         names = [str(peer) for peer in self.peers]
         first, second = names.index(cell.initiator), names.index(cell.responder)
-        outer = self._outer(first, second)[cell.outer == 6]
+        outer = list(self._outer(first, second)[cell.outer == 6])
         inner = [inner_address(role, 1 + number, cell.inner) for role, number in enumerate((first, second))]
+        if cell.mode == "transport":
+            inner = outer
         left, right = self.namespaces(cell)
         return Place((echoes_in(left), echoes_in(right)), View(left, f"to{second + 1}"), Ends(*outer, *inner))
 

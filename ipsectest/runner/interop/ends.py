@@ -105,6 +105,7 @@ class BuiltinEnd:
             self._namespace,
             endpoint_config(settings, self._certificates),
             routes=[settings.inner_remote],
+            transport=settings.mode == "transport",
             random=self._random,
             policy=Encapsulating() if settings.force_encapsulation else None,
         )

@@ -8,6 +8,7 @@ from ipsectest.base.suites import TransformSpec
 from ipsectest.crypto.support import UnsupportedAlgorithmError
 from ipsectest.ipsec.drop import Drop, DropReason
 from ipsectest.ipsec.esp import Forced, Opened, default_padding, icv_size, open_esp, seal_esp
+from ipsectest.ipsec.gateway import Gateway, open_datagram, seal_datagram
 from ipsectest.ipsec.inner import Echo, build_echo
 from ipsectest.ipsec.packets import Unprotected, protect, unprotect
 from ipsectest.ipsec.sa import DontFragment, Mode, SecurityAssociation, SequenceExhaustedError
@@ -347,3 +348,17 @@ def test_authentic_nonsense_does_not_raise(suite: str, payload: bytes, next_head
         hosts = bytes([192, 0, 2, 9]), bytes([192, 0, 2, 2])
         result = unprotect(receiver, build_ipv4(*hosts, 50, esp))
         assert isinstance(result, Unprotected | Drop)
+
+
+@pytest.mark.parametrize("ports", [None, (4500, 4500)])
+def test_datagrams_of_transport_mode_carry_the_payload_without_a_header(ports: tuple[int, int] | None) -> None:
+    ends_of = {"mode": Mode.TRANSPORT, "source": "198.51.100.1", "destination": "203.0.113.1", "udp_ports": ports}
+    sender, receiver = ends("aes128gcm16", **ends_of)
+    datagram = seal_datagram(sender, ECHO4, seeded(1))
+    assert (datagram.source.host, datagram.destination.host) == ("198.51.100.1", "203.0.113.1")
+    assert len(datagram.data) < len(ECHO4) + 8 + 8 + 16
+    assert open_datagram(receiver, datagram).inner == ECHO4
+    gateway = Gateway()
+    gateway.add(outbound=sender)
+    fragment = build_ipv4(b"\xc6\x33\x64\x01", b"\xcb\x00\x71\x01", 17, bytes(8), flags_and_offset=0x2000)
+    assert gateway.seal(fragment, seeded(1)) is None
