@@ -176,13 +176,14 @@ class Conversations:
         conversation = self._by_spi.get(message.initiator_spi) or self._begin(message, sighting)
         if message.responder_spi != bytes(8) and conversation.spi_r == bytes(8):
             conversation.spi_r = message.responder_spi
-        exchange = _exchange(conversation, message, sighting)
+        exchange = self._exchange(conversation, message, sighting)
         half = exchange.response if message.is_response else exchange.request
         half.take(sighting)
         if opened is None or (half.opened is not None and half.opened.is_clear):
             return
-        self._octets += _weight(opened)
-        if self._octets <= MOST_OCTETS:
+        grown = _weight(opened) - _kept(half)
+        if self._octets + grown <= MOST_OCTETS:
+            self._octets += grown
             half.opened = opened
 
     def _begin(self, message: Message, sighting: Sighting) -> Conversation:
@@ -198,29 +199,32 @@ class Conversations:
             gone = next(quiet, self.found[0])
             self.found.remove(gone)
             del self._by_spi[gone.spi_i]
+            self._octets -= sum(_kept(half) for one in gone.exchanges for half in (one.request, one.response))
             self.left_out += 1
         return made
 
-
-def _exchange(conversation: Conversation, message: Message, sighting: Sighting) -> Exchange:
-    """The exchange of a message, a new one if need be."""
-    by_initiator = message.from_initiator != message.is_response
-    for exchange in reversed(conversation.exchanges):
-        if (exchange.type, exchange.message_id) != (message.exchange_type, message.message_id):
-            continue
-        if exchange.by_initiator != by_initiator:
-            continue
-        # A further try after COOKIE or INVALID_KE_PAYLOAD has the same Message ID (RFC 7296 section 2.6).
-        is_other = message.exchange_type == ExchangeType.IKE_SA_INIT and sighting.digest not in exchange.request.times
-        if message.is_response or not is_other:
-            return exchange
-        break
-    made = Exchange(message.exchange_type, message.message_id, by_initiator)
-    conversation.exchanges.append(made)
-    if len(conversation.exchanges) > MOST_EXCHANGES:
-        del conversation.exchanges[_least(conversation.exchanges)]
-        conversation.forgotten += 1
-    return made
+    def _exchange(self, conversation: Conversation, message: Message, sighting: Sighting) -> Exchange:
+        """The exchange of a message, a new one if need be."""
+        by_initiator = message.from_initiator != message.is_response
+        for exchange in reversed(conversation.exchanges):
+            if (exchange.type, exchange.message_id) != (message.exchange_type, message.message_id):
+                continue
+            if exchange.by_initiator != by_initiator:
+                continue
+            # A further try after COOKIE or INVALID_KE_PAYLOAD has the same Message ID (RFC 7296 section 2.6).
+            is_other = (
+                message.exchange_type == ExchangeType.IKE_SA_INIT and sighting.digest not in exchange.request.times
+            )
+            if message.is_response or not is_other:
+                return exchange
+            break
+        made = Exchange(message.exchange_type, message.message_id, by_initiator)
+        conversation.exchanges.append(made)
+        if len(conversation.exchanges) > MOST_EXCHANGES:
+            gone = conversation.exchanges.pop(_least(conversation.exchanges))
+            self._octets -= _kept(gone.request) + _kept(gone.response)
+            conversation.forgotten += 1
+        return made
 
 
 def _least(exchanges: list[Exchange]) -> int:
@@ -240,3 +244,7 @@ def fragment_of(message: Message) -> tuple[int, int] | None:
 def _weight(opened: Opened) -> int:
     """About how many octets it takes: a parsed payload takes much more than its four octets at least."""
     return len(opened.message.raw) + 100 * len(opened.payloads)
+
+
+def _kept(half: Half) -> int:
+    return _weight(half.opened) if half.opened else 0

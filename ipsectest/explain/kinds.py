@@ -52,6 +52,12 @@ COOKIE_NOT_RETURNED = Kind(
     clause="RFC 7296 section 2.6",
     requirement="7296-2.6-09",
 )
+COOKIE_NOT_TAKEN = Kind(
+    code="cookie-not-taken",
+    title="The responder does not take its cookie back",
+    clause="RFC 7296 section 2.6",
+    requirement="7296-2.6-16",
+)
 CREATE_CHILD_SA_REFUSED = Kind(code="child-refused", title="CREATE_CHILD_SA is refused", clause="RFC 7296 section 1.3")
 DEAD_PEER = Kind(code="dead-peer", title="The peer is dead", clause="RFC 7296 section 2.4", requirement="7296-2.4-18")
 EAP_FAILED = Kind(code="eap-failed", title="EAP does not succeed", clause="RFC 7296 section 2.16")

@@ -19,13 +19,15 @@ _FAMILIES = {
     "child": (
         "child-refused", "child-proposal-mismatch", "traffic-selector-mismatch", "kernel-refuses", "temporary-failure",
     ),
+    "cookies": ("cookie-loop", "cookie-not-returned", "cookie-not-taken"),
     "silence": ("no-answer-to-auth", "nat-t-blocked", "large-message-lost"),
 }  # fmt: skip
 """Causes that look alike from one side or another."""
 _FAMILY_OF = {code: family for family, codes in _FAMILIES.items() for code in codes}
 BEFORE_IT_IS_UP = {
     *_FAMILIES["authentication"], *_FAMILIES["negotiation"], *_FAMILIES["silence"], "peer-unreachable",
-    "group-mismatch", "group-loop", "answer-not-taken", "cookie-loop", "cookie-not-returned", "version-mismatch",
+    "group-mismatch", "group-loop", "answer-not-taken", "cookie-loop", "cookie-not-returned", "cookie-not-taken",
+    "version-mismatch",
 }  # fmt: skip
 """What keeps an IKE SA from coming up."""
 _GENERIC = {"authentication-failed", "child-refused", "no-answer-to-auth"}

@@ -29,6 +29,7 @@ from tests.unit.peers.settings import mirrored, settings
 CAP = 10.0
 CHARON, PLUTO = "charon", "pluto"
 HOSTS = {CHARON: "tester1.example", PLUTO: "peer.example"}
+ADDRESSES = {CHARON: "192.0.2.1", PLUTO: "192.0.2.2"}
 INNER = "203.0.113.1"
 """An address behind charon."""
 RETRANSMIT, TRIES = 0.1, 2
@@ -150,6 +151,33 @@ class Run:
         finally:
             _nft(where, "delete table inet t\n")
 
+    @contextmanager
+    def changing_addresses(self) -> Iterator[None]:
+        """A middle box at the initiator gives each of its requests another source address, as some carriers do."""
+        here, namespace = ADDRESSES[self.initiator], self.pair.namespaces[self.initiator]
+        others = [f"192.0.2.{100 + number}" for number in range(4)]
+        with namespace.route() as route:
+            wire = route.link_lookup(ifname="wire")[0]
+            for one in others:
+                route.addr("add", index=wire, address=one, prefixlen=24)
+            table = ", ".join(f"{number} : {one}" for number, one in enumerate(others))
+            _nft(
+                namespace,
+                "add table ip t\n"
+                "add chain ip t out { type filter hook postrouting priority -300; }\n"
+                "add chain ip t in { type filter hook prerouting priority -300; }\n"
+                # pluto begins again at once, as often as it is asked.
+                f"add rule ip t out ip saddr {here} udp dport 500 limit rate over 40/second burst 4 packets drop\n"
+                f"add rule ip t out ip saddr {here} udp dport 500 ip saddr set numgen inc mod 4 map {{ {table} }}\n"
+                f"add rule ip t in ip daddr {{ {', '.join(others)} }} udp sport 500 ip daddr set {here}\n",
+            )
+            try:
+                yield
+            finally:
+                _nft(namespace, "delete table ip t\n")
+                for one in others:
+                    route.addr("del", index=wire, address=one, prefixlen=24)
+
 
 def _nft(namespace: Namespace, script: str) -> None:
     argv = ["nsenter", f"--net={namespace.path}", "nft", "-f", "-"]
@@ -159,7 +187,12 @@ def _nft(namespace: Namespace, script: str) -> None:
 
 @contextmanager
 def failing_pair(
-    folder: Path, trees: dict[str, Path], certificate: str = "", given: dict[str, Credentials] | None = None
+    folder: Path,
+    trees: dict[str, Path],
+    certificate: str = "",
+    given: dict[str, Credentials] | None = None,
+    *,
+    cookies: bool = False,
 ) -> Iterator[FailingPair]:
     """Both daemons, started; unless credentials are given, their certificates are issued by different authorities."""
     with Lab() as lab:
@@ -171,9 +204,9 @@ def failing_pair(
         namespaces = {CHARON: net.left, PLUTO: net.right}
         for namespace, inner in ((net.left, INNER), (net.right, "198.51.100.1")):
             namespace.add_addresses("lo", f"{inner}/32")
-        options = DaemonOptions(retransmit=RETRANSMIT, retransmit_tries=TRIES, keys_in_log=True)
+        options = DaemonOptions(retransmit=RETRANSMIT, retransmit_tries=TRIES, keys_in_log=True, cookies=cookies)
         charon = StrongSwan(NamespaceHost(lab, CHARON, net.left, trees[CHARON]), issued[CHARON], options)
-        pluto_options = DaemonOptions(certificate=certificate)
+        pluto_options = DaemonOptions(certificate=certificate, cookies=cookies)
         pluto = Libreswan(NamespaceHost(lab, PLUTO, net.right, trees[PLUTO]), issued[PLUTO], pluto_options)
         charon.start()
         pluto.start()

@@ -19,12 +19,11 @@ from ipsectest.peers import rootfs, table
 from ipsectest.scenario.ports import Authentication, Identity, Selector, Verb
 from ipsectest.wire import Message, Nonce, build_message
 from tests.lab.two_namespaces import require_lab
-from tests.peers.failing_pair import CHARON, HOSTS, PLUTO, FailingPair, Run, failing_pair
+from tests.peers.failing_pair import ADDRESSES, CHARON, HOSTS, PLUTO, FailingPair, Run, failing_pair
 from tests.unit.explain.scenes import ke, sa
 
 pytestmark = [pytest.mark.lab, pytest.mark.peer]
 
-ADDRESSES = {CHARON: "192.0.2.1", PLUTO: "192.0.2.2"}
 ELSEWHERE = (Selector("203.0.113.200", "203.0.113.200"),)
 GAVE_UP = "giving up after", "timeout exceeded"
 

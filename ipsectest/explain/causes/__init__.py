@@ -7,6 +7,7 @@ from ipsectest.explain.causes import (
     authentication,
     certificates,
     child,
+    cookies,
     encapsulation,
     fragments,
     ikev1,
@@ -23,7 +24,7 @@ Cause = Callable[[Conversation, CaptureFacts], Iterator[Finding]]
 OF_CONVERSATIONS: tuple[Cause, ...] = (
     init.proposal,
     init.group,
-    init.cookies,
+    cookies.cookies,
     init.version,
     init.stopped,
     reachability.unreachable,

@@ -1,4 +1,4 @@
-"""What goes wrong in IKE_SA_INIT: proposals, the guessed group, cookies, versions."""
+"""What goes wrong in IKE_SA_INIT: proposals, the guessed group, versions."""
 
 from collections.abc import Iterator
 
@@ -17,8 +17,6 @@ from ipsectest.wire import KE, SA
 PATIENCE = 2_000_000_000
 """Nanoseconds in which an initiator goes on."""
 TRIES = 2
-COOKIE_ROUNDS = 3
-"""So many demands for a cookie in one attempt are a loop: one is usual, two may be a changed secret (RFC 7296 2.6)."""
 
 
 def proposal(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
@@ -127,43 +125,6 @@ def group(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
 def _wanted_group(exchange: Exchange) -> int | None:
     notify = exchange.response.notify(NotifyType.INVALID_KE_PAYLOAD)
     return int.from_bytes(notify.data[:2], "big") if notify and len(notify.data) >= 2 else None
-
-
-def cookies(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
-    """COOKIE demanded again and again, or not given back."""
-    tries = list(conversation.of(ExchangeType.IKE_SA_INIT))
-    demands = [one for one in tries if one.response.notify(NotifyType.COOKIE)]
-    if not demands:
-        return
-    last = demands[-1]
-    behind = tries[tries.index(last) + 1 :]
-    halves = [half for one in demands for half in (one.request, one.response)]
-    if len(demands) >= COOKIE_ROUNDS:
-        given = sum(one.request.notify(NotifyType.COOKIE) is not None for one in tries)
-        who = conversation.described(is_initiator=not given)
-        yield Finding(
-            kind=kinds.COOKIE_LOOP,
-            who=who,
-            text=f"{len(demands)} demands in one attempt, and {given} requests that carried a cookie.",
-            change=(
-                "The responder does not take its own cookie back: its secret changes too often, or several machines "
-                "behind one address answer in turn (bind an initiator to one of them)."
-                if given
-                else "The initiator does not give the cookie back: it needs an update.",
-            ),
-            evidence=frames(facts, *halves),
-            subject=conversation.ends,
-        )
-    elif not behind and facts.end - last.response.last > 2_000_000_000:
-        yield Finding(
-            kind=kinds.COOKIE_NOT_RETURNED,
-            who=conversation.described(is_initiator=True),
-            text="After the demand for a cookie no further IKE_SA_INIT request was seen.",
-            change=("Look whether the answer reaches the initiator: capture there.",),
-            evidence=frames(facts, *halves),
-            certainty=Certainty.LIKELY,
-            subject=conversation.ends,
-        )
 
 
 def version(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:

@@ -199,7 +199,8 @@ def answers_lost(conversation: Conversation, facts: CaptureFacts) -> Iterator[Fi
     for exchange in conversation.exchanges:
         asked, answered = exchange.request, exchange.response
         if (
-            asked.transmissions < ANSWERS
+            answered.notify(NotifyType.COOKIE)  # told with cookies
+            or asked.transmissions < ANSWERS
             or answered.transmissions < TRIES
             or asked.last < answered.sightings[0].nanoseconds
         ):

@@ -32,6 +32,13 @@ NOT_REACHED = (
     "Allow UDP 500 and 4500 in both directions in every firewall between the two.",
     "Capture on {remote}: if the requests arrive there, its log says why it is silent.",
 )
+COOKIES = (
+    (
+        "A cookie holds for the address that it was made for: look for a NAT that gives each request another source "
+        "address, or for several machines behind the address of the responder."
+    ),
+    "Capture on both sides to see whether cookies and larger requests arrive.",
+)
 PORT_4500 = (
     (
         "Allow UDP 4500 in both directions in every firewall and NAT between the two: all IKE and ESP goes there "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from ipsectest.base.addresses import Address
 from ipsectest.explain.ladder import Rung
-from ipsectest.explain.logs.charon_rules import RULES
+from ipsectest.explain.logs.charon_rules import COOKIE_DEMANDED, RULES
 from ipsectest.explain.logs.clock import nanoseconds_of
 from ipsectest.explain.logs.model import LONGEST_LINE, LONGEST_TEXT, MOST_AGREED, LogFacts, LoggedSa, folded
 from ipsectest.explain.logs.suite_words import from_charon
@@ -52,6 +52,7 @@ class _Pending:
     received: tuple[Address, Address] | None = None
     repeats: bool = False
     last_request: str = ""
+    demands_cookie: bool = False
 
 
 @dataclass(slots=True)
@@ -80,9 +81,10 @@ class CharonLog:
             self._pending = {}
         pending = self._pending.setdefault(label, _Pending())
         at = nanoseconds_of(match["head"])
-        for reader in _READERS:
-            if reader(sa, pending, text[:LONGEST_TEXT], number, at):
+        if any(reader(sa, pending, text[:LONGEST_TEXT], number, at) for reader in _READERS):
+            if not pending.demands_cookie:
                 return
+            pending.demands_cookie, text = False, COOKIE_DEMANDED
         self._note(sa, text)
         if text.startswith("received proposals unacceptable") and "received" not in sa.noted and self._proposing:
             sa = self._proposing  # a rekey is refused in the name of the new IKE SA, which comes to nothing
@@ -116,6 +118,7 @@ def _packet(sa: LoggedSa, pending: _Pending, text: str, number: int, at: int) ->
     sa.local, sa.remote = source.host, destination.host
     sa.used_ports.add(destination.port)
     text = pending.last_request if pending.repeats else pending.generated
+    pending.demands_cookie = text == "IKE_SA_INIT response 0: N(COOKIE)"
     pending.repeats, pending.generated = False, ""
     if text:
         _send(sa, text, number, at, (source, destination))

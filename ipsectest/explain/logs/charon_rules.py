@@ -4,7 +4,7 @@ from ipsectest.explain import kinds
 from ipsectest.explain.findings import Certainty, Difference
 from ipsectest.explain.logs import advice
 from ipsectest.explain.logs.model import LoggedSa
-from ipsectest.explain.logs.rules import Rule, Rules, refusals
+from ipsectest.explain.logs.rules import COOKIE_ROUNDS, Rule, Rules, asked_for_cookie, refusals, third_cookie
 from ipsectest.explain.logs.suite_words import from_charon
 
 _LIKELY = Certainty.LIKELY
@@ -129,6 +129,48 @@ _NEGOTIATION = (
         text="{them} does not know IKEv2.",
         change=("Configure IKEv2 on {remote}, or version = 1 here where there is no other way.",),
         by_us=False,
+    ),
+)
+
+COOKIE_DEMANDED = "COOKIE demanded"
+"""Stands for the two lines of which one names the payload and the other the peer."""
+_MOST_PEERS = 200
+"""Of those that are asked for cookies, which an attack makes many."""
+
+
+def _third_of_this_peer(sa: LoggedSa, _groups: dict[str, str]) -> bool:
+    name = f"cookies of {sa.remote}"
+    return (name in sa.noted or len(sa.noted) < _MOST_PEERS) and sa.count(name) == COOKIE_ROUNDS
+
+
+_COOKIES = (
+    Rule(
+        pattern=f"^{COOKIE_DEMANDED}$",
+        kind=kinds.COOKIE_LOOP,
+        text="{us} demanded a cookie of {remote} several times. Its answers do not arrive, the initiator does not know "
+        "cookies, or it brings back one that was made for another address.",
+        change=advice.COOKIES,
+        by_us=False,
+        certainty=_LIKELY,
+        when=_third_of_this_peer,
+    ),
+    Rule(
+        pattern=r"^received COOKIE notify",
+        kind=kinds.COOKIE_LOOP,
+        text="{them} demands a cookie again and again of {us}, which gives it back each time.",
+        change=advice.COOKIES,
+        by_us=False,
+        when=third_cookie,
+    ),
+    Rule(
+        pattern=r"^giving up after (?P<tries>\d+) retransmits",
+        kind=kinds.COOKIE_NOT_TAKEN,
+        text="{them} demanded a cookie, and did not answer the request of {us} that brought it back, nor {tries} "
+        "repetitions.",
+        change=advice.COOKIES,
+        by_us=False,
+        certainty=_LIKELY,
+        when=lambda sa, groups: asked_for_cookie(sa, groups) and _first_message(sa, groups),
     ),
 )
 
@@ -360,4 +402,4 @@ _SILENCE = (
     ),
 )
 
-RULES = Rules((*_NEGOTIATION, *_AUTHENTICATION, *_CHILDREN, *_SILENCE))
+RULES = Rules((*_NEGOTIATION, *_COOKIES, *_AUTHENTICATION, *_CHILDREN, *_SILENCE))

@@ -74,6 +74,12 @@ class LoggedSa:
             return host + role
         return f"{'the host' if is_local else 'the peer'} of {self.file}{role}"
 
+    def count(self, name: str) -> int:
+        """How often this was called with the name, this time included."""
+        times = int(self.noted.get(name, "0")) + 1
+        self.noted[name] = str(times)
+        return times
+
     def send(self, rung: Rung) -> None:
         """One more message; an equal one behind it is the same again."""
         last = self.rungs[-1] if self.rungs else None

@@ -4,7 +4,7 @@ from ipsectest.explain import kinds
 from ipsectest.explain.findings import Certainty, Difference
 from ipsectest.explain.logs import advice
 from ipsectest.explain.logs.model import LoggedSa
-from ipsectest.explain.logs.rules import Rule, Rules, refusals
+from ipsectest.explain.logs.rules import Rule, Rules, asked_for_cookie, refusals, third_cookie
 from ipsectest.explain.logs.suite_words import from_pluto_offer
 
 _LIKELY = Certainty.LIKELY
@@ -128,6 +128,44 @@ _NEGOTIATION = (
         text="{them} speaks IKE {version}, which Libreswan does not.",
         change=("Configure IKEv2 on {remote}.",),
         by_us=False,
+    ),
+)
+
+_COOKIES = (
+    Rule(
+        pattern=r"^received anti-DDOS COOKIE response",
+        kind=kinds.COOKIE_LOOP,
+        text="{them} demands a cookie again and again of {us}, which gives it back each time.",
+        change=advice.COOKIES,
+        by_us=False,
+        when=third_cookie,
+    ),
+    Rule(
+        pattern=r"^responding to IKE_SA_INIT .*? with unencrypted notification COOKIE",
+        kind=kinds.COOKIE_LOOP,
+        text="{us} demanded a cookie of {them} several times and got none back: its answers do not arrive, or the "
+        "initiator does not know cookies.",
+        change=("Look whether the answer reaches {remote}: capture there.",),
+        by_us=False,
+        certainty=_LIKELY,
+        when=third_cookie,
+    ),
+    Rule(
+        pattern=r"^DOS cookies do not match - dropping message",
+        kind=kinds.COOKIE_NOT_TAKEN,
+        text="{us} got a cookie from {remote} that it did not make for this address, and drops the request.",
+        change=advice.COOKIES,
+    ),
+    Rule(
+        pattern=r"^\S+: \S+ second timeout exceeded after (?P<tries>\d+) retransmits\. .*? our first (?:IKEv2|IKEv1) "
+        "message",
+        kind=kinds.COOKIE_NOT_TAKEN,
+        text="{them} demanded a cookie, and did not answer the request of {us} that brought it back, nor {tries} "
+        "repetitions.",
+        change=advice.COOKIES,
+        by_us=False,
+        certainty=_LIKELY,
+        when=asked_for_cookie,
     ),
 )
 
@@ -344,4 +382,4 @@ _SILENCE = (
     ),
 )
 
-RULES = Rules((*_NEGOTIATION, *_AUTHENTICATION, *_CHILDREN, *_SILENCE))
+RULES = Rules((*_NEGOTIATION, *_COOKIES, *_AUTHENTICATION, *_CHILDREN, *_SILENCE))

@@ -19,6 +19,20 @@ def _nothing(_sa: LoggedSa, _groups: dict[str, str]) -> tuple[Difference, ...]:
     return ()
 
 
+COOKIE_ROUNDS = 3
+"""One demand for a cookie is usual, two may be a changed secret (RFC 7296 section 2.6)."""
+
+
+def third_cookie(sa: LoggedSa, _groups: dict[str, str]) -> bool:
+    """Whether it is the line that makes a loop of demands for cookies; asked once of each such line."""
+    return sa.count("cookies") == COOKIE_ROUNDS
+
+
+def asked_for_cookie(sa: LoggedSa, _groups: dict[str, str]) -> bool:
+    """Whether the responder demanded a cookie before."""
+    return "cookies" in sa.noted
+
+
 def _always(_sa: LoggedSa, _groups: dict[str, str]) -> bool:
     return True
 

@@ -82,6 +82,18 @@ def test_one_long_conversation_is_bounded() -> None:
     assert "dead-peer" in scene.codes()
 
 
+def test_a_storm_of_cookies_is_told_whatever_its_length() -> None:
+    scene = Scene()
+    large = Notify(40960, bytes(60_000))
+    for number in range(MOST_OCTETS // 60_000 + MOST_EXCHANGES):
+        cookie = Notify(NotifyType.COOKIE, number.to_bytes(8, "big"))
+        scene.ike(ExchangeType.IKE_SA_INIT, cookie, large)
+        scene.ike(ExchangeType.IKE_SA_INIT, cookie, response=True, spi_r=bytes(8))
+    found = scene.finding("cookie-loop")
+    assert found.text.startswith(f"{MOST_EXCHANGES} and more demands")
+    assert len(found.evidence) <= 10
+
+
 def test_payloads_are_forgotten_when_memory_ends() -> None:
     scene = Scene()
     big = Notify(40960, bytes(60_000))

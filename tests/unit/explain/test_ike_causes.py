@@ -104,6 +104,26 @@ def test_a_cookie_that_is_not_given_back() -> None:
     assert scene.finding("cookie-not-returned").certainty is Certainty.LIKELY
 
 
+def test_a_request_without_a_cookie_again_and_again() -> None:
+    scene = Scene()
+    for number in range(3):
+        scene.ike(INIT, sa(SUITE), ke(31), Nonce(b"i" * 32), after=0.5)
+        scene.ike(INIT, notify(NotifyType.COOKIE, bytes((number,) * 16)), response=True, spi_r=bytes(8), after=0.1)
+    assert scene.codes() == ["cookie-not-returned"]
+    assert "3 demands" in scene.finding("cookie-not-returned").text
+
+
+def test_a_cookie_that_is_given_back_in_vain() -> None:
+    scene = cookie_round(Scene(), 0)
+    for _ in range(3):
+        cookie = notify(NotifyType.COOKIE, b"\1" * 16)
+        scene.ike(INIT, cookie, sa(SUITE), ke(31), Nonce(b"i" * 32), after=0.5)
+    assert scene.codes() == ["cookie-not-taken"]
+    found = scene.finding("cookie-not-taken")
+    assert (found.who, found.certainty) == (f"{RESPONDER} (responder)", Certainty.LIKELY)
+    assert "the 3 requests" in found.text
+
+
 def test_versions() -> None:
     scene = Scene().ike(INIT, sa(SUITE), ke(31), Nonce(b"i" * 32), major=3)
     scene.ike(INIT, notify(NotifyType.INVALID_MAJOR_VERSION), response=True)
