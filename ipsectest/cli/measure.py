@@ -20,8 +20,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--peer", metavar="NAME", help="daemon at both ends in the guest (default: strongswan)")
     parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="IP version (default: 4)")
-    parser.add_argument("--ike", default="aes128gcm16-prfsha256-x25519", metavar="SUITE", help="IKE proposal")
-    parser.add_argument("--esp", default="aes128gcm16-noesn", metavar="SUITE", help="ESP proposal")
+    parser.add_argument(
+        "--ike", type=_suite, default="aes128gcm16-prfsha256-x25519", metavar="SUITE", help="IKE proposal"
+    )
+    parser.add_argument("--esp", type=_suite, default="aes128gcm16-noesn", metavar="SUITE", help="ESP proposal")
     parser.add_argument("--pings", type=_count, default=100, help="round trips (default: 100)")
     parser.add_argument("--seconds", type=_count, default=3, help="of each throughput measurement (default: 3)")
     parser.add_argument("--handshakes", type=_count, default=20, help="one after the other (default: 20)")
@@ -110,3 +112,13 @@ def _count(text: str) -> int:
 
 def _counts(text: str) -> tuple[int, ...]:
     return tuple(_count(part) for part in text.split(","))
+
+
+def _suite(text: str) -> str:
+    from ipsectest.base.suites import UnknownKeywordError, parse_suite  # noqa: PLC0415
+
+    try:
+        parse_suite(text)
+    except UnknownKeywordError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return text

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import jinja2
 
 from ipsectest.report import ladder
-from ipsectest.report.marks import MARKS
+from ipsectest.report.marks import MARKS, MEANINGS, MEANINGS_OF_CELLS
 from ipsectest.runner.records import (
     CaseRecord,
     CheckRecord,
@@ -83,6 +83,7 @@ def write(record: RunRecord, folder: Path, *, baseline: RunRecord | None = None)
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     environment.globals.update(marks=MARKS, record=record, baseline=baseline, file_titles=_FILE_TITLES)
     views = _views(record, baseline)
+    environment.globals["meanings"] = MEANINGS_OF_CELLS if _is_interop(views) else MEANINGS
     page = environment.get_template("case.html.j2")
     for position, view in enumerate(views):
         path = folder / view.case.folder / "index.html"
@@ -113,12 +114,16 @@ def _views(record: RunRecord, baseline: RunRecord | None) -> list[CaseView]:
 def _title(case: CaseRecord) -> str:
     if case.ends is None:
         return case.scenario
-    return "{initiator} to {responder}: {ike}, {esp}, {auth}, {ip}".format(**case.dimensions)
+    return "{initiator} to {responder}: {ike}, {esp}, {auth}, {mode}, {encapsulation}, {ip}".format(**case.dimensions)
+
+
+def _is_interop(views: list[CaseView]) -> bool:
+    return bool(views) and all(view.case.ends for view in views)
 
 
 def _index_context(record: RunRecord, views: list[CaseView]) -> dict[str, Any]:
     names = sorted({view.case.peer for view in views})
-    is_interop = bool(views) and all(view.case.ends for view in views)
+    is_interop = _is_interop(views)
     peers = []
     for name in sorted({end for view in views for end in view.case.ends or (view.case.peer,)}):
         totals = count(v.case for v in views if name in (v.case.ends or (v.case.peer,)))
@@ -187,7 +192,7 @@ def _why(case: CaseRecord) -> str:
     return (
         "The initiator sets up a tunnel and rekeys the Child SA, the responder rekeys the IKE SA, the initiator "
         "deletes it. After each step pings must cross in both directions, and both ends must report the same SAs, "
-        "of the suites that were asked for. Nothing but IKE and ESP may be on the wire."
+        "of the suites that were asked for. Nothing but IKE and ESP or AH may be on the wire."
     )
 
 

@@ -3,7 +3,7 @@
 import textwrap
 from html import escape
 
-from ipsectest.runner.records import RungRecord
+from ipsectest.runner.records import AGAIN, RungRecord
 
 _WIDTH = 940
 _LEFT, _RIGHT = 110, 800  # x of the two lifelines, in pixels
@@ -45,7 +45,7 @@ def _rung(number: int, rung: RungRecord, y: int) -> tuple[str, int]:
         parts.append(f'<rect class="note" {box}/><text class="label" text-anchor="middle">{label}</text>')
     else:
         parts.append(f'<text class="label" text-anchor="middle">{label}</text>{_arrow(rung.direction, base)}')
-    parts.append(f'<text class="time" x="24" y="{base + 4}" text-anchor="middle">{_time(rung.at)}</text>')
+    parts.append(f'<text class="time" x="{_LEFT - 42}" y="{base + 4}" text-anchor="end">{_time(rung.at)}</text>')
     parts.append(_tick(rung, base))
     text = "".join(parts) + "</g>"
     if rung.details:
@@ -63,8 +63,7 @@ def _arrow(direction: str, y: int) -> str:
 
 def _tick(rung: RungRecord, y: int) -> str:
     sign = {True: "\N{CHECK MARK}", False: "\N{BALLOT X}", None: ""}[rung.met]
-    again = "" if rung.direction == "--" else "repeated"
-    line = f"line {rung.line}" if rung.line else again
+    line = f"line {rung.line}" if rung.line else "repeated" if rung.text.endswith(AGAIN) else ""
     return (
         f'<text class="tick" x="{_RIGHT + 24}" y="{y + 5}" text-anchor="middle">{sign}</text>'
         f'<text class="place" x="{_WIDTH - 6}" y="{y + 4}" text-anchor="end">{line}</text>'

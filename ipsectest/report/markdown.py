@@ -15,6 +15,8 @@ def render(record: RunRecord) -> str:
     lines.append("|---|" + "--:|" * len(Verdict))
     for name in sorted(record.peers):
         totals = count(c for c in record.results if c.peer == name)
+        if not any(totals.values()):  # an end of the pairs of an interop run
+            continue
         lines.append(f"| {_cell(name)} | " + " | ".join(str(n or "") for n in totals.values()) + " |")
     troubled = [c for c in record.results if c.verdict is not Verdict.PASS or c.outcome is not Outcome.AS_EXPECTED]
     if troubled:

@@ -23,3 +23,14 @@ MARKS: dict[Verdict, Mark] = {
     Verdict.INCONCLUSIVE: Mark("!", "!", "magenta", "an untagged line was not met: says nothing about the peer"),
     Verdict.SKIPPED: Mark("-", "-", "dim", "was not run"),
 }
+
+
+MEANINGS = {verdict: mark.meaning for verdict, mark in MARKS.items()}
+
+MEANINGS_OF_CELLS = MEANINGS | {
+    Verdict.PASS: "the tunnel, its traffic and the rekeys worked, and both ends agree",
+    Verdict.FAIL: "some of it did not work, or the ends disagree",
+    Verdict.UNSUPPORTED: "a peer lacks what the cell needs",
+    Verdict.INCONCLUSIVE: "could not be tried: says nothing about the peers",
+}
+"""The same of the cells of an interop run, which have no tagged lines."""

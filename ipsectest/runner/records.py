@@ -131,6 +131,10 @@ class LineRecord:
     text: str
 
 
+AGAIN = " (again)"
+"""How the text of a retransmission ends in a ladder."""
+
+
 @dataclass(frozen=True, slots=True)
 class RungRecord:
     """One event of the ladder; `at` counts in seconds from the start of the case."""

@@ -68,6 +68,22 @@ def test_what_the_guest_cannot_measure_is_told(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--esp=aes128gcm61"], 2, "did you mean 'aes128gcm16'"),
+        (["--ike=nonsense"], 2, "unknown algorithm keyword 'nonsense'"),
+        (["--ike=aes128gcm16"], 3, "NO_PROPOSAL_CHOSEN"),
+        (["--esp=aes128gcm16-sha256"], 3, "NO_PROPOSAL_CHOSEN"),
+    ],
+)
+def test_suites_that_cannot_be_are_told_at_once(
+    arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["measure", *arguments, *QUICK]) == code
+    assert said in capsys.readouterr().err
+
+
 def test_prometheus_text_and_unknown_topologies(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["measure", "--prometheus", *QUICK]) == 0
     assert 'ipsectest_handshake_seconds{plane="user",topology="host-to-host",ip="4"' in capsys.readouterr().out

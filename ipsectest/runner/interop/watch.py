@@ -14,7 +14,7 @@ from ipsectest.net.packet_wire import icmp_error_of
 from ipsectest.net.pcapng import PcapngWriter
 from ipsectest.net.wire import Direction
 from ipsectest.runner.interop.settings import Ends
-from ipsectest.runner.records import RungRecord
+from ipsectest.runner.records import AGAIN, RungRecord
 from ipsectest.wire import parse_message, summary
 from ipsectest.wire.ip import AH, ESP, ICMP, ICMPV6, UDP, IpPacket, parse_ip
 
@@ -129,6 +129,7 @@ class Seen:
     def ladder(self) -> list[RungRecord]:
         """IKE messages one by one, ESP packets counted between them."""
         rungs: list[RungRecord] = []
+        seen: set[tuple[bool, bytes]] = set()
         begun = self.frames[0].at if self.frames else 0
         esp = 0
         for frame in self.frames:
@@ -140,7 +141,8 @@ class Seen:
             if esp:
                 rungs.append(RungRecord(at, "--", f"{esp} ESP packets"))
                 esp = 0
-            text = summary(parse_message(message))
+            text = summary(parse_message(message)) + (AGAIN if (frame.sent, message) in seen else "")
+            seen.add((frame.sent, message))
             rungs.append(RungRecord(at, "->" if frame.sent else "<-", text, octets=len(message)))
         return rungs
 

@@ -4,12 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ipsectest.base.errors import LabError
+from ipsectest.base.iana import NotifyType
 from ipsectest.ike.config import ConnectionConfig
-from ipsectest.ike.events import ChildInstalled, Event, ExchangeDone, IkeClosed
+from ipsectest.ike.events import ChildInstalled, Dropped, Event, ExchangeDone, IkeClosed, PeerNotify
 from ipsectest.net.loop import EventLoop
 from ipsectest.runner.gateway import TunnelGateway
+from ipsectest.wire import Notify, parse_message
 
 _PATIENCE = 60.0
+_FIRST_STATUS = 16384
+"""Notify types below it tell errors (RFC 7296 section 3.10.1)."""
 
 
 class Negotiation:
@@ -78,6 +82,32 @@ class Negotiation:
         before = self._loop.clock.now()
         start()
         self._initiator.flush()
-        if not self._loop.run_until(lambda: all(gateway.has(kind, count) for gateway in gateways), _PATIENCE):
+
+        def is_over() -> bool:
+            return all(gateway.has(kind, count) for gateway in gateways) or bool(self._refusal())
+
+        if not self._loop.run_until(is_over, _PATIENCE):
             raise LabError(f"the endpoints do not get to {count} x {kind.__name__} within {_PATIENCE:.0f} s")
+        if refusal := self._refusal():
+            raise LabError(f"the responder answers {refusal}: --ike and --esp have to be whole suites")
         return self._loop.clock.now() - before
+
+    def _refusal(self) -> str:
+        """The error that the responder answered with, if it did.
+
+        In IKE_SA_INIT it is unprotected, and the endpoint waits for a better answer (RFC 7296 section 2.21.1); here
+        nobody forges any.
+        """
+        return next(filter(None, map(_error, self._initiator.events)), "")
+
+
+def _error(event: Event) -> str:
+    match event:
+        case PeerNotify(notify=notify):
+            found: Notify | None = notify
+        case Dropped(data=data):
+            found = parse_message(data).get(Notify)
+        case _:
+            return ""
+    kinds = NotifyType.__members__.values()
+    return next((kind.name for kind in kinds if found and kind == found.notify_type < _FIRST_STATUS), "")

@@ -109,6 +109,12 @@ def test_deeper_lines_hang_below_shallower_ones() -> None:
     assert last.children == []
 
 
+def test_only_retransmissions_are_marked_as_repeated() -> None:
+    rungs = [RungRecord(0, "->", "IKE_AUTH"), RungRecord(1, "->", "IKE_AUTH (again)"), RungRecord(2, "<-", "x", 3)]
+    assert [text in ladder.svg(rungs, "us", "them") for text in (">repeated<", ">line 3<")] == [True, True]
+    assert ladder.svg(rungs, "us", "them").count("repeated") == 1
+
+
 def test_a_long_rung_is_wrapped_and_bounded() -> None:
     text = ladder.svg([RungRecord(0, "->", "N(COOKIE) " * 200)], "us", "them")
     assert 1 < text.count("<tspan") <= 4

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ipsectest.report import html, interop, jsonfile, junit, terminal
+from ipsectest.report import html, interop, jsonfile, junit, markdown, terminal
 from ipsectest.runner.expectations import Expectation, Expectations
 from ipsectest.runner.interop import cells
 from ipsectest.runner.interop.abilities import Abilities
@@ -58,6 +58,12 @@ def test_the_page_has_initiators_down_and_responders_across(record: RunRecord, t
         case = (tmp_path / result.folder / "index.html").read_text()
         assert "rekeys the Child SA" in case
         assert "Tagged lines" not in case
+
+
+def test_no_cell_is_judged_by_lines_that_it_does_not_have(record: RunRecord, tmp_path: Path) -> None:
+    html.write(record, tmp_path)
+    assert not [page for page in tmp_path.rglob("*.html") if re.search(r"MUST|tagged", page.read_text())]
+    assert "| one |" not in markdown.render(record)
 
 
 def test_json_and_junit_know_the_pairs(record: RunRecord, tmp_path: Path) -> None:

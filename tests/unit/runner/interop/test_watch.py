@@ -6,6 +6,7 @@ import pytest
 from ipsectest.base.iana import ExchangeType, HeaderFlag
 from ipsectest.runner.interop.settings import Ends
 from ipsectest.runner.interop.watch import PATTERN, Frame, Seen
+from ipsectest.runner.records import AGAIN
 from ipsectest.wire import Message, build_message
 from ipsectest.wire.ip import ESP, ICMP, ICMPV6, IPV4_IN_IP, UDP, build_ip, build_udp
 
@@ -79,6 +80,12 @@ def test_the_ladder_has_ike_messages_and_counts_esp_between_them() -> None:
     frames = [udp(500, IKE), esp, esp, replace(udp(4500, bytes(4) + IKE), at=2_000_000, sent=False)]
     rungs = [(rung.at, rung.direction, rung.text.partition(" ")[0]) for rung in Seen(frames).ladder()]
     assert rungs == [(0.0, "->", "IKE_SA_INIT"), (0.002, "--", "2"), (0.002, "<-", "IKE_SA_INIT")]
+
+
+def test_only_what_was_sent_before_is_told_as_repeated() -> None:
+    answer = replace(udp(500, IKE), sent=False)
+    texts = [rung.text.endswith(AGAIN) for rung in Seen([udp(500, IKE), udp(500, IKE), answer]).ladder()]
+    assert texts == [False, True, False]
 
 
 def test_truncated_frames_do_no_harm() -> None:
