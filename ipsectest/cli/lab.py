@@ -1,9 +1,13 @@
 """The lab: its virtual machine, and removing what a run that was killed left on this machine."""
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import REMAINDER, ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
-from ipsectest.base.errors import UsageError
+from ipsectest.base.errors import LabError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _COMMAND_CAP = 3600.0
 
@@ -22,8 +26,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         one.add_argument("--python", action="store_true", help="put an interpreter into it")
         if verb == "start":
             one.add_argument("--daemon", action="store_true", help="let the first peer's daemon be running in it")
-    shell = verbs.add_parser("shell", help="a shell in it (Ctrl-] leaves), or one command")
-    shell.add_argument("command", nargs="*", help="the command; its exit status is ours")
+    shell = verbs.add_parser("shell", help="a shell in it (Ctrl-] leaves), or one command, or a script from a pipe")
+    shell.add_argument("command", nargs=REMAINDER, help="the command; its exit status is ours")
     verbs.add_parser("stop", help="end it and remove everything")
 
 
@@ -89,18 +93,34 @@ def _shell(command: list[str]) -> int:
     from pathlib import Path  # noqa: PLC0415
 
     from ipsectest.lab.vm import keeper, terminal  # noqa: PLC0415
-    from ipsectest.lab.vm.channel import Channel, script  # noqa: PLC0415
 
     kept = keeper.kept()
     if kept is None:
         raise UsageError("no virtual machine is running: ipsectest lab vm start")
-    if not command:
+    command = command[1:] if command[:1] == ["--"] else command
+    if command:
+        text = command[0] if len(command) == 1 else shlex.join(command)
+    elif sys.stdin.isatty():
         terminal.attach(Path(kept.terminal))
         return 0
-    text = command[0] if len(command) == 1 else shlex.join(command)
-    result = Channel(Path(kept.channel), 0).ask(script(text), timeout=_COMMAND_CAP)
-    sys.stdout.buffer.write(result.output)
-    sys.stdout.buffer.flush()
+    else:
+        text = sys.stdin.read()
+    return _carry_out(Path(kept.channel), text)
+
+
+def _carry_out(channel: "Path", text: str) -> int:
+    """Run a script in the guest, its output shown as it comes."""
+    from ipsectest.lab.vm.channel import Channel, script  # noqa: PLC0415
+
+    def show(data: bytes) -> None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    guest = Channel(channel, 0)
+    guest.start(script(text), sink=show)
+    result = guest.result(_COMMAND_CAP)
+    if result is None:
+        raise LabError(f"the command does not end within {_COMMAND_CAP:.0f} s")
     return result.status
 
 

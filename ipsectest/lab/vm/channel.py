@@ -11,6 +11,7 @@ import select
 import shlex
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,11 +44,15 @@ class Result:
 
 
 class Answer:
-    """Collects the answer to one request from whatever pieces it arrives in; keeps at most ``limit`` octets."""
+    """Collects the answer to one request from whatever pieces it arrives in; keeps at most ``limit`` octets.
 
-    def __init__(self, token: str, limit: int = _MAX_OUTPUT) -> None:
+    With a ``sink`` all output goes there at once, and none is kept.
+    """
+
+    def __init__(self, token: str, limit: int = _MAX_OUTPUT, sink: Callable[[bytes], object] | None = None) -> None:
         self._end = re.compile(re.escape(_MARK + token.encode()) + rb" (\d{1,3})\n")
         self._limit = limit
+        self._sink = sink
         self._kept = bytearray()
         self._recent = bytearray()
         self._truncated = False
@@ -59,13 +64,17 @@ class Answer:
         if found:
             self._keep(self._recent[: found.start()])
             return Result(int(found[1]), bytes(self._kept), self._truncated)
-        # The end may be cut anywhere, so its length stays uninterpreted for now.
-        settled = max(0, len(self._recent) - _MAX_MARK)
+        # The end may be cut anywhere, so what may be its beginning stays uninterpreted for now.
+        mark = self._recent.find(_MARK, max(0, len(self._recent) - _MAX_MARK))
+        settled = mark if mark >= 0 else len(self._recent)
         self._keep(self._recent[:settled])
         del self._recent[:settled]
         return None
 
     def _keep(self, data: bytearray) -> None:
+        if self._sink:
+            self._sink(bytes(data))
+            return
         room = self._limit - len(self._kept)
         self._kept += data[:room]
         self._truncated |= len(data) > room
@@ -109,10 +118,10 @@ class Channel:
             raise LabError(f"the guest does not answer within {timeout:g} s: {command[:80]}")
         return result
 
-    def start(self, command: str, *, limit: int = _MAX_OUTPUT) -> None:
-        """Send a one-line command without waiting for its end."""
+    def start(self, command: str, *, limit: int = _MAX_OUTPUT, sink: Callable[[bytes], object] | None = None) -> None:
+        """Send a one-line command without waiting for its end; ``sink`` gets its output as it comes."""
         self.token = secrets.token_hex(4)
-        self._answer = Answer(self.token, limit)
+        self._answer = Answer(self.token, limit, sink)
         self._send(request(self.token, command), time.monotonic() + _GRACE)
 
     def result(self, seconds: float) -> Result | None:

@@ -14,6 +14,7 @@ PROGRAMS = (
     "/sbin/tc",
     "/bin/ss",
     "/bin/ping",
+    "/usr/bin/env",
     "/usr/bin/iperf3",
     "/usr/bin/nsenter",
     "/usr/bin/setsid",
@@ -28,13 +29,13 @@ PROGRAMS = (
 """Of the tree with the kernel. Debian ships some below ``/bin``, some below ``/usr/bin``; both are on the PATH."""
 
 APPLETS = _words(
-    "[ awk base64 basename cat chgrp chmod chown chroot clear cmp cp cpio cut date dd df dirname dmesg du echo env "
+    "[ awk base64 basename cat chgrp chmod chown chroot clear cmp cp cpio cut date dd df dirname dmesg du echo "
     "expr false find free grep gunzip gzip head hexdump hostname id insmod install kill less ln ls lsmod md5sum mkdir "
     "mkfifo mknod mktemp modinfo more mount mv nproc od pidof printf ps pwd readlink realpath reset rm rmdir rmmod sed "
     "seq sha256sum sleep sort stat strings stty sync sysctl tail tar tee test top touch tr true truncate tty umount "
     "uname uniq uptime vi wc which xargs xxd yes zcat"
 )
-"""Of busybox; those whose full programs are there (ip, ping, tc, timeout ...) are left out."""
+"""Of busybox; those whose full programs are there (ip, ping, env, timeout ...) are left out."""
 
 AT_BOOT = ("virtio_pci", "virtio_console", "virtio_net")
 """Loaded before the guest can be spoken to."""

@@ -67,7 +67,8 @@ for port in /dev/vport0p1 /dev/vport0p2; do
 done
 if [ -c /dev/hvc0 ]; then
     while :; do
-        setsid -c -w /bin/bash -i <>/dev/hvc0 >&0 2>&1
+        # What a shell starts by "&" ignores Ctrl-C, and so would all that is started in here.
+        env --default-signal=INT,QUIT setsid -c -w /bin/bash -i <>/dev/hvc0 >&0 2>&1
         sleep 0.1
     done &
 fi

@@ -19,14 +19,12 @@ def attach(path: Path) -> None:
     """Connect this terminal to the guest's until the user leaves or the guest ends."""
     with connect(path) as guest:
         keyboard = sys.stdin.fileno()
-        if not os.isatty(keyboard):
-            _pump(guest, keyboard)
-            return
         before = termios.tcgetattr(keyboard)
         try:
             tty.setraw(keyboard)
-            rows, columns = os.get_terminal_size(keyboard)[::-1]
-            guest.sendall(f" stty rows {rows} columns {columns}; clear\n".encode())
+            columns, rows = os.get_terminal_size(keyboard)
+            size = f"stty rows {rows} columns {columns}; " if rows and columns else ""  # serial lines know none
+            guest.sendall(f" {size}clear\n".encode())
             _pump(guest, keyboard)
         finally:
             termios.tcsetattr(keyboard, termios.TCSADRAIN, before)

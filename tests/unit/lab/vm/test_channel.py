@@ -30,6 +30,17 @@ def test_an_answer_arrives_whole_however_it_is_cut(output: bytes, status: int, c
     assert feed(Answer("0a1b2c3d"), data, cuts) == Result(status, output)
 
 
+@given(st.binary(max_size=200), st.lists(st.integers(0, 300), max_size=5))
+def test_output_is_shown_as_it_comes(output: bytes, cuts: list[int]) -> None:
+    shown: list[bytes] = []
+    answer = Answer("0a1b2c3d", sink=shown.append)
+    assert feed(answer, output + b"\x010a1b2c3d 0\n", cuts) == Result(0, b"")
+    assert b"".join(shown) == output
+    line = Answer("0a1b2c3d", sink=shown.append)
+    line.feed(b"64 bytes from 192.0.2.1\n")
+    assert shown[-1] == b"64 bytes from 192.0.2.1\n"
+
+
 @given(st.integers(0, 100), st.lists(st.integers(0, 300), max_size=5))
 def test_no_more_is_kept_than_the_limit(limit: int, cuts: list[int]) -> None:
     data = b"x" * 101 + b"\x01feedbeef 0\n"
