@@ -10,9 +10,11 @@ from ipsectest.wire import SK
 
 _ERROR_ALONE = 8 + 1 + 1
 """A Notify payload without SPI, one octet of data (UNSUPPORTED_CRITICAL_PAYLOAD), Pad Length."""
-_WITHOUT_AUTH = (4 + 4 + 4 + 12 + 12 + 8) + 2 * (8 + 16) + (8 + 1) + 8
-"""What a response that makes a Child SA has at least: SA with one ESP proposal of a cipher with its key length and ESN
-or an integrity algorithm, TSi and TSr, IDr with one octet, the header of AUTH."""
+_WITHOUT_AUTH = (4 + 8 + 4 + 8 + 8) + 2 * (8 + 16) + (8 + 1) + 8
+"""What a response that makes a Child SA has at least: SA with one ESP proposal of a cipher without key length and ESN,
+TSi and TSr, IDr with one octet, the header of AUTH."""
+_IDENTITY = 8 + 1
+"""IDr, which came in the first response where EAP makes several (RFC 7296 section 2.16)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def read_length(conversation: Conversation, exchange: Exchange) -> Reading | Non
         return None
     most = len(payload.data) - algorithm.iv_length - tag
     block = max(algorithm.block_length, 16) if not algorithm.is_aead else 4
-    return Reading(most, most <= -(-_ERROR_ALONE // block) * block, most < _WITHOUT_AUTH + mac)
+    least = _WITHOUT_AUTH + mac - (_IDENTITY if exchange.message_id > 1 else 0)
+    return Reading(most, most <= -(-_ERROR_ALONE // block) * block, most < least)
 
 
 def is_established(conversation: Conversation) -> bool | None:

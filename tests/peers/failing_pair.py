@@ -145,11 +145,11 @@ class Run:
         """The responder's namespace drops (or rejects) what matches on its way in."""
         where = self.pair.namespaces[self.responder]
         chain = f"add chain inet t in {{ type filter hook {hook}; }}"
-        _nft(where, f"add table inet t\n{chain}\nadd rule inet t in {rule} {verdict}\n")
+        nft(where, f"add table inet t\n{chain}\nadd rule inet t in {rule} {verdict}\n")
         try:
             yield
         finally:
-            _nft(where, "delete table inet t\n")
+            nft(where, "delete table inet t\n")
 
     @contextmanager
     def changing_addresses(self) -> Iterator[None]:
@@ -161,7 +161,7 @@ class Run:
             for one in others:
                 route.addr("add", index=wire, address=one, prefixlen=24)
             table = ", ".join(f"{number} : {one}" for number, one in enumerate(others))
-            _nft(
+            nft(
                 namespace,
                 "add table ip t\n"
                 "add chain ip t out { type filter hook postrouting priority -300; }\n"
@@ -174,12 +174,12 @@ class Run:
             try:
                 yield
             finally:
-                _nft(namespace, "delete table ip t\n")
+                nft(namespace, "delete table ip t\n")
                 for one in others:
                     route.addr("del", index=wire, address=one, prefixlen=24)
 
 
-def _nft(namespace: Namespace, script: str) -> None:
+def nft(namespace: Namespace, script: str) -> None:
     argv = ["nsenter", f"--net={namespace.path}", "nft", "-f", "-"]
     done = subprocess.run(argv, input=script, text=True, check=False, timeout=CAP, capture_output=True)
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ from ipsectest.base.iana import ExchangeType
 from ipsectest.base.suites import parse_suite
 from ipsectest.cli.main import main
 from ipsectest.peers import rootfs, table
-from ipsectest.scenario.ports import Authentication, Identity, Selector, Verb
+from ipsectest.scenario.ports import Authentication, Identity, PeerRequest, Selector, Verb
 from ipsectest.wire import Message, Nonce, build_message
 from tests.lab.two_namespaces import require_lab
 from tests.peers.failing_pair import ADDRESSES, CHARON, HOSTS, PLUTO, FailingPair, Run, failing_pair
@@ -185,6 +185,22 @@ def test_a_peer_that_dies(daemons: FailingPair, initiator: str, capsys: pytest.C
             run.end()
     for files in ([run.capture], [run.left.logs[initiator]], [run.capture, run.left.logs[initiator]]):
         assert "dead-peer" in failed(explained(capsys, *files))
+
+
+def test_both_sides_at_once(daemons: FailingPair, capsys: pytest.CaptureFixture) -> None:
+    """charon rekeys the IKE SA while pluto asks for a Child SA; the other way round pluto just serves the request."""
+    with daemons.run(CHARON, wrong={"local_ts": ELSEWHERE}) as run:
+        run.initiate("TS_UNACCEPTABLE")
+        run.until(CHARON, "established")
+        with run.dropping("udp length > 100"):  # the request to rekey, not the refusal
+            run.perform(Verb.REKEY_IKE)
+            daemons.pluto.perform(PeerRequest(1, Verb.CREATE, daemons.given[PLUTO]))
+            run.until(PLUTO, "TEMPORARY_FAILURE")
+        run.until(CHARON, "rekeyed between")
+    for files in ([run.left.logs[CHARON]], [run.left.logs[PLUTO]], [run.capture, *run.left.logs.values()]):
+        told = explained(capsys, *files)
+        (finding,) = (one for one in told["findings"] if one["code"] == "temporary-failure")
+        assert (finding["severity"], ADDRESSES[CHARON] in finding["who"]) == ("warning", True)
 
 
 @INITIATORS

@@ -152,7 +152,7 @@ def refused_unread(conversation: Conversation, facts: CaptureFacts) -> Iterator[
         ),
         who=conversation.described(is_initiator=False),
         text="Its encrypted answer of IKE_AUTH has room for identity and proof, and not for a Child SA: the IKE SA "
-        "is up, the Child SA was refused (or never asked for: RFC 6023).",
+        "is up, the Child SA was refused (or never asked for: RFC 6023; or EAP was given up here).",
         change=(
             (
                 f"Compare ESP proposals and traffic selectors of both sides; the log of {responder} tells which do not "

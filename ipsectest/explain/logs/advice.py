@@ -19,6 +19,7 @@ SELECTORS = (
     ),
 )
 SECRET = ("Enter the same pre-shared key on both sides: mind quotes, spaces, line ends, hexadecimal and base64 forms.",)
+EAP = ("Check user name and password, and that both sides use the same EAP method.",)
 IDENTITY = (
     (
         "Let the remote ID that one side expects be the local ID that the other sends, in type and spelling "

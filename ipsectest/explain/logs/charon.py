@@ -24,6 +24,7 @@ _RETRANSMIT = re.compile(r"^(?:retransmit \d+ of request with message ID (\d+)|s
 _SUITE = re.compile(r"^selected proposal: (IKE|ESP|AH):")
 _CHILD = re.compile(r"^(?:inbound )?CHILD_SA (\S+?)\{\d+\} established with SPIs (\S+)_i (\S+)_o and TS (.*)$")
 _ESTABLISHED = re.compile(r"^IKE_SA \S+ established between ([^\s\[]+)\[(.*?)\]\.\.\.([^\s\[]+)\[(.*)\]$")
+_ESP_PACKET = re.compile(r"^  src (\S+), dst (\S+), SPI [0-9a-f]{1,8} \[")
 _NOTED: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("received", re.compile(r"^received proposals: (.*)$")),
     ("configured", re.compile(r"^configured proposals: (.*)$")),
@@ -39,6 +40,7 @@ _NOTED: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"| *self-signed certificate)"
         ),
     ),
+    ("out of order", re.compile(r"^(ESP sequence number verification failed)")),
     ("proposed", re.compile(r"^(?:proposing|received) traffic selectors for (?:us|other): *(.*)$")),
 )
 
@@ -173,6 +175,14 @@ def _outcome(sa: LoggedSa, _pending: _Pending, text: str, number: int, _at: int)
     return False
 
 
+def _dropped(sa: LoggedSa, _pending: _Pending, text: str, _number: int, _at: int) -> bool:
+    """A packet that user-space ESP drops names its ends, where the line names no IKE SA."""
+    match = _ESP_PACKET.match(text)
+    if match:
+        sa.remote, sa.local = match[1], match[2]
+    return False
+
+
 def _agree(sa: LoggedSa, number: int, text: str) -> None:
     if len(sa.agreed) < MOST_AGREED:
         sa.agreed.append((number, text))
@@ -194,4 +204,4 @@ def _send(sa: LoggedSa, text: str, number: int, at: int, ends: tuple[Address, Ad
 
 
 _Reader = Callable[[LoggedSa, _Pending, str, int, int], bool]
-_READERS: Iterable[_Reader] = (_packet, _message, _repetition, _outcome)
+_READERS: Iterable[_Reader] = (_packet, _message, _repetition, _outcome, _dropped)

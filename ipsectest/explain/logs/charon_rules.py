@@ -1,6 +1,8 @@
 """What lines of strongSwan's log mean (5.9 and 6); the wording is that of the default log level, 1."""
 
+from ipsectest.base.iana import NotifyType
 from ipsectest.explain import kinds
+from ipsectest.explain.causes.error_notifies import TABLE
 from ipsectest.explain.findings import Certainty, Difference
 from ipsectest.explain.logs import advice
 from ipsectest.explain.logs.model import LoggedSa
@@ -10,6 +12,7 @@ from ipsectest.explain.logs.suite_words import from_charon
 _LIKELY = Certainty.LIKELY
 _INIT, _AUTH = "RFC 7296 section 2.7", "RFC 7296 section 2.21.2"
 _NAT_PORT = 4500
+_BUSY = TABLE[NotifyType.TEMPORARY_FAILURE]
 
 
 def _proposals(sa: LoggedSa, _groups: dict[str, str]) -> tuple[Difference, ...]:
@@ -267,11 +270,24 @@ _AUTHENTICATION = (
         change=("Load the private key that belongs to the certificate of '{own}' (swanctl --load-creds).",),
     ),
     Rule(
-        pattern=r"^(?:EAP (?:vendor specific )?method (?P<method>\S+) failed for peer (?P<peer>.*)"
-        r"|received \S+, EAP authentication failed)",
+        pattern=r"^EAP (?:vendor specific )?method (?P<method>\S+) failed for peer (?P<peer>.*)",
         kind=kinds.EAP_FAILED,
-        text="EAP {method} for {peer} failed.",
-        change=("Check user name and password, and that both sides use the same EAP method.",),
+        text="{method} of {peer} failed: to {us} the proof is wrong.",
+        change=advice.EAP,
+        by_us=False,
+    ),
+    Rule(
+        pattern=r"^received EAP_FAILURE, EAP authentication failed",
+        kind=kinds.EAP_FAILED,
+        text="{them} refuses the proof of {us}: EAP Failure.",
+        change=(*advice.EAP, advice.THEIR_LOG),
+        certainty=_LIKELY,
+    ),
+    Rule(
+        pattern=r"^no EAP key found for hosts '(?P<own>.*?)' - '(?P<other>.*?)'",
+        kind=kinds.EAP_FAILED,
+        text="{us} has no password as '{own}' for '{other}'.",
+        change=("Add a secret for EAP whose id is '{own}', and load it (swanctl --load-creds).",),
     ),
     Rule(
         pattern=r"^received AUTHENTICATION_FAILED notify error",
@@ -343,6 +359,20 @@ _CHILDREN = (
         by_us=False,
         certainty=_LIKELY,
     ),
+    Rule(
+        pattern=r"^received TEMPORARY_FAILURE notify(?:, will retry later)?$",
+        kind=_BUSY.kind,
+        text="{them} answers TEMPORARY_FAILURE to {us}: " + _BUSY.text,
+        change=_BUSY.change,
+        by_us=False,
+    ),
+    Rule(
+        pattern=r"^(?:unable to create CHILD_SA while (?:rekeying|deleting) IKE_SA"
+        r"|peer initiated rekeying, but a child is half-open)",
+        kind=_BUSY.kind,
+        text="{us} is at the same SA itself, and answers TEMPORARY_FAILURE to {them}.",
+        change=_BUSY.change,
+    ),
     *refusals(r"^received NAME notify, no CHILD_SA built"),
     Rule(
         pattern=_REFUSED,
@@ -350,6 +380,23 @@ _CHILDREN = (
         text="{them} answers {notify}; the IKE SA is up.",
         change=(advice.THEIR_LOG,),
         by_us=False,
+    ),
+)
+
+_TRAFFIC = (
+    Rule(
+        pattern=r"^  src \S+, dst \S+, SPI (?P<spi>[0-9a-f]{1,8}) \[seq \d+\]",
+        kind=kinds.PACKETS_REPLAYED,
+        text="ESP in user space dropped packets of SPI {spi} whose sequence numbers were there already, or too old.",
+        change=(
+            (
+                "Capture on {local} to see whether they come twice or late: a loop, a bridge that doubles packets, "
+                "several paths or queues below ESP."
+            ),
+        ),
+        by_us=False,
+        certainty=_LIKELY,
+        when=lambda sa, _groups: bool(sa.noted.pop("out of order", "")),
     ),
 )
 
@@ -402,4 +449,4 @@ _SILENCE = (
     ),
 )
 
-RULES = Rules((*_NEGOTIATION, *_COOKIES, *_AUTHENTICATION, *_CHILDREN, *_SILENCE))
+RULES = Rules((*_NEGOTIATION, *_COOKIES, *_AUTHENTICATION, *_CHILDREN, *_TRAFFIC, *_SILENCE))

@@ -300,9 +300,10 @@ _AUTHENTICATION = (
     ),
 )
 
+_CHILD_REFUSED = r"^(?:\w+ response rejected Child SA with|CREATE_CHILD_SA failed with error notification) "
 _CHILDREN = (
     Rule(
-        pattern=r"^\w+ response rejected Child SA with NO_PROPOSAL_CHOSEN",
+        pattern=_CHILD_REFUSED + "NO_PROPOSAL_CHOSEN",
         kind=kinds.CHILD_PROPOSAL_MISMATCH,
         text="{them} takes no proposal of {us} for the Child SA; the IKE SA is up.",
         change=(*advice.CHILD_PROPOSALS, advice.THEIR_LOG),
@@ -311,15 +312,15 @@ _CHILDREN = (
         differences=_offered_for_child,
     ),
     Rule(
-        pattern=r"^\w+ response rejected Child SA with TS_UNACCEPTABLE",
+        pattern=_CHILD_REFUSED + "TS_UNACCEPTABLE",
         kind=kinds.TRAFFIC_SELECTOR_MISMATCH,
         text="{them} has no connection for the traffic that {us} asks for; the IKE SA is up.",
         change=advice.SELECTORS,
         by_us=False,
     ),
-    *refusals(r"^\w+ response rejected Child SA with NAME"),
+    *refusals(_CHILD_REFUSED + "NAME"),
     Rule(
-        pattern=r"^\w+ response rejected Child SA with (?P<notify>\w+)",
+        pattern=_CHILD_REFUSED + r"(?P<notify>\w+)",
         kind=kinds.CHILD_REFUSED,
         text="{them} answers {notify}; the IKE SA is up.",
         change=(advice.THEIR_LOG,),

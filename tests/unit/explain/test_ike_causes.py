@@ -297,6 +297,24 @@ def test_something_else_on_port_500_is_no_ike() -> None:
     assert scene.codes() == ["no-ike"]
 
 
+def test_the_shortest_answer_that_makes_a_child_sa() -> None:
+    """IDr of an IPv4 address, and no notification beside it, as Libreswan answers."""
+    scene = Scene().init()
+    scene.ike(AUTHENTICATE, SK(bytes(240), first=35), message_id=1)
+    octets = bytes(8 + (8 + 4) + (8 + 32) + (4 + 8 + 4 + 12 + 8) + 2 * 24 + 1 + 16)
+    assert scene.ike(AUTHENTICATE, SK(octets, first=36), message_id=1, response=True).codes() == ["all-fine"]
+
+
+@pytest.mark.parametrize(("rounds", "code"), [(1, "child-refused"), (3, "all-fine")])
+def test_the_last_answer_of_eap_has_no_identity(rounds: int, code: str) -> None:
+    scene = Scene().init()
+    for number in range(1, rounds + 1):
+        scene.ike(AUTHENTICATE, SK(bytes(240), first=35), message_id=number)
+        octets = bytes(8 + 16 + 125)  # AUTH, SA, TSi and TSr; with IDr they are longer
+        scene.ike(AUTHENTICATE, SK(octets, first=36), message_id=number, response=True)
+    assert scene.codes() == [code]
+
+
 def test_a_child_sa_refused_without_keys_and_one_that_came_later() -> None:
     scene = Scene().init()
     scene.ike(AUTHENTICATE, SK(bytes(240), first=35), message_id=1)
