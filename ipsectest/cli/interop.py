@@ -1,5 +1,6 @@
 """Set up tunnels between every ordered pair of peers, with suites, authentication and forms that cover each other."""
 
+import json
 import secrets
 import shlex
 import sys
@@ -69,7 +70,7 @@ def execute(arguments: Namespace) -> int:
     with EventLoop() as loop, Benches(peers, sides, random, loop, asked, virtual) as bench:
         plan = _plan(arguments, [str(peer) for peer in peers], asked, bench)
         if arguments.list:
-            _print(plan)
+            _print(plan, as_json=arguments.json)
             return 0
         folder = publish.report_folder(arguments, started)
         records = Records(bench.abilities, known, folder)
@@ -104,7 +105,11 @@ def _plan(arguments: Namespace, peers: list[str], asked: list[Cell], bench: Benc
     return Plan(spread(plan.cells, arguments.cells), {})
 
 
-def _print(plan: Plan) -> None:
+def _print(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        unsupported = {str(cell): why for cell, why in plan.unsupported.items()}
+        print(json.dumps({"cells": [str(cell) for cell in plan.cells], "unsupported": unsupported}, indent=1))  # noqa: T201
+        return
     for cell in plan.cells:
         print(cell)  # noqa: T201
     for cell, why in plan.unsupported.items():

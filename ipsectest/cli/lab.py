@@ -63,6 +63,7 @@ def _clean() -> int:
 
 def _build(arguments: Namespace) -> int:
     from ipsectest.lab.vm import keeper  # noqa: PLC0415
+    from ipsectest.net import tun  # noqa: PLC0415
     from ipsectest.peers import table  # noqa: PLC0415
     from ipsectest.runner import guest  # noqa: PLC0415
 
@@ -74,6 +75,8 @@ def _build(arguments: Namespace) -> int:
     if daemon and not peers:
         raise UsageError("--daemon needs a --peer")
     resident = guest.resident(peers[0]) if daemon else ""
+    if arguments.verb == "start":
+        tun.require()
     for name in peers:
         table.install(name, progress)
     image = guest.build(peers, progress, python=arguments.python)

@@ -37,7 +37,9 @@ def examine(peers: Iterable[str] = ()) -> list[Finding]:
         _user_namespaces(),
         _tun(),
         _kernel_esp(),
+        _program("qemu-system-x86_64", "qemu-system-x86", "a virtual machine with kernel ESP (--lab vm)", "--version"),
         _program("nft", "nftables", "NAT between tester and peer", "--version"),
+        _program("iperf3", "iperf3", "throughput in ipsectest measure"),
         _program("tshark", "tshark", "tests that compare with Wireshark", "--version"),
         _program("mmdebstrap", "mmdebstrap", "building the root file systems of peers", "--version", required=True),
         _program("newuidmap", "uidmap", "building root file systems without root"),
@@ -97,7 +99,7 @@ def _tun() -> Finding:
 
 
 def _kernel_esp() -> Finding:
-    purpose = "peers that leave ESP to the kernel (Libreswan); strongSwan brings its own"
+    purpose = "peers that leave ESP to the kernel (Libreswan): strongSwan brings its own, --lab vm another kernel"
     remedy = "modprobe -a xfrm_user esp4 esp6"
     if not can_make_namespaces():
         return Finding("kernel ESP", False, purpose, "ipsectest doctor as root", "not tried: needs root")

@@ -15,6 +15,7 @@ from pyroute2 import IPRoute, NetlinkError
 from ipsectest.base.errors import LabError
 from ipsectest.net.inside import inside
 
+_DEVICE = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _NO_DUPLICATE_ADDRESS_DETECTION = 0x02
@@ -115,12 +116,22 @@ def _await_local(route: IPRoute, host: str) -> None:
     raise LabError(f"the kernel does not take up address {host}")
 
 
+def require() -> None:
+    """LabError, with what to do, where this process may make no TUN and TAP devices."""
+    os.close(_handle())
+
+
+def _handle() -> int:
+    try:
+        return os.open(_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        remedy = f"as root: chmod 0666 {_DEVICE}" if isinstance(error, PermissionError) else "modprobe tun"
+        raise LabError(f"cannot open {_DEVICE}: {error.strerror} ({remedy})") from error
+
+
 def _open(name: str) -> int:
     """The device exists in the namespace where /dev/net/tun is *opened*, so this runs inside."""
-    try:
-        handle = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise LabError(f"cannot open /dev/net/tun: {error.strerror} (is the tun module loaded?)") from error
+    handle = _handle()
     try:
         fcntl.ioctl(handle, _TUNSETIFF, struct.pack("16sH22x", name.encode()[:15], _IFF_TUN | _IFF_NO_PI))
     except OSError as error:

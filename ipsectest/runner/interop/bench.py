@@ -11,6 +11,7 @@ from ipsectest.base.errors import UsageError
 from ipsectest.lab.hosts import NamespaceHost
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace, add_veth
+from ipsectest.net import tun
 from ipsectest.peers import table
 from ipsectest.peers.daemon import Daemon
 from ipsectest.peers.names import PeerName
@@ -48,6 +49,7 @@ class Bench(Stand):
         """LabError or PeerError say what is missing."""
         if len(self.peers) > MOST_PEERS:
             raise UsageError(f"{len(self.peers)} peers are too many at once (at most {MOST_PEERS})")
+        tun.require()  # a daemon that may not open it ends without a word
         with ExitStack() as stack:
             lab = stack.enter_context(Lab())
             for role, (number, peer) in product((INITIATOR, RESPONDER), enumerate(self.peers, 1)):
