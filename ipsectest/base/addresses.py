@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+ANY_HOST = "%any"
+"""As the host of a remote `Address`: the peer may be anywhere."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Address:

@@ -1,10 +1,11 @@
-"""The lab: its virtual machine, and removing what a run that was killed left on this machine."""
+"""The lab: topologies to work in, its virtual machine, and removing what a run that was killed left."""
 
 import sys
 from argparse import REMAINDER, ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from ipsectest.base.errors import LabError, UsageError
+from ipsectest.cli import lab_up, topologies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +15,10 @@ _COMMAND_CAP = 3600.0
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the actions."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="clean|vm")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="up|topologies|clean|vm")
+    lab_up.add_arguments(actions.add_parser("up", help="a topology with IKE endpoints in it, to work with"))
+    listed = actions.add_parser("topologies", help="the topologies that there are")
+    listed.add_argument("--json", action="store_true", help="print JSON instead of a table")
     actions.add_parser("clean", help="remove what dead runs left; running ones are not touched")
     vm = actions.add_parser("vm", help="a virtual machine whose kernel has ESP, AH, IPComp and netem")
     verbs = vm.add_subparsers(dest="verb", required=True, metavar="build|start|shell|stop")
@@ -33,8 +37,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(arguments: Namespace) -> int:
     """Carry out the action."""
-    if arguments.action == "clean":
-        return _clean()
+    match arguments.action:
+        case "up":
+            return lab_up.execute(arguments)
+        case "topologies":
+            topologies.show(as_json=arguments.json)
+            return 0
+        case "clean":
+            return _clean()
+        case _:
+            return _vm(arguments)
+
+
+def _vm(arguments: Namespace) -> int:
     match arguments.verb:
         case "build" | "start":
             return _build(arguments)

@@ -19,7 +19,7 @@ COMMANDS: dict[str, str] = {
     "explain": "say what happened in a capture or log, and what to change",
     "report": "render or compare a report.json again",
     "peers": "install, list and remove peers",
-    "lab": "a virtual machine with kernel ESP; remove what killed runs left",
+    "lab": "topologies to work in; a virtual machine with kernel ESP; cleaning up",
     "measure": "measure what IPsec costs, with and without it in one run",
     "doctor": "say what this machine can do and what is missing",
     "shell": "a Scapy prompt with the IPsec layers",

@@ -2,11 +2,11 @@
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ipsectest.cli import topologies
+
 if TYPE_CHECKING:
-    from ipsectest.lab.topology import Topology
     from ipsectest.runner.measure import Plan, Sample
 
     Measured = tuple[list[Sample], dict[str, str]]
@@ -43,7 +43,7 @@ def execute(arguments: Namespace) -> int:
     from ipsectest.runner.measure import Plan  # noqa: PLC0415
 
     plan = Plan(
-        _topology(arguments.topology),
+        topologies.load(arguments.topology),
         arguments.ip,
         parse_suite(arguments.ike),
         parse_suite(arguments.esp),
@@ -88,16 +88,6 @@ def _in_guest(plan: "Plan", peer: str | None) -> "Measured":
     table.install(name, _say)
     samples = list(bench.samples(_say))
     return samples, {"plane": "kernel", **bench.labels}
-
-
-def _topology(name: str) -> "Topology":
-    from ipsectest.base.errors import UsageError  # noqa: PLC0415
-    from ipsectest.lab.topology import Topology, shipped  # noqa: PLC0415
-
-    known = shipped()
-    if name not in known and not name.endswith(".toml"):
-        raise UsageError(f"there is no topology {name!r}: {', '.join(known)}, or a .toml file")
-    return Topology.load(known.get(name, Path(name)))
 
 
 def _say(text: str) -> None:

@@ -10,7 +10,8 @@ from ipsectest.runner.artifacts import PRIVATE
 from ipsectest.runner.recorder import summary_json
 from ipsectest.runner.records import RunRecord
 
-_REPORTS = Path("reports")
+REPORTS = Path("reports")
+"""Where reports go that nobody named a folder for."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -33,7 +34,7 @@ def report_folder(arguments: Namespace, started: datetime) -> Path | None:
     """The folder of the report, made; None if none is wanted."""
     if arguments.no_report:
         return None
-    folder: Path = arguments.report or _REPORTS / started.strftime("%Y%m%d-%H%M%S")
+    folder: Path = arguments.report or REPORTS / started.strftime("%Y%m%d-%H%M%S")
     if (folder / "report.json").exists() and arguments.report is None:
         raise UsageError(f"{folder} exists")
     folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)

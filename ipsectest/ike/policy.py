@@ -6,7 +6,7 @@ leaves them alone, ``impair`` does not.
 
 from collections.abc import Sequence
 
-from ipsectest.base.addresses import Address
+from ipsectest.base.addresses import ANY_HOST, Address
 from ipsectest.base.clock import RandomBytes
 from ipsectest.base.iana import NAT_T_PORT, NON_ESP_MARKER
 from ipsectest.ike import proposals, selectors
@@ -21,7 +21,6 @@ NONCE_LENGTH = 32
 """Octets: at least half the key size of any PRF here (RFC 7296 section 2.10)."""
 MAX_ATTEMPTS = 8
 """TEMPORARY_FAILUREs in a row before a task is given up: minutes."""
-ANY_HOST = "%any"
 
 
 class Policy:

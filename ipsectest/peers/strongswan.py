@@ -14,6 +14,7 @@ from typing import Any
 import vici
 from vici.exception import CommandException, SessionException
 
+from ipsectest.base.addresses import ANY_HOST
 from ipsectest.base.errors import PeerError, UnsupportedError
 from ipsectest.peers.crash import CrashWatch
 from ipsectest.peers.credentials import Credentials
@@ -223,12 +224,12 @@ class StrongSwan:
                     continue  # it was gone
 
     def sas(self, settings: PeerSettings) -> list[dict[str, Any]]:
-        """The IKE SAs with this tester address as vici lists them (octet strings), half-open ones too."""
+        """The IKE SAs of a connection as vici lists them (octet strings), half-open ones too."""
         with self._vici():
             return list(self._sas(settings))
 
     def report(self, settings: PeerSettings) -> list[IkeReport]:
-        """The established IKE SAs with this tester address, and their installed Child SAs."""
+        """The established IKE SAs of a connection, and their installed Child SAs."""
         reports = map(ike_report, self.sas(settings))
         return [report for report in reports if report]
 
@@ -296,10 +297,11 @@ class StrongSwan:
     def _sas(self, settings: PeerSettings) -> Iterator[dict[str, Any]]:
         if self._session is None:
             raise PeerError("strongSwan is not running")
-        tester = settings.remote.host.encode()
+        remote = settings.remote.host
         for entry in self._session.list_sas():
-            for sa in entry.values():
-                if sa.get("remote-host") == tester:
+            for name, sa in entry.items():
+                # By the address where there is one: a half-open SA may still have the name of another connection.
+                if name == settings.name if remote == ANY_HOST else sa.get("remote-host") == remote.encode():
                     yield sa
 
     def _command(self, name: str, message: dict[str, Any]) -> None:

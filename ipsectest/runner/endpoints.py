@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 
-from ipsectest.base.addresses import Address
+from ipsectest.base.addresses import ANY_HOST, Address
 from ipsectest.base.iana import IKE_PORT
 from ipsectest.ike.config import (
     DEFAULT_ESP,
@@ -20,8 +20,6 @@ from ipsectest.lab.topology import Network, Topology
 from ipsectest.net.loop import EventLoop
 from ipsectest.runner.gateway import TunnelGateway
 from ipsectest.wire import TrafficSelector
-
-_ANYWHERE = "%any"
 
 
 def configurations(
@@ -45,7 +43,7 @@ def configurations(
         return ConnectionConfig(
             other,
             Address(_of_version(ip, here.local), IKE_PORT),
-            Address(_of_version(ip, here.remote) if here.remote else _ANYWHERE, IKE_PORT),
+            Address(_of_version(ip, here.remote) if here.remote else ANY_HOST, IKE_PORT),
             Identity.of(f"{name}.example"),
             Identity.of(f"{other}.example"),
             key,

@@ -129,6 +129,7 @@ class PeerSettings:
     """Connection name, unique among the cases that run at once; letters, digits and ``-``."""
     local: Address
     remote: Address
+    """Its host may be `ANY_HOST`: whoever proves the identity."""
     local_id: Identity
     remote_id: Identity
     local_auth: Authentication

@@ -6,21 +6,18 @@ from typing import Protocol
 
 from ipsectest.base.clock import RandomBytes
 from ipsectest.base.errors import PeerError, UnsupportedError
-from ipsectest.base.iana import TransformType
 from ipsectest.ike.endpoint import Endpoint
 from ipsectest.ike.keylog import KeyLog
-from ipsectest.ike.sa import ChildSa, ChildState, IkeSa
-from ipsectest.ike.states import State
+from ipsectest.ike.sa import IkeSa
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers.builtin import event_line
 from ipsectest.peers.builtin_settings import Encapsulating, endpoint_config
 from ipsectest.peers.daemon import Daemon
-from ipsectest.peers.reports import ChildReport, IkeReport
+from ipsectest.peers.reports import IkeReport
+from ipsectest.runner.endpoint_reports import established, installed, report
 from ipsectest.runner.gateway import TunnelGateway
 from ipsectest.runner.interop.key_files import key_files
 from ipsectest.scenario.ports import Certificates, PeerRequest, PeerSettings, Verb
-
-_UP = (State.ESTABLISHED, State.REKEYING)
 
 
 class End(Protocol):
@@ -119,7 +116,7 @@ class BuiltinEnd:
         start = _STARTERS.get(verb)
         if start is None:
             raise UnsupportedError(f"{verb} in a cell")
-        sas = _established(gateway.endpoint)
+        sas = established(gateway.endpoint)
         if not sas:
             raise PeerError("there is no IKE SA")
         start(gateway.endpoint, sas[-1], self._loop.clock.now())
@@ -128,7 +125,11 @@ class BuiltinEnd:
     def report(self) -> list[IkeReport]:
         """Look at the endpoint and its data plane."""
         gateway = self._running
-        return [_report(sa, gateway) for sa in _established(gateway.endpoint)]
+        pairs = gateway.children.pairs
+        return [
+            report(sa, lambda child: child.spi_in in pairs and pairs[child.spi_in][0].udp_ports is not None)
+            for sa in established(gateway.endpoint)
+        ]
 
     def finish(self) -> tuple[str, dict[str, str]]:
         """Close the gateway."""
@@ -155,7 +156,7 @@ class BuiltinEnd:
 
 
 def _rekey_child(endpoint: Endpoint, sa: IkeSa, now: float) -> None:
-    child = next(iter(_installed(sa)), None)
+    child = next(iter(installed(sa)), None)
     if child is None:
         raise PeerError("there is no Child SA")
     endpoint.rekey_child(child, now)
@@ -166,26 +167,3 @@ _STARTERS: dict[Verb, Callable[[Endpoint, IkeSa, float], object]] = {
     Verb.REKEY_CHILD: _rekey_child,
     Verb.DELETE_IKE: Endpoint.delete_ike,
 }
-
-
-def _established(endpoint: Endpoint) -> list[IkeSa]:
-    return [sa for sa in endpoint.sessions() if sa.state in _UP and sa.successor is None]
-
-
-def _installed(sa: IkeSa) -> list[ChildSa]:
-    return [child for child in sa.children.values() if child.state in {ChildState.INSTALLED, ChildState.REKEYING}]
-
-
-def _report(sa: IkeSa, gateway: TunnelGateway) -> IkeReport:
-    kinds = TransformType.ENCR, TransformType.INTEG, TransformType.PRF, TransformType.KE
-    chosen = sa.chosen
-    suite = tuple(spec for kind in kinds if chosen and (spec := chosen.of(kind)))
-    return IkeReport(sa.spi_i, sa.spi_r, suite, tuple(_child_report(child, gateway) for child in _installed(sa)))
-
-
-def _child_report(child: ChildSa, gateway: TunnelGateway) -> ChildReport:
-    kinds = TransformType.ENCR, TransformType.INTEG, TransformType.KE
-    suite = tuple(spec for kind in kinds if (spec := child.chosen.of(kind)))
-    pair = gateway.children.pairs.get(child.spi_in)
-    encapsulated = pair is not None and pair[0].udp_ports is not None
-    return ChildReport(child.spi_in, child.spi_out, suite, child.mode.value, encapsulated)

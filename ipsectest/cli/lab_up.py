@@ -1,0 +1,235 @@
+"""``ipsectest lab up``: a topology with IKE endpoints in it, to work with by hand or by script."""
+
+import json
+import secrets
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ipsectest.base.errors import UsageError
+from ipsectest.cli.publish import REPORTS
+
+if TYPE_CHECKING:
+    from ipsectest.lab.topology import Topology
+    from ipsectest.peers.names import PeerName
+    from ipsectest.runner.testbed.commands import Outcome
+    from ipsectest.runner.testbed.testbed import Testbed
+    from ipsectest.runner.testbed.tunnels import Tunnel
+    from ipsectest.runner.testbed.worker import Worker
+
+_EPILOG = """commands, at the prompt, on standard input or with -c: status, nodes, links, up, down, rekey, ping, forget,
+fail, repair, wait, log, save (help explains them), and in a node's namespace: run NODE COMMAND..., shell NODE"""
+_PROMPT = "lab> "
+_WIDE = {"ike", "esp", "form", "addresses", "capture", "what"}
+"""Columns that take more lines where the terminal is narrow."""
+_LEAVE = {"quit", "exit"}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.epilog = _EPILOG
+    parser.add_argument("topology", metavar="NAME|FILE", help="see ipsectest lab topologies; or a .toml file")
+    parser.add_argument(
+        "--peer", action="append", default=[], metavar="[NODE=]PEER",
+        help="who speaks IKE at a node, or at all of them (default: builtin)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--plane", choices=("user", "kernel"), default="user", help="whose ESP is used (default: user space)"
+    )
+    parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="version of outer addresses (default: 4)")
+    parser.add_argument("--ike", default="aes128gcm16-prfsha256-x25519", metavar="SUITE", help="IKE proposal")
+    parser.add_argument("--esp", default="aes128gcm16-noesn", metavar="SUITE", help="ESP proposal")
+    parser.add_argument("--down", action="store_true", help="leave the tunnels down at first")
+    parser.add_argument("-c", "--command", action="append", metavar="LINE", help="do this and no more; repeatable")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="folder to write (default: reports/lab-<time>)")
+    parser.add_argument("--json", action="store_true", help="print a JSON object for each command")
+
+
+def execute(arguments: Namespace) -> int:
+    """Build it, do what is asked, and take it down again. 1: a command has failed."""
+    from ipsectest.lab import privileges  # noqa: PLC0415
+    from ipsectest.net.loop import EventLoop  # noqa: PLC0415
+    from ipsectest.peers import table  # noqa: PLC0415
+    from ipsectest.peers.names import HOST  # noqa: PLC0415
+    from ipsectest.runner.testbed.testbed import Testbed  # noqa: PLC0415
+    from ipsectest.runner.testbed.worker import Worker  # noqa: PLC0415
+
+    topology = _topology(arguments.topology)
+    peers = _peers(topology, arguments.peer)
+    tunnels = _tunnels(topology, arguments)
+    for peer in dict.fromkeys(peers.values()):
+        if peer.place not in {"", HOST}:
+            table.install(peer, lambda line: print(f"  {line}", file=sys.stderr))  # noqa: T201
+    privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
+    folder = _folder(arguments)
+    with ExitStack() as stack:
+        worker = stack.enter_context(Worker(stack.enter_context(EventLoop())))
+        testbed = Testbed(topology, tunnels, peers, worker.loop, folder, in_kernel=arguments.plane == "kernel")
+        worker.call(testbed.__enter__)
+        stack.callback(worker.clean, testbed.close)
+        conversation = _Conversation(arguments, worker, testbed)
+        conversation.hold(is_down=arguments.down)
+    _say(f"captures, keys and logs: {folder}")
+    return 0 if conversation.is_good else 1
+
+
+class _Conversation:
+    """Does line after line."""
+
+    def __init__(self, arguments: Namespace, worker: "Worker", testbed: "Testbed") -> None:
+        self._worker = worker
+        self._testbed = testbed
+        self._as_json: bool = arguments.json
+        self._given: list[str] | None = arguments.command
+        self._is_asked = self._given is None and sys.stdin.isatty()
+        self.is_good = True
+        """Whether every command did what it should."""
+
+    def hold(self, *, is_down: bool) -> None:
+        """Until there is nothing more to do."""
+        if self._is_asked:
+            self._do("nodes")
+        if not is_down:
+            self._do("up")
+        for line in self._given if self._given is not None else _lines():
+            if line.strip() in _LEAVE:
+                break
+            if line.strip():
+                self._do(line.strip())
+
+    def _do(self, line: str) -> None:
+        from ipsectest.runner.testbed.commands import perform  # noqa: PLC0415
+
+        if not (self._is_asked or self._as_json):
+            print(f"{_PROMPT}{line}", flush=True)  # noqa: T201
+        try:
+            inside = _inside(self._testbed, line, is_captured=self._as_json)
+            outcome = inside or self._worker.call(lambda: perform(self._testbed, line))
+        except KeyboardInterrupt:
+            if not self._is_asked:
+                raise
+            _say("interrupted; Ctrl-D takes the lab down")
+            return
+        self.is_good = self.is_good and not outcome.problem
+        (_print_json if self._as_json else _print)(outcome)
+
+
+def _lines() -> Iterator[str]:
+    if not sys.stdin.isatty():
+        yield from sys.stdin
+        return
+    with suppress(ImportError):  # editing and history, where Python has them
+        import readline  # noqa: F401, PLC0415
+    _say("help lists the commands; Ctrl-D takes the lab down")
+    while True:
+        try:
+            yield input(_PROMPT)
+        except EOFError:
+            print()  # noqa: T201
+            return
+
+
+def _inside(testbed: "Testbed", line: str, *, is_captured: bool) -> "Outcome | None":
+    """``run`` and ``shell``, which this process does itself: the loop goes on meanwhile."""
+    import os  # noqa: PLC0415
+    import shlex  # noqa: PLC0415
+
+    from ipsectest.runner.testbed.commands import Outcome  # noqa: PLC0415
+
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return None
+    if not words or words[0] not in {"run", "shell"}:
+        return None
+    if len(words) < (3 if words[0] == "run" else 2) or words[1] not in testbed.topology.nodes:
+        return Outcome(line, f"write {words[0]} NODE{' COMMAND...' if words[0] == 'run' else ''}")
+    command = words[2:] if words[0] == "run" else [os.environ.get("SHELL", "/bin/sh")]
+    enter = ["nsenter", f"--net={testbed.network[words[1]].path}", "--", *command]
+    done = subprocess.run(enter, capture_output=is_captured, check=False)  # noqa: S603 - what the user typed
+    text = (done.stdout + done.stderr).decode(errors="replace") if is_captured else ""
+    return Outcome(line, f"exit status {done.returncode}" if done.returncode else "", text=text)
+
+
+def _print(outcome: "Outcome") -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(soft_wrap=True, highlight=False)
+    if outcome.rows:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in outcome.rows[0]:
+            table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name not in _WIDE)
+        for row in outcome.rows:
+            table.add_row(*(_cell(name, value) for name, value in row.items()))
+        Console(highlight=False).print(table)
+    if outcome.text:
+        console.print(outcome.text.rstrip(), markup=False)
+    if outcome.problem:
+        console.print(Text(f"✘ {outcome.problem}", style="red"))
+
+
+def _cell(name: str, value: str | int) -> str:
+    from rich.markup import escape  # noqa: PLC0415
+
+    if name == "state":
+        mark, style = {"up": ("✔", "green"), "down": ("·", "dim")}.get(str(value), ("!", "yellow"))
+        return f"[{style}]{mark} {value}[/]"
+    return escape(str(value))
+
+
+def _print_json(outcome: "Outcome") -> None:
+    told = {"command": outcome.command, "ok": not outcome.problem, "problem": outcome.problem}
+    told |= {"rows": outcome.rows, "text": outcome.text}
+    print(json.dumps(told), flush=True)  # noqa: T201
+
+
+def _topology(name: str) -> "Topology":
+    from ipsectest.cli.topologies import load  # noqa: PLC0415
+
+    return load(name)
+
+
+def _peers(topology: "Topology", asked: list[str]) -> "dict[str, PeerName]":
+    from ipsectest.peers import table  # noqa: PLC0415
+
+    nodes = [node.name for node in topology.nodes.values() if node.endpoint]
+    if not nodes:
+        raise UsageError(f"{topology.name} has no node with an endpoint")
+    found = dict.fromkeys(nodes, table.parse(table.BUILTIN))
+    for text in asked:
+        node, is_for_one, peer = text.rpartition("=")
+        if is_for_one and node not in found:
+            raise UsageError(f"--peer {text}: no endpoint {node!r} (there are {', '.join(nodes)})")
+        found |= dict.fromkeys([node] if is_for_one else nodes, table.parse(peer))
+    return found
+
+
+def _tunnels(topology: "Topology", arguments: Namespace) -> list["Tunnel"]:
+    from ipsectest.base.suites import parse_suite  # noqa: PLC0415
+    from ipsectest.runner.testbed.tunnels import Offer, tunnels_of  # noqa: PLC0415
+
+    offer = Offer(secrets.token_hex(16).encode(), parse_suite(arguments.ike), parse_suite(arguments.esp), arguments.ip)
+    try:
+        return tunnels_of(topology, offer)
+    except LookupError as error:
+        raise UsageError(f"{topology.name}: {error}") from None
+
+
+def _folder(arguments: Namespace) -> Path:
+    folder: Path = arguments.report or REPORTS / f"lab-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    if (folder / "captures").exists():
+        raise UsageError(f"{folder} has captures of another lab")
+    return folder
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201

@@ -1,0 +1,234 @@
+"""A topology that lives: its namespaces, an IKE endpoint at each node that has one, captures of every link, keys.
+
+All of it belongs to one event loop and is used from that loop's thread.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from ipsectest.base.clock import Instant
+from ipsectest.base.errors import PeerError
+from ipsectest.lab.hosts import NamespaceHost
+from ipsectest.lab.lab import Lab
+from ipsectest.lab.namespaces import Namespace
+from ipsectest.lab.topology import Network, Topology, realise
+from ipsectest.net.loop import EventLoop
+from ipsectest.peers import table
+from ipsectest.peers.names import PeerName
+from ipsectest.peers.options import DaemonOptions
+from ipsectest.peers.reports import IkeReport
+from ipsectest.runner.gateway import TunnelGateway
+from ipsectest.runner.interop.echoes import Echoes, ping
+from ipsectest.runner.kernel_gateway import KernelGateway
+from ipsectest.runner.testbed.captures import Captures
+from ipsectest.runner.testbed.seats import BuiltinSeat, DaemonSeat, Seat, our_config
+from ipsectest.runner.testbed.tunnels import Tunnel, beyond
+from ipsectest.scenario.ports import Verb
+
+PATIENCE = 10.0
+"""Seconds that something asked for may take."""
+PINGS = 3
+_POLL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Echo requests from one host to another."""
+
+    source: tuple[str, str]
+    """(node, address)"""
+    destination: tuple[str, str]
+    sent: int
+    received: int
+
+
+class _Poll:
+    """Lets the loop come round: daemons do not tell when they are done."""
+
+    def __init__(self, now: Instant) -> None:
+        self._due = now
+
+    def handles(self) -> tuple[int, ...]:
+        return ()
+
+    def readable(self, handle: int, now: Instant) -> None:
+        """Not called."""
+
+    def get_timer(self) -> Instant:
+        return self._due
+
+    def handle_timer(self, now: Instant) -> None:
+        self._due = now + _POLL
+
+
+@dataclass(slots=True)
+class Testbed:
+    """A context manager; ``folder`` gets captures, keys and logs. The tunnels are down at first."""
+
+    topology: Topology
+    tunnels: list[Tunnel]
+    peers: Mapping[str, PeerName]
+    """Node -> who speaks IKE there, for every node with an endpoint."""
+    loop: EventLoop
+    folder: Path
+    in_kernel: bool = False
+    """ESP of the kernel for all; else in user space."""
+    network: Network = field(init=False)
+    captures: Captures = field(init=False)
+    seats: dict[str, Seat] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        """LabError or PeerError say what is missing."""
+        with ExitStack() as stack:
+            lab = stack.enter_context(Lab())
+            self.network = realise(lab, self.topology)
+            self.network.join(self.loop)
+            stack.callback(self._leave)
+            self.captures = Captures(self.network, self.folder / "captures")
+            stack.callback(self.captures.close)
+            self.loop.add(self.captures)
+            stack.callback(self.loop.remove, self.captures)
+            for node in self.peers:
+                self.seats[node] = self._occupy(lab, stack, node)
+            stack.callback(self.save)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write logs and keys, and take everything down."""
+        self._stack.close()
+
+    def tunnel_reports(self, tunnel: Tunnel) -> tuple[list[IkeReport], list[IkeReport]]:
+        """What initiator and responder report."""
+        first, second = (self.seats[node].report(tunnel) for node in tunnel.nodes)
+        return first, second
+
+    def is_up(self, tunnel: Tunnel) -> bool:
+        """Whether both ends have the same Child SA."""
+        return self._same_child(tunnel, "") is not None
+
+    def up(self, tunnel: Tunnel) -> None:
+        """Bring a tunnel up; PeerError if it does not come."""
+        if self.is_up(tunnel):
+            return
+        self.seats[tunnel.initiator].perform(Verb.INITIATE, tunnel)
+        self._wait(lambda: self.is_up(tunnel), f"{tunnel.name} did not come up")
+
+    def down(self, tunnel: Tunnel, by: str = "") -> None:
+        """Delete the IKE SA."""
+        self.seats[by or tunnel.initiator].perform(Verb.DELETE_IKE, tunnel)
+        self._wait(lambda: self.tunnel_reports(tunnel) == ([], []), f"{tunnel.name} was not deleted")
+
+    def rekey_child(self, tunnel: Tunnel, by: str = "") -> None:
+        """Rekey the Child SA, and see the old one go."""
+        old = self._same_child(tunnel, "")
+        self.seats[by or tunnel.initiator].perform(Verb.REKEY_CHILD, tunnel)
+        self._wait(
+            lambda: self._same_child(tunnel, old or "") is not None, f"the Child SA of {tunnel.name} was not rekeyed"
+        )
+
+    def rekey_ike(self, tunnel: Tunnel, by: str = "") -> None:
+        """Rekey the IKE SA, and see the old one go."""
+        old = self._ike_names(tunnel)
+        self.seats[by or tunnel.initiator].perform(Verb.REKEY_IKE, tunnel)
+
+        def is_done() -> bool:
+            new = self._ike_names(tunnel)
+            return all(len(names) == 1 and names != before for names, before in zip(new, old, strict=True))
+
+        self._wait(is_done, f"the IKE SA of {tunnel.name} was not rekeyed")
+
+    def ping(self, source: tuple[str, str], destination: tuple[str, str], count: int = PINGS) -> Crossing:
+        """Send echo requests until so many are answered, or the patience is at its end."""
+        echoes = Echoes(self.network[source[0]], source[1], destination[1], count)
+        try:
+            ping(self.loop, [echoes], count)
+        finally:
+            echoes.close()
+        return Crossing(source, destination, echoes.sent, echoes.received)
+
+    def run_for(self, seconds: float) -> None:
+        """Let things happen."""
+        self.loop.run_until(lambda: False, seconds)
+
+    def crashed(self) -> dict[str, str]:
+        """Dead daemons, and why."""
+        return {node: why for node, seat in self.seats.items() if (why := seat.crash())}
+
+    def save(self) -> list[Path]:
+        """Write logs and keys as they are now; the files."""
+        written = []
+        for node, seat in self.seats.items():
+            for name, text in {f"{node}.log": seat.log(), **seat.keys()}.items():
+                folder = self.folder / ("logs" if name.endswith(".log") else f"keys/{node}")
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                (folder / name).write_text(text)
+                written.append(folder / name)
+        return written
+
+    def _leave(self) -> None:
+        for link in self.network.impaired.values():
+            self.loop.remove(link)
+
+    def _wait(self, condition: Callable[[], bool], problem: str) -> None:
+        poll = _Poll(self.loop.clock.now())
+        self.loop.add(poll)
+        try:
+            if self.loop.run_until(condition, PATIENCE):
+                return
+        finally:
+            self.loop.remove(poll)
+        dead = "".join(f"; {node} is dead: {why}" for node, why in self.crashed().items())
+        raise PeerError(f"{problem} within {PATIENCE:g} s{dead}")
+
+    def _same_child(self, tunnel: Tunnel, other_than: str) -> str | None:
+        """The inbound SPI, at the initiator, of the one Child SA that both ends have."""
+        here, there = ([child for ike in side for child in ike.children] for side in self.tunnel_reports(tunnel))
+        if len(here) != 1 or len(there) != 1:
+            return None
+        if (here[0].spi_in, here[0].spi_out) != (there[0].spi_out, there[0].spi_in):
+            return None
+        spi = here[0].spi_in.hex()
+        return spi if spi != other_than else None
+
+    def _ike_names(self, tunnel: Tunnel) -> list[set[object]]:
+        return [{report.name for report in side} for side in self.tunnel_reports(tunnel)]
+
+    def _occupy(self, lab: Lab, stack: ExitStack, node: str) -> Seat:
+        peer, namespace = self.peers[node], self.network[node]
+        mine = [tunnel for tunnel in self.tunnels if node in tunnel.settings]
+        if self.in_kernel:
+            self._route(node, mine)
+        if peer.driver == table.BUILTIN:
+            gateway = self._our_gateway(node, namespace, mine)
+            stack.callback(gateway.close)
+            return BuiltinSeat(gateway)
+        host = NamespaceHost(lab, node, namespace, table.root_of(peer))
+        options = DaemonOptions(user_space_esp=not self.in_kernel, keys_in_log=True)
+        daemon = table.PEERS[peer.driver].driver(host, None, options)
+        if why := daemon.without_children:
+            raise PeerError(f"{peer} at {node}: no Child SA can come up, {why}")
+        daemon.start()
+        stack.callback(daemon.stop)
+        return DaemonSeat(daemon, node, mine)
+
+    def _our_gateway(self, node: str, namespace: Namespace, tunnels: list[Tunnel]) -> TunnelGateway | KernelGateway:
+        config = our_config(node, tunnels)
+        if self.in_kernel:
+            return KernelGateway(self.loop, namespace.name, config)
+        return TunnelGateway(self.loop, namespace.name, config, routes=beyond(tunnels, node))
+
+    def _route(self, node: str, tunnels: list[Tunnel]) -> None:
+        """Linux looks for a route before it looks at the policies."""
+        ends = self.topology.ends_of(node)
+        outer = {tunnel.settings[node].local.host for tunnel in tunnels}
+        out = next((end for end in ends if any(text.split("/")[0] in outer for text in end.addresses)), ends[0])
+        for prefix in beyond(tunnels, node):
+            self.network[node].add_route(prefix, link=out.device)

@@ -1,0 +1,141 @@
+"""The tunnels of a topology: one between each initiator and each responder, as both ends are told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface, ip_network
+
+from ipsectest.base.addresses import ANY_HOST, Address
+from ipsectest.base.iana import IKE_PORT
+from ipsectest.base.suites import TransformSpec
+from ipsectest.lab.topology.model import EndpointPlace, Role, Topology
+from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector
+
+Proposal = tuple[TransformSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """An IKE SA with one Child SA, which may be up or not."""
+
+    initiator: str
+    responder: str
+    settings: Mapping[str, PeerSettings]
+    """What each of the two nodes is told."""
+    hosts: tuple[tuple[str, str], tuple[str, str]]
+    """(node, address) whose packets the tunnel carries, on the side of the initiator and of the responder."""
+
+    @property
+    def name(self) -> str:
+        """``INITIATOR-RESPONDER``."""
+        return f"{self.initiator}-{self.responder}"
+
+    @property
+    def nodes(self) -> tuple[str, str]:
+        """Both."""
+        return self.initiator, self.responder
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What all endpoints of a topology offer and take; they share one secret."""
+
+    secret: bytes
+    ike: Proposal
+    esp: Proposal
+    ip: int = 4
+    """Version of the outer addresses."""
+
+
+def tunnels_of(topology: Topology, offer: Offer) -> list[Tunnel]:
+    """Every tunnel, in the order of the file.
+
+    LookupError where an end has no address of the IP version, or no node has an address of what it protects.
+    """
+    places = {node.name: node.endpoint for node in topology.nodes.values() if node.endpoint}
+    made = []
+    for first, here in places.items():
+        for second, there in places.items():
+            if (here.role, there.role) == ("initiator", "responder"):
+                made.append(_tunnel(topology, offer, (first, here), (second, there)))
+    return made
+
+
+def beyond(tunnels: list[Tunnel], node: str) -> list[str]:
+    """The addresses, as ranges that are prefixes, behind the other ends of a node's tunnels."""
+    prefixes = [
+        _prefix(selector)
+        for tunnel in tunnels
+        if node in tunnel.settings
+        for selector in tunnel.settings[node].remote_ts
+    ]
+    return list(dict.fromkeys(prefixes))
+
+
+Side = tuple[str, EndpointPlace]
+Host = tuple[str, str]
+
+
+def _tunnel(topology: Topology, offer: Offer, first: Side, second: Side) -> Tunnel:
+    hosts = _host(topology, *first), _host(topology, *second)
+    name = f"{first[0]}-{second[0]}"
+    settings = {
+        first[0]: _settings(name, offer, (first, second), hosts),
+        second[0]: _settings(name, offer, (second, first), (hosts[1], hosts[0])),
+    }
+    return Tunnel(first[0], second[0], settings, hosts)
+
+
+def _settings(name: str, offer: Offer, sides: tuple[Side, Side], hosts: tuple[Host, Host]) -> PeerSettings:
+    """For the first of both sides."""
+    (node, here), (other, there) = sides
+    return PeerSettings(
+        name=name,
+        local=Address(_outer(offer.ip, here.local), IKE_PORT),
+        remote=Address(_outer(offer.ip, here.remote) if here.remote else ANY_HOST, IKE_PORT),
+        local_id=Identity("fqdn", f"{node}.example"),
+        remote_id=Identity("fqdn", f"{other}.example"),
+        local_auth=Authentication.PSK,
+        remote_auth=Authentication.PSK,
+        secret=offer.secret,
+        ike=(offer.ike,),
+        esp=(offer.esp,),
+        local_ts=tuple(_selector(prefix) for prefix in here.protects),
+        remote_ts=tuple(_selector(prefix) for prefix in there.protects),
+        inner_local=hosts[0][1],
+        inner_remote=hosts[1][1],
+    )
+
+
+def _host(topology: Topology, node: str, place: EndpointPlace) -> Host:
+    """Who speaks for what an endpoint protects: a plain host behind it, else itself; IPv4 before IPv6."""
+    inside = [ip_network(prefix) for prefix in place.protects]
+    found: list[tuple[bool, bool, int, str, str]] = []
+    for owner in topology.nodes.values():
+        texts = [*owner.addresses, *(text for end in topology.ends_of(owner.name) for text in end.addresses)]
+        is_host = owner.role is Role.HOST and owner.endpoint is None
+        addresses = [
+            address for text in texts if any((address := ip_interface(text).ip) in prefix for prefix in inside)
+        ]
+        found += [(not is_host, owner.name != node, one.version, owner.name, str(one)) for one in addresses]
+    if not found:
+        raise LookupError(f"no node has an address that {node} protects")
+    *_, name, text = min(found, key=lambda one: one[:3])
+    return name, text
+
+
+def _outer(ip: int, addresses: tuple[str, ...]) -> str:
+    for text in addresses:
+        if ip_address(text).version == ip:
+            return text
+    raise LookupError(f"no IPv{ip} address among {', '.join(addresses)}")
+
+
+def _selector(prefix: str) -> Selector:
+    network = ip_network(prefix)
+    return Selector(str(network.network_address), str(network.broadcast_address))
+
+
+def _prefix(selector: Selector) -> str:
+    first, last = ip_address(selector.start), ip_address(selector.end)
+    length = first.max_prefixlen - (int(first) ^ int(last)).bit_length()
+    return f"{first}/{length}"
