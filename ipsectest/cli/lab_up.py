@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipsectest.base.errors import UsageError
+from ipsectest.cli import suites
 from ipsectest.cli.publish import REPORTS
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--plane", choices=("user", "kernel"), default="user", help="whose ESP is used (default: user space)"
     )
     parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="version of outer addresses (default: 4)")
-    parser.add_argument("--ike", default="aes128gcm16-prfsha256-x25519", metavar="SUITE", help="IKE proposal")
-    parser.add_argument("--esp", default="aes128gcm16-noesn", metavar="SUITE", help="ESP proposal")
+    suites.add_arguments(parser)
     parser.add_argument("--down", action="store_true", help="leave the tunnels down at first")
     parser.add_argument("-c", "--command", action="append", metavar="LINE", help="do this and no more; repeatable")
     parser.add_argument("--report", type=Path, metavar="DIR", help="folder to write (default: reports/lab-<time>)")
@@ -70,8 +70,9 @@ def execute(arguments: Namespace) -> int:
     with ExitStack() as stack:
         worker = stack.enter_context(Worker(stack.enter_context(EventLoop())))
         testbed = Testbed(topology, tunnels, peers, worker.loop, folder, in_kernel=arguments.plane == "kernel")
-        worker.call(testbed.__enter__)
+        # First: an interrupt may come when it is just complete. Without having been entered there is nothing to close.
         stack.callback(worker.clean, testbed.close)
+        worker.call(testbed.__enter__)
         conversation = _Conversation(arguments, worker, testbed)
         conversation.hold(is_down=arguments.down)
     _say(f"captures, keys and logs: {folder}")
@@ -212,10 +213,9 @@ def _peers(topology: "Topology", asked: list[str]) -> "dict[str, PeerName]":
 
 
 def _tunnels(topology: "Topology", arguments: Namespace) -> list["Tunnel"]:
-    from ipsectest.base.suites import parse_suite  # noqa: PLC0415
     from ipsectest.runner.testbed.tunnels import Offer, tunnels_of  # noqa: PLC0415
 
-    offer = Offer(secrets.token_hex(16).encode(), parse_suite(arguments.ike), parse_suite(arguments.esp), arguments.ip)
+    offer = Offer(secrets.token_hex(16).encode(), arguments.ike, arguments.esp, arguments.ip)
     try:
         return tunnels_of(topology, offer)
     except LookupError as error:

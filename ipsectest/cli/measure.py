@@ -4,7 +4,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
-from ipsectest.cli import topologies
+from ipsectest.cli import suites, topologies
 
 if TYPE_CHECKING:
     from ipsectest.runner.measure import Plan, Sample
@@ -20,10 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--peer", metavar="NAME", help="daemon at both ends in the guest (default: strongswan)")
     parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="IP version (default: 4)")
-    parser.add_argument(
-        "--ike", type=_suite, default="aes128gcm16-prfsha256-x25519", metavar="SUITE", help="IKE proposal"
-    )
-    parser.add_argument("--esp", type=_suite, default="aes128gcm16-noesn", metavar="SUITE", help="ESP proposal")
+    suites.add_arguments(parser)
     parser.add_argument("--pings", type=_count, default=100, help="round trips (default: 100)")
     parser.add_argument("--seconds", type=_count, default=3, help="of each throughput measurement (default: 3)")
     parser.add_argument("--handshakes", type=_count, default=20, help="one after the other (default: 20)")
@@ -37,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def execute(arguments: Namespace) -> int:
     """Measure and print."""
     from ipsectest.base.errors import UsageError  # noqa: PLC0415
-    from ipsectest.base.suites import parse_suite  # noqa: PLC0415
+    from ipsectest.base.suites import format_suite  # noqa: PLC0415
     from ipsectest.lab import privileges  # noqa: PLC0415
     from ipsectest.report import measurements  # noqa: PLC0415
     from ipsectest.runner.measure import Plan  # noqa: PLC0415
@@ -45,8 +42,8 @@ def execute(arguments: Namespace) -> int:
     plan = Plan(
         topologies.load(arguments.topology),
         arguments.ip,
-        parse_suite(arguments.ike),
-        parse_suite(arguments.esp),
+        arguments.ike,
+        arguments.esp,
         arguments.pings,
         arguments.seconds,
         arguments.handshakes,
@@ -57,9 +54,9 @@ def execute(arguments: Namespace) -> int:
         raise UsageError("--peer goes with --lab vm: elsewhere our own endpoint is measured")
     privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
     samples, found = _in_guest(plan, arguments.peer) if arguments.lab == "vm" else _here(plan)
-    run = {**found, "topology": plan.topology.name, "ip": str(plan.ip), "esp": arguments.esp}
+    run = {**found, "topology": plan.topology.name, "ip": str(plan.ip), "esp": format_suite(arguments.esp)}
     if arguments.json:
-        print(measurements.to_json(samples, {**run, "ike": arguments.ike}))  # noqa: T201
+        print(measurements.to_json(samples, {**run, "ike": format_suite(arguments.ike)}))  # noqa: T201
     elif arguments.prometheus:
         print(measurements.to_prometheus(samples, run), end="")  # noqa: T201
     else:
@@ -102,13 +99,3 @@ def _count(text: str) -> int:
 
 def _counts(text: str) -> tuple[int, ...]:
     return tuple(_count(part) for part in text.split(","))
-
-
-def _suite(text: str) -> str:
-    from ipsectest.base.suites import UnknownKeywordError, parse_suite  # noqa: PLC0415
-
-    try:
-        parse_suite(text)
-    except UnknownKeywordError as error:
-        raise ArgumentTypeError(str(error)) from None
-    return text

@@ -27,6 +27,7 @@ PACKAGES = (
     "cffi",
     "_cffi_backend",
     "lark",
+    "vici",
 )
 LEFT_OUT = (
     "__pycache__",
@@ -48,7 +49,7 @@ for module in list(sys.modules.values()):
         py_compile.compile(source, place, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 """
 """Compiling what is imported takes most of a minute in the guest; times of files are lost on the way there."""
-MODULES = "tun veth dummy xfrm_user esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm_interface"
+MODULES = "tun veth dummy xfrm_user esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm_interface nf_tables nft_chain_nat nft_masq"
 
 
 def _place(name: str) -> Path:
@@ -63,14 +64,14 @@ def _place(name: str) -> Path:
 def bring_python(machine: Machine, *tests: Path) -> str:
     """Put this interpreter and the tests into the guest; gives the directory there to chroot to."""
     selection = Selection(Path("/"))
-    programs = [shutil.which(name) or name for name in ("ip", "ping", "env", "sh")]
+    programs = [shutil.which(name) or name for name in ("ip", "ping", "env", "sh", "nft", "nsenter")]
     selection.add(sys.executable, *programs, "/etc/protocols", "/etc/passwd", str(ROOT / "pyproject.toml"))
     selection.add_tree(sysconfig.get_path("stdlib"), without=LEFT_OUT)
     for place in map(_place, PACKAGES):
         selection.add(str(place))
         selection.add_tree(str(place), without=("__pycache__",))
     selection.add(*(str(path) for path in ROOT.glob("ipsectest/*.py")))
-    for room in ("base", "crypto", "wire", "net", "ike", "ipsec", "scenario", "peers", "runner"):
+    for room in ("base", "crypto", "wire", "net", "ike", "ipsec", "scenario", "peers", "runner", "lab", "decrypt"):
         selection.add_tree(str(ROOT / "ipsectest" / room), without=LEFT_OUT)
     selection.add(*(str(path) for path in (*tests, Path(__file__).with_name("two_namespaces.py"))))
     bytecode = _bytecode(machine)

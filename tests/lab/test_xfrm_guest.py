@@ -24,6 +24,7 @@ TESTS = [
         "test_xfrm_plane.py",
         "test_kernel_gateway.py",
         "test_early_packets.py",
+        "test_testbed_kernel.py",
     )
 ]
 MEMORY = 512

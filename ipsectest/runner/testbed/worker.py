@@ -48,19 +48,22 @@ class Worker:
 
         Interrupted by Ctrl-C it ends the job first, which sees an `AbandonedError`.
         """
-        future = self._begin(self._unless_failed(job))
+        future: Future[T] = Future()
         try:
+            self._begin(future, self._unless_failed(job))
             return future.result()
         except KeyboardInterrupt:
-            self._is_abandoned = True
-            self._wake()
-            future.exception()
-            self._is_abandoned = False
+            if not future.cancel():
+                self._abandon()
+                future.exception()
             raise
 
     def clean(self, job: Callable[[], object]) -> None:
-        """Run a job even after a machine has failed."""
-        self._begin(job).result()
+        """Run a job even after a machine has failed; one that is still running is ended first."""
+        self._abandon()
+        future: Future[object] = Future()
+        self._begin(future, job)
+        future.result()
 
     def handles(self) -> Sequence[int]:
         """The pipe that wakes the loop."""
@@ -80,17 +83,21 @@ class Worker:
     def handle_timer(self, now: Instant) -> None:
         """Not called."""
 
-    def _begin(self, job: Callable[[], T]) -> "Future[T]":
-        future: Future[T] = Future()
-
+    def _begin(self, future: "Future[T]", job: Callable[[], T]) -> None:
         def work() -> None:
+            self._is_abandoned = False
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(job())
             except Exception as error:  # noqa: BLE001 - raised again by whoever asked
                 future.set_exception(error)
 
         self._put(work)
-        return future
+
+    def _abandon(self) -> None:
+        self._is_abandoned = True
+        self._wake()
 
     def _unless_failed(self, job: Callable[[], T]) -> Callable[[], T]:
         def checked() -> T:
