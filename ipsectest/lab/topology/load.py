@@ -34,6 +34,7 @@ from ipsectest.lab.topology.reader import Table, read
 from ipsectest.net.impairment import Impairment
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")  # 15 octets is what Linux has for the name of a link
+_LINK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{,39}")  # it names a file too
 _ENDPOINTS = ("initiator", "responder")
 _DEFAULTS = {4: "0.0.0.0/0", 6: "::/0"}
 _MTU = range(576, 65536)
@@ -145,6 +146,8 @@ def _link(table: Table, nodes: dict[str, Node], before: list[Link]) -> Link:
         taken.add((node, device))
         ends.append(End(node, device, tuple(str(_interface(table, key, text)) for text in table.texts(key))))
     name = table.get("name", str, "-".join(end.node for end in ends))
+    if not _LINK_NAME.fullmatch(name):
+        table.fail(f"{name!r} is no name for a link: letters, digits and -, at most 40", "name")
     if name in [link.name for link in before]:
         table.fail(f"two links are called {name!r}: give one a name", "name")
     _check_subnets(table, written, ends)

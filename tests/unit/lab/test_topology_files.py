@@ -85,6 +85,7 @@ BROKEN = [
     ("loss = 0.5", "loss = 1.5", 18, "loss is a probability"),
     ("loss = 0.5", 'loss = "1"', 18, "loss is a number"),
     ("delay = 1", "reorder = 0.1", 18, "reorder needs a delay"),
+    ("impair = {", 'name = "../up"\nimpair = {', 18, "no name for a link"),
     ("impair = {", "mtu = 12\nimpair = {", 18, "mtu is from 576"),
     ('title = "two hosts"', "", 0, "title is missing"),
     ("[node.left]", "[node.Left]", 3, "is no name for a node"),
@@ -100,6 +101,14 @@ def test_mistakes_are_told_with_their_line(tmp_path: Path, good: str, bad: str, 
     assert said in str(caught.value)
     assert caught.value.place
     assert caught.value.place.line == line
+
+
+def test_the_example_of_the_documentation_is_one(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "lab.md"
+    text = page.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    made = read(tmp_path, text)
+    assert {node.name for node in made.nodes.values() if node.endpoint} == {"client", "gateway"}
+    assert [link.name for link in made.links] == ["client-nat", "internet", "gateway-host"]
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
