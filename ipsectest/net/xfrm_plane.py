@@ -70,6 +70,8 @@ class Child(Protocol):
     @property
     def remote_ts(self) -> Sequence[Range]: ...  # noqa: D102
     @property
+    def real(self) -> Any: ...  # noqa: D102
+    @property
     def replaces(self) -> "Child | None": ...  # noqa: D102
 
 
@@ -256,7 +258,7 @@ class XfrmPlane:
             mode=child.mode.value,
             reqid=reqid,
             **_carries(child, outbound=outbound),
-            encap=("espinudp", source.port, destination.port) if source.port else None,
+            encap=_in_udp(source, destination, "" if outbound else _written(child)),
             esn=child.chosen.esn,
             replay_window=self._window,
             limits=self._limits,
@@ -274,7 +276,7 @@ class XfrmPlane:
         return state
 
     def _moved(self, state: State, source: Address, destination: Address, *, present: bool = True) -> State:
-        encap = ("espinudp", source.port, destination.port) if source.port else None
+        encap = _in_udp(source, destination, "".join(state.encap[3:]) if state.encap else "")
         addresses = {"src": source.host, "dst": destination.host, "encap": encap}
         moved: State = replace(state, **addresses)  # type: ignore[arg-type]  # of three kinds
         if present and (state.src, state.dst) == (source.host, destination.host) and state.encap and encap:
@@ -297,6 +299,18 @@ class XfrmPlane:
                 self.xfrm.state("del", record)
             else:
                 self.xfrm.policy("del", record)
+
+
+def _in_udp(source: Address, destination: Address, original: str) -> tuple[str, int, int, str] | None:
+    return ("espinudp", source.port, destination.port, original) if source.port else None
+
+
+def _written(child: Child) -> str:
+    """What the peer made checksums of transport mode with behind a NAT (RFC 3948 section 3.1.2).
+
+    Linux shows the address and does without: it takes what came in ESP for right.
+    """
+    return str(ip_address(child.real.remote)) if child.real else ""
 
 
 def _carries(child: Child, *, outbound: bool) -> dict[str, Any]:

@@ -57,6 +57,7 @@ class Child:
     mode: Mode = Mode.TUNNEL
     replaces: "Child | None" = None
     protocol: int = 3
+    real: None = None
     chosen: Chosen = field(default_factory=Chosen)
     udp: tuple[int, int] | None = None
     """Ports of left and right, if the selectors are for them only."""
