@@ -8,6 +8,7 @@ from ipsectest.ike.impair_answers import ANSWERS
 from ipsectest.ike.impair_childless import CHILDLESS
 from ipsectest.ike.impair_conduct import CONDUCT
 from ipsectest.ike.impair_messages import MESSAGES
+from ipsectest.ike.impair_nat_transport import NAT_TRANSPORT
 from ipsectest.ike.impair_refusals import REFUSALS
 from ipsectest.ike.impair_validation import VALIDATION
 from ipsectest.ike.impairment import Impairment
@@ -16,7 +17,9 @@ from ipsectest.ike.sa import IkeSa
 from ipsectest.wire import Message
 
 IMPAIRMENTS: dict[str, Impairment] = {
-    impairment.name: impairment for impairment in (*VALIDATION, *REFUSALS, *ANSWERS, *MESSAGES, *CONDUCT, *CHILDLESS)
+    impairment.name: impairment
+    for table in (VALIDATION, REFUSALS, ANSWERS, MESSAGES, CONDUCT, CHILDLESS, NAT_TRANSPORT)
+    for impairment in table
 }
 """Every named fault."""
 

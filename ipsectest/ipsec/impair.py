@@ -54,6 +54,7 @@ IMPAIRMENTS: dict[str, str] = {
     "esp-never-moves": "ESP of a peer whose NAT has a new mapping is answered to the old one (RFC 7296 section 2.23)",
     "sends-no-keepalive": "no keepalives from behind a NAT (RFC 7296 section 2.23)",
     "wants-no-checksum": "ESP in UDP with a checksum is dropped (RFC 3948 section 2.1)",
+    "keeps-nat-checksums": "checksums of transport mode are not mended behind a NAT (RFC 3948 section 3.1.2)",
     "answers-dummy": "a dummy packet is answered (RFC 4303 section 2.6)",
     "answers-keepalive": "what is too short for ESP or IKE on port 4500 gets an answer (RFC 3948 section 2.3)",
     "esp-starts-at-zero": "the first packet has sequence number 0 (RFC 4303 section 3.3.3)",
@@ -87,6 +88,8 @@ def receiver(sa: SecurityAssociation, faults: Collection[str]) -> SecurityAssoci
         sa = replace(sa, replay_window=_NARROW)
     if "always-checks-replay" in faults:
         sa = replace(sa, replay_window=_USUAL)
+    if "keeps-nat-checksums" in faults:
+        sa = replace(sa, real_addresses=None)
     if "esn-stays-in-the-low-half" in faults:
         sa.replay = _LowHalf(sa.replay.size, esn=sa.esn)
     return sa

@@ -4,7 +4,19 @@ import struct
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from ipsectest.wire.ip import ICMP, ICMPV6, TCP, UDP, build_ip, build_udp, checksum, parse_ip, parse_udp, pseudo_header
+from ipsectest.wire.ip import (
+    ICMP,
+    ICMPV6,
+    TCP,
+    UDP,
+    IpPacket,
+    build_ip,
+    build_udp,
+    checksum,
+    parse_ip,
+    parse_udp,
+    pseudo_header,
+)
 
 _REQUEST = {4: 8, 6: 128}
 _REPLY = {4: 0, 6: 129}
@@ -124,6 +136,15 @@ def parse_tcp_packet(packet: bytes) -> TcpSegment | None:
     source, destination = str(ip_address(ip.source)), str(ip_address(ip.destination))
     data = ip.payload[(offset >> 4) * 4 :]
     return TcpSegment(source, source_port, destination, destination_port, sequence, acknowledged, flags, data)
+
+
+def is_intact(ip: IpPacket) -> bool:
+    """Whether the checksum of a whole TCP segment or UDP datagram is right, as a host looks at it first; else True."""
+    if ip.is_fragment or ip.protocol not in {TCP, UDP}:
+        return True
+    if ip.protocol == UDP and ip.payload[6:8] == b"\0\0":
+        return ip.version == 4
+    return not checksum(pseudo_header(ip.source, ip.destination, ip.protocol, len(ip.payload)) + ip.payload)
 
 
 def reset_for(segment: TcpSegment) -> TcpSegment:

@@ -71,8 +71,8 @@ class SecurityAssociation:
     may_move: bool = False
     """Of an inbound SA: the sender is behind a NAT, whose mapping may change at any time (RFC 7296 section 2.23)."""
     real_addresses: tuple[bytes, bytes] | None = None
-    """Of an inbound SA in transport mode behind a NAT: source and destination, packed, that the sender made its TCP and
-    UDP checksums with (RFC 3948 section 3.1.2, RFC 7296 section 2.23.1)."""
+    """In transport mode behind a NAT: source and destination, packed, that the sender makes its TCP and UDP checksums
+    with (RFC 3948 section 3.1.2, RFC 7296 section 2.23.1)."""
     ah_alignment: int = 0
     """AH length in units of this many octets: 4, 8, or 0 for 4 in IPv4 and 8 in IPv6 (RFC 4302 section 2.2)."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from ipsectest.ipsec.inner import is_intact
 from ipsectest.scenario import probes
 from ipsectest.wire.fragments import Fragment, as_fragment, join
 from ipsectest.wire.ip import altered, parse_ip
@@ -18,9 +19,10 @@ class Hosts:
     _fragments: list[Fragment] = field(default_factory=list)
 
     def answer(self, packet: bytes) -> bytes | None:
-        """What the addressed host says: an echo reply, a reset; None if nothing."""
+        """What the addressed host says: an echo reply, a reset; None if nothing, such as to a wrong checksum."""
         whole = self._whole(packet)
-        probe = probes.recognise(whole) if whole else None
+        ip = parse_ip(whole) if whole else None
+        probe = probes.recognise(whole) if whole and ip and is_intact(ip) else None
         return probes.answer_to(probe) if probe else None
 
     def is_behind(self, address: bytes) -> bool:

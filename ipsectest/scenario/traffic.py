@@ -1,7 +1,7 @@
 """Data lines: packets through the Child SAs of a case and past them, made and read with the reference engine."""
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import RandomBytes
@@ -9,9 +9,10 @@ from ipsectest.base.errors import UnsupportedError
 from ipsectest.base.iana import NAT_T_PORT, ProtocolId, TransformType
 from ipsectest.ike.sa import ChildSa, IkeSa
 from ipsectest.ipsec.drop import Drop
-from ipsectest.ipsec.esp import Forced, icv_size, open_esp, seal_esp
+from ipsectest.ipsec.esp import Forced, Opened, icv_size, open_esp, seal_esp
 from ipsectest.ipsec.packets import protect, unprotect
 from ipsectest.ipsec.sa import Mode, SecurityAssociation
+from ipsectest.ipsec.transport import repair_checksum
 from ipsectest.scenario import probes
 from ipsectest.scenario.arguments import read_selector
 from ipsectest.scenario.facts import addresses
@@ -21,7 +22,7 @@ from ipsectest.scenario.ports import Environment, PeerPacket
 from ipsectest.scenario.probes import Probe
 from ipsectest.scenario.received import Received, Tunnel, differs
 from ipsectest.scenario.values import Values
-from ipsectest.wire.datagrams import packet_of
+from ipsectest.wire.datagrams import host_text, packet_of
 from ipsectest.wire.fragments import cut
 from ipsectest.wire.ip import AH, DONT_FRAGMENT, ESP, NO_NEXT_HEADER, UDP, IpPacket, altered, build_ip, parse_ip
 
@@ -53,6 +54,9 @@ class Traffic:
         ports = (sa.local.port, sa.remote.port) if encapsulated else None
         out = _one_way(child, sa.local, sa.remote, ports, outbound=True)
         back = _one_way(child, sa.remote, sa.local, ports, outbound=False)
+        if child.real:  # a NAT that we pretend, so that our packets are those of a host behind it
+            out.real_addresses = child.local_ts[0].start, child.remote_ts[0].start
+            back.real_addresses = child.real.remote, child.real.local
         self.tunnels[name] = Tunnel(name, child, out, back)
         self.all_pairs.append((out, back))
 
@@ -127,12 +131,17 @@ class Traffic:
         if again and self.asked is not None:
             self.repeated.add(self.asked.number)
             return self.asked
-        transport = sa is not None and sa.mode is Mode.TRANSPORT
-        ours = sa.source if sa and transport else self.place.inner_tester
-        theirs_host = sa.destination if sa and transport else self.place.inner_peer
-        probe = self._new_probe(pattern, ours, theirs_host)
+        probe = self._new_probe(pattern, *self._hosts(sa))
         self.asked = probe if pattern.content in {"ping", "syn"} else self.asked
         return probe
+
+    def _hosts(self, sa: SecurityAssociation | None) -> tuple[str, str]:
+        """Ours and the peer's, between which packets go that name none."""
+        if sa is None or sa.mode is Mode.TUNNEL:
+            return self.place.inner_tester, self.place.inner_peer
+        if sa.real_addresses:
+            return host_text(sa.real_addresses[0]), host_text(sa.real_addresses[1])
+        return sa.source, sa.destination
 
     def _new_probe(self, pattern: DataPattern, ours: str, theirs: str) -> Probe:
         self._count += 1
@@ -231,9 +240,18 @@ def _opened_esp(tunnel: Tunnel, outer: IpPacket, data: bytes) -> Received | Drop
         return opened
     inner = opened.payload
     if tunnel.inbound.mode is Mode.TRANSPORT:
-        fields = {"traffic_class": outer.traffic_class, "hop_limit": outer.hop_limit}
-        inner = build_ip(outer.source, outer.destination, opened.next_header, inner, **fields)
+        inner = _as_received(tunnel, outer, opened)
     return Received(tunnel, "ESP", outer, opened.sequence, opened, inner, probes.recognise(inner))
+
+
+def _as_received(tunnel: Tunnel, outer: IpPacket, opened: Opened) -> bytes:
+    """The packet of transport mode, with the addresses of the hosts as our end sees them."""
+    ours = tunnel.outbound.real_addresses
+    destination, source = ours or (outer.destination, outer.source)
+    seen = replace(outer, source=source, destination=destination)
+    payload = repair_checksum(tunnel.inbound, opened.next_header, opened.payload, seen)
+    fields = {"traffic_class": outer.traffic_class, "hop_limit": outer.hop_limit}
+    return build_ip(source, destination, opened.next_header, payload, **fields)
 
 
 def _words(text: str) -> SelectorWords | None:

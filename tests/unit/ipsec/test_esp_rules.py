@@ -9,7 +9,7 @@ from ipsectest.crypto.support import UnsupportedAlgorithmError
 from ipsectest.ipsec.drop import Drop, DropReason
 from ipsectest.ipsec.esp import Forced, Opened, default_padding, icv_size, open_esp, seal_esp
 from ipsectest.ipsec.gateway import Gateway, open_datagram, seal_datagram
-from ipsectest.ipsec.inner import Echo, build_echo
+from ipsectest.ipsec.inner import Echo, build_echo, is_intact
 from ipsectest.ipsec.packets import Unprotected, protect, unprotect
 from ipsectest.ipsec.sa import DontFragment, Mode, SecurityAssociation, SequenceExhaustedError
 from ipsectest.wire.ip import build_ipv4, build_ipv6, build_udp, checksum, parse_ip, parse_udp, pseudo_header
@@ -362,3 +362,18 @@ def test_datagrams_of_transport_mode_carry_the_payload_without_a_header(ports: t
     gateway.add(outbound=sender)
     fragment = build_ipv4(b"\xc6\x33\x64\x01", b"\xcb\x00\x71\x01", 17, bytes(8), flags_and_offset=0x2000)
     assert gateway.seal(fragment, seeded(1)) is None
+
+
+def test_a_host_looks_at_the_checksums_of_whole_tcp_and_udp_packets() -> None:
+    for protocol, payload, at in (
+        (6, tcp(CLIENT, SERVER, b"data"), 16),
+        (17, build_udp(CLIENT, SERVER, 1, 2, b"d"), 6),
+    ):
+        wrong = payload[:at] + bytes([payload[at] ^ 1]) + payload[at + 1 :]
+        assert is_intact(parse_ip(build_ipv4(CLIENT, SERVER, protocol, payload)))
+        assert not is_intact(parse_ip(build_ipv4(CLIENT, SERVER, protocol, wrong)))
+        assert is_intact(parse_ip(build_ipv4(CLIENT, SERVER, protocol, wrong, flags_and_offset=0x2000)))
+    bare = build_udp(CLIENT, SERVER, 1, 2, b"data", checksummed=False)
+    assert is_intact(parse_ip(build_ipv4(CLIENT, SERVER, 17, bare)))
+    assert not is_intact(parse_ip(build_ipv6(bytes(16), bytes(16), 17, bare)))  # RFC 8200 section 8.1
+    assert is_intact(parse_ip(ECHO4))
