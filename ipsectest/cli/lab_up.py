@@ -6,7 +6,7 @@ import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,15 +19,19 @@ if TYPE_CHECKING:
     from ipsectest.lab.topology import Topology
     from ipsectest.peers.names import PeerName
     from ipsectest.runner.testbed.commands import Outcome
-    from ipsectest.runner.testbed.testbed import Testbed
+    from ipsectest.runner.testbed.testbed import Plane, Testbed
     from ipsectest.runner.testbed.tunnels import Tunnel
     from ipsectest.runner.testbed.worker import Worker
 
 _EPILOG = """commands, at the prompt, on standard input or with -c: status, nodes, links, up, down, rekey, ping, forget,
 fail, repair, wait, log, save (help explains them), and in a node's namespace: run NODE COMMAND..., shell NODE"""
+_RUN_CAP = 600.0
+"""Seconds for one command in the virtual machine."""
 _PROMPT = "lab> "
 _WIDE = {"ike", "esp", "form", "addresses", "capture", "what"}
 """Columns that take more lines where the terminal is narrow."""
+_WIDTH, _LEFT_OUT = 110, {"ike"}
+"""Where the terminal is narrower than that, tunnels are shown without these."""
 _LEAVE = {"quit", "exit"}
 
 
@@ -40,7 +44,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="who speaks IKE at a node, or at all of them (default: builtin)",
     )  # fmt: skip
     parser.add_argument(
-        "--plane", choices=("user", "kernel"), default="user", help="whose ESP is used (default: user space)"
+        "--plane",
+        choices=("auto", "user", "kernel", "guest"),
+        default="auto",
+        help="whose ESP is used: in user space, this kernel's, or for daemons the virtual machine's kernel, where they "
+        "stand then (default: user space where there is one)",
     )
     parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="version of outer addresses (default: 4)")
     suites.add_arguments(parser)
@@ -66,13 +74,15 @@ def execute(arguments: Namespace) -> int:
         if peer.place not in {"", HOST}:
             table.install(peer, lambda line: print(f"  {line}", file=sys.stderr))  # noqa: T201
     privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
+    planes = _planes(peers, arguments.plane)
     folder = _folder(arguments)
     with ExitStack() as stack:
         worker = stack.enter_context(Worker(stack.enter_context(EventLoop())))
-        testbed = Testbed(topology, tunnels, peers, worker.loop, folder, in_kernel=arguments.plane == "kernel")
+        testbed = Testbed(topology, tunnels, peers, worker.loop, folder, planes)
         # First: an interrupt may come when it is just complete. Without having been entered there is nothing to close.
         stack.callback(worker.clean, testbed.close)
-        worker.call(testbed.__enter__)
+        with _waiting("building the network"):
+            worker.call(testbed.__enter__)
         conversation = _Conversation(arguments, worker, testbed)
         conversation.hold(is_down=arguments.down)
     _say(f"captures, keys and logs: {folder}")
@@ -109,7 +119,7 @@ class _Conversation:
         if not (self._is_asked or self._as_json):
             print(f"{_PROMPT}{line}", flush=True)  # noqa: T201
         try:
-            inside = _inside(self._testbed, line, is_captured=self._as_json)
+            inside = _inside(self._worker, self._testbed, line, is_captured=self._as_json)
             outcome = inside or self._worker.call(lambda: perform(self._testbed, line))
         except KeyboardInterrupt:
             if not self._is_asked:
@@ -135,7 +145,7 @@ def _lines() -> Iterator[str]:
             return
 
 
-def _inside(testbed: "Testbed", line: str, *, is_captured: bool) -> "Outcome | None":
+def _inside(worker: "Worker", testbed: "Testbed", line: str, *, is_captured: bool) -> "Outcome | None":
     """``run`` and ``shell``, which this process does itself: the loop goes on meanwhile."""
     import os  # noqa: PLC0415
     import shlex  # noqa: PLC0415
@@ -150,6 +160,11 @@ def _inside(testbed: "Testbed", line: str, *, is_captured: bool) -> "Outcome | N
         return None
     if len(words) < (3 if words[0] == "run" else 2) or words[1] not in testbed.topology.nodes:
         return Outcome(line, f"write {words[0]} NODE{' COMMAND...' if words[0] == 'run' else ''}")
+    if words[1] in testbed.guests:
+        if words[0] == "shell":
+            return Outcome(line, f"{words[1]} stands in the virtual machine: write run {words[1]} COMMAND...")
+        status, text = worker.call(lambda: testbed.guests[words[1]].run(shlex.join(words[2:]), _RUN_CAP))
+        return Outcome(line, f"exit status {status}" if status else "", text=text)
     command = words[2:] if words[0] == "run" else [os.environ.get("SHELL", "/bin/sh")]
     enter = ["nsenter", f"--net={testbed.network[words[1]].path}", "--", *command]
     done = subprocess.run(enter, capture_output=is_captured, check=False)  # noqa: S603 - what the user typed
@@ -164,10 +179,12 @@ def _print(outcome: "Outcome") -> None:
 
     console = Console(soft_wrap=True, highlight=False)
     if outcome.rows:
+        left_out = _LEFT_OUT if console.width < _WIDTH and "tunnel" in outcome.rows[0] else set()
+        rows = [{name: value for name, value in row.items() if name not in left_out} for row in outcome.rows]
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in outcome.rows[0]:
+        for name in rows[0]:
             table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name not in _WIDE)
-        for row in outcome.rows:
+        for row in rows:
             table.add_row(*(_cell(name, value) for name, value in row.items()))
         Console(highlight=False).print(table)
     if outcome.text:
@@ -212,6 +229,28 @@ def _peers(topology: "Topology", asked: list[str]) -> "dict[str, PeerName]":
     return found
 
 
+def _planes(peers: "dict[str, PeerName]", asked: str) -> "dict[str, Plane]":
+    from ipsectest.peers import table  # noqa: PLC0415
+    from ipsectest.runner.testbed.testbed import Plane  # noqa: PLC0415
+
+    daemons = {node: table.PEERS[peer.driver] for node, peer in peers.items() if peer.driver != table.BUILTIN}
+    if asked == Plane.GUEST:
+        return dict.fromkeys(daemons, Plane.GUEST)
+    if asked != "auto":
+        return dict.fromkeys(peers, Plane(asked))
+    # What has no ESP in user space.
+    needy = [node for node, daemon in daemons.items() if not daemon.user_space_esp]
+    return dict.fromkeys(needy, Plane.GUEST if needy and _esp_refusal() else Plane.KERNEL)
+
+
+def _esp_refusal() -> str:
+    from ipsectest.lab import Lab  # noqa: PLC0415
+    from ipsectest.lab.xfrm import esp_refusal  # noqa: PLC0415
+
+    with Lab() as lab:
+        return esp_refusal(lab.namespace("probe"))
+
+
 def _tunnels(topology: "Topology", arguments: Namespace) -> list["Tunnel"]:
     from ipsectest.runner.testbed.tunnels import Offer, tunnels_of  # noqa: PLC0415
 
@@ -229,6 +268,18 @@ def _folder(arguments: Namespace) -> Path:
     if (folder / "captures").exists():
         raise UsageError(f"{folder} has captures of another lab")
     return folder
+
+
+@contextmanager
+def _waiting(text: str) -> Iterator[None]:
+    """Something turns on a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    with Console(stderr=True).status(text):
+        yield
 
 
 def _say(text: str) -> None:

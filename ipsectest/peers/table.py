@@ -26,6 +26,8 @@ class DaemonPeer:
     driver: Driver
     options_for: Callable[[PeerSettings], DaemonOptions]
     """The instance a case needs."""
+    user_space_esp: bool = False
+    """Whether it can do without the ESP of a kernel."""
 
 
 BUILTIN = "builtin"
@@ -38,6 +40,7 @@ PEERS: dict[str, DaemonPeer] = {
         strongswan.PROGRAM,
         StrongSwan,
         strongswan_settings.options_for,
+        user_space_esp=True,
     ),
     "libreswan": DaemonPeer(
         libreswan.RECIPE, ("trixie", "bookworm"), libreswan.PROGRAM, Libreswan, libreswan_settings.options_for

@@ -13,6 +13,7 @@ from ipsectest.lab.xfrm import esp_refusal
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.runner.testbed.commands import perform
+from ipsectest.runner.testbed.testbed import Plane
 from ipsectest.runner.testbed.testbed import Testbed as Bed  # by its own name pytest would collect it
 from ipsectest.runner.testbed.tunnels import Offer, tunnels_of
 from tests.lab.two_namespaces import require_lab
@@ -37,7 +38,10 @@ def testbed(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     peers = {node.name: table.parse("builtin") for node in topology.nodes.values() if node.endpoint}
     tunnels = tunnels_of(topology, Offer(b"a secret of no worth", IKE, ESP))
     (tmp_path / "folder").mkdir()
-    with EventLoop() as loop, Bed(topology, tunnels, peers, loop, tmp_path / "folder", in_kernel=True) as made:
+    with (
+        EventLoop() as loop,
+        Bed(topology, tunnels, peers, loop, tmp_path / "folder", dict.fromkeys(peers, Plane.KERNEL)) as made,
+    ):
         yield made
     assert not list((tmp_path / "run").iterdir())
 

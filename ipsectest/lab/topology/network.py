@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_interface
+from typing import Protocol
 
 from ipsectest.lab.namespaces import Namespace
 from ipsectest.lab.topology import nat
@@ -10,19 +11,68 @@ from ipsectest.net.impaired_link import ImpairedLink
 from ipsectest.net.loop import EventLoop
 
 
+class Place(Protocol):
+    """What can be done to a node, wherever it stands."""
+
+    def up(self, link: str) -> None:
+        """Set a link up."""
+        ...
+
+    def down(self, link: str) -> None:
+        """Set a link down."""
+        ...
+
+    def add_addresses(self, link: str, *interfaces: str) -> None:
+        """Give a link addresses such as ``192.0.2.1/24``."""
+        ...
+
+    def add_route(self, destination: str, *, link: str = "", gateway: str = "", metric: int = 0) -> None:
+        """Route a prefix over a link or a gateway."""
+        ...
+
+
+class Elsewhere(Place, Protocol):
+    """A node that is no namespace of this machine, such as one of a virtual machine."""
+
+    def set_sysctl(self, key: str, value: str) -> None:
+        """Set what stands below ``/proc/sys/net``."""
+        ...
+
+    def socket(self, device: str) -> tuple[Namespace, str]:
+        """The link of this machine, not yet there, behind which the device will be: its namespace and name."""
+        ...
+
+    def plug(self, device: str, mtu: int) -> None:
+        """That link is there: let the device be behind it, up."""
+        ...
+
+
 class Network:
     """``network["client"]`` is the namespace of node ``client``."""
 
-    def __init__(self, topology: Topology, namespaces: Mapping[str, Namespace]) -> None:
+    def __init__(
+        self, topology: Topology, namespaces: Mapping[str, Namespace], elsewhere: Mapping[str, Elsewhere]
+    ) -> None:
         self.topology = topology
+        self.elsewhere = elsewhere
         self.impaired: dict[str, ImpairedLink] = {}
         """Links that our own forwarder makes bad, by name."""
         self._namespaces = namespaces
         self._forgotten: dict[str, int] = {}
         self._cut: set[str] = set()
+        self._led: dict[str, list[tuple[str, int, str]]] = {}
 
     def __getitem__(self, node: str) -> Namespace:
         return self._namespaces[node]
+
+    def node(self, name: str) -> Place:
+        """A node, wherever it stands."""
+        return self.elsewhere.get(name) or self._namespaces[name]
+
+    def socket(self, end: End) -> tuple[Namespace, str]:
+        """Where the end of a link is in this machine: its namespace and name."""
+        away = self.elsewhere.get(end.node)
+        return away.socket(end.device) if away else (self._namespaces[end.node], end.device)
 
     def join(self, loop: EventLoop) -> None:
         """Let a loop carry the packets of impaired links."""
@@ -41,7 +91,7 @@ class Network:
     def fail(self, link: str) -> None:
         """Cut a link: both ends go down, and with them the routes over it."""
         for end in self._ends(link):
-            self[end.node].down(end.device)
+            self.node(end.node).down(end.device)
         self._cut.add(link)
 
     def repair(self, link: str) -> None:
@@ -49,8 +99,8 @@ class Network:
         ends = self._ends(link)
         self._cut.discard(link)
         for end in ends:
-            self[end.node].up(end.device)
-            self[end.node].add_addresses(end.device, *(text for text in end.addresses if ":" in text))
+            self.node(end.node).up(end.device)
+            self.node(end.node).add_addresses(end.device, *(text for text in end.addresses if ":" in text))
         for end in ends:
             self.add_routes(end.node)
 
@@ -58,7 +108,18 @@ class Network:
         """Give a node the static routes of the description, but those over links that are cut; those it has stay."""
         for route in self.topology.nodes[node].routes:
             if not self._is_cut_off(node, route):
-                self[node].add_route(route.destination, gateway=route.gateway, metric=route.metric)
+                self.node(node).add_route(route.destination, gateway=route.gateway, metric=route.metric)
+        cut = {end.device for name in self._cut for end in self._ends(name) if end.node == node}
+        for destination, metric, device in self._led.get(node, ()):
+            if device not in cut:
+                self.node(node).add_route(destination, link=device, metric=metric)
+
+    def lead(self, node: str, destination: str, *devices: str) -> None:
+        """Let a prefix leave a node by the first of these devices that is up, without a gateway."""
+        ways = [(destination, 10 * number, device) for number, device in enumerate(devices, 1)]
+        self._led.setdefault(node, []).extend(ways)
+        for prefix, metric, device in ways:
+            self.node(node).add_route(prefix, link=device, metric=metric)
 
     def _is_cut_off(self, node: str, route: Route) -> bool:
         gateway = ip_address(route.gateway)

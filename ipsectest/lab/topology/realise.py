@@ -1,11 +1,15 @@
 """A topology -> namespaces, links, addresses, routes and NAT of a lab."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ipsectest.base.errors import LabError
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace, add_veth
 from ipsectest.lab.topology import nat, netem
 from ipsectest.lab.topology.commands import set_sysctl
 from ipsectest.lab.topology.model import End, Link, Node, Role, Topology
-from ipsectest.lab.topology.network import Network
+from ipsectest.lab.topology.network import Elsewhere, Network
 from ipsectest.net.impaired_link import ImpairedLink
 from ipsectest.net.impairment import Impairment
 from ipsectest.net.tun import TunDevice
@@ -25,27 +29,34 @@ _ALWAYS = {
 }
 
 
-def realise(lab: Lab, topology: Topology) -> Network:
+def realise(lab: Lab, topology: Topology, elsewhere: Mapping[str, Elsewhere] = MappingProxyType({})) -> Network:
     """Build it; the lab removes everything at its end. LabError where the machine does not let us.
+
+    Nodes that stand ``elsewhere`` are there already, without links, addresses and routes.
 
     Impaired links carry packets only while an event loop runs the network's machines (``Network.join``),
     unless the kernel has netem. A seeded link is always ours, because netem's chance cannot be repeated.
     """
-    namespaces = {name: lab.namespace(name) for name in topology.nodes}
+    namespaces = {name: lab.namespace(name) for name in topology.nodes if name not in elsewhere}
+    network = Network(topology, namespaces, elsewhere)
     for node in topology.nodes.values():
         for key, value in (_ALWAYS | (_FORWARDING if node.role is not Role.HOST else {})).items():
-            set_sysctl(namespaces[node.name], key, value)
-        namespaces[node.name].add_addresses("lo", *node.addresses)
-    network = Network(topology, namespaces)
+            if node.name in elsewhere:
+                elsewhere[node.name].set_sysctl(key, value)
+            else:
+                set_sysctl(namespaces[node.name], key, value)
+        network.node(node.name).add_addresses("lo", *node.addresses)
     kernel = any(_wants_netem(link.impairment) for link in topology.links) and _kernel_has_netem(namespaces)
     for link in topology.links:
         if link.impairment and not (kernel and _wants_netem(link.impairment)):
+            if away := [end.node for end in link.ends if end.node in elsewhere]:
+                raise LabError(f"{link.name} is impaired by ipsectest itself, and {away[0]} stands in another machine")
             first, second = (_tun(namespaces, end, link.mtu) for end in link.ends)
             made = ImpairedLink(first, second, link.impairment)
             lab.owns(made)
             network.impaired[link.name] = made
         else:
-            _join(namespaces, link)
+            _join(network, link)
     for node in topology.nodes.values():
         _finish(network, node)
     return network
@@ -63,13 +74,15 @@ def _tun(namespaces: dict[str, Namespace], end: End, mtu: int) -> TunDevice:
     return TunDevice(end.device, namespaces[end.node].name, addresses=end.addresses, mtu=mtu)
 
 
-def _join(namespaces: dict[str, Namespace], link: Link) -> None:
-    first, second = link.ends
-    add_veth(namespaces[first.node], first.device, namespaces[second.node], second.device, mtu=link.mtu)
-    for end in link.ends:
-        namespaces[end.node].add_addresses(end.device, *end.addresses)
+def _join(network: Network, link: Link) -> None:
+    sockets = [network.socket(end) for end in link.ends]
+    add_veth(*sockets[0], *sockets[1], mtu=link.mtu)
+    for end, (namespace, device) in zip(link.ends, sockets, strict=True):
+        if away := network.elsewhere.get(end.node):
+            away.plug(end.device, link.mtu)
+        network.node(end.node).add_addresses(end.device, *end.addresses)
         if link.impairment:
-            netem.impair(namespaces[end.node], end.device, link.impairment)
+            netem.impair(namespace, device, link.impairment)
 
 
 def _finish(network: Network, node: Node) -> None:

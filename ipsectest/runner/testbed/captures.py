@@ -23,9 +23,8 @@ class Captures:
         for link in network.topology.links:
             path = folder / f"{link.name}.pcapng"
             # Both ends of a link see the same packets.
-            end = link.ends[0]
             writer = self._stack.enter_context(PcapngWriter(file := path.open("wb")))
-            capture = LinkCapture(network[end.node], end.device, writer)
+            capture = LinkCapture(*network.socket(link.ends[0]), writer)
             self._stack.callback(capture.close)
             self._open[capture.fileno()] = capture, file
             self.files[link.name] = path

@@ -97,10 +97,14 @@ def _nodes(testbed: Testbed, words: Sequence[str]) -> Outcome:
                 "role": str(node.role),
                 "ike": f"{peer}, {node.endpoint.role}" if peer and node.endpoint else "",
                 "addresses": " ".join(texts),
-                "namespace": testbed.network[node.name].name,
+                "namespace": _namespace(testbed, node.name),
             }
         )
     return Outcome("nodes", rows=rows)
+
+
+def _namespace(testbed: Testbed, node: str) -> str:
+    return f"{node} in the virtual machine" if node in testbed.guests else testbed.network[node].name
 
 
 def _links(testbed: Testbed, words: Sequence[str]) -> Outcome:

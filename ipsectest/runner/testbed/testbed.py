@@ -6,6 +6,7 @@ All of it belongs to one event loop and is used from that loop's thread.
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -13,17 +14,20 @@ from ipsectest.base.clock import Instant
 from ipsectest.base.errors import PeerError
 from ipsectest.lab.hosts import NamespaceHost
 from ipsectest.lab.lab import Lab
-from ipsectest.lab.namespaces import Namespace
 from ipsectest.lab.topology import Network, Topology, realise
+from ipsectest.lab.vm.host import VmHost
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
+from ipsectest.peers.host import Host
 from ipsectest.peers.names import PeerName
 from ipsectest.peers.options import DaemonOptions
 from ipsectest.peers.reports import IkeReport
 from ipsectest.runner.gateway import TunnelGateway
-from ipsectest.runner.interop.echoes import Echoes, ping
+from ipsectest.runner.interop.echoes import Echoes, Pings, ping
+from ipsectest.runner.interop.guest_echoes import GuestEchoes
 from ipsectest.runner.kernel_gateway import KernelGateway
 from ipsectest.runner.testbed.captures import Captures
+from ipsectest.runner.testbed.guests import GuestNode, GuestSite
 from ipsectest.runner.testbed.seats import BuiltinSeat, DaemonSeat, Seat, our_config
 from ipsectest.runner.testbed.tunnels import Tunnel, beyond
 from ipsectest.scenario.ports import Verb
@@ -32,6 +36,16 @@ PATIENCE = 10.0
 """Seconds that something asked for may take."""
 PINGS = 3
 _POLL = 0.05
+
+
+class Plane(StrEnum):
+    """Whose ESP a node uses."""
+
+    USER = "user"
+    KERNEL = "kernel"
+    """Of this machine."""
+    GUEST = "guest"
+    """Of the lab's virtual machine, in which the node stands then; not for our own endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +88,11 @@ class Testbed:
     """Node -> who speaks IKE there, for every node with an endpoint."""
     loop: EventLoop
     folder: Path
-    in_kernel: bool = False
-    """ESP of the kernel for all; else in user space."""
+    planes: Mapping[str, Plane] = field(default_factory=dict)
+    """Node -> whose ESP it uses; user space where nothing is said."""
     network: Network = field(init=False)
+    guests: dict[str, GuestNode] = field(default_factory=dict)
+    """The nodes that stand in the virtual machine."""
     captures: Captures = field(init=False)
     seats: dict[str, Seat] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -85,7 +101,12 @@ class Testbed:
         """LabError or PeerError say what is missing."""
         with ExitStack() as stack:
             lab = stack.enter_context(Lab())
-            self.network = realise(lab, self.topology)
+            guests = {node: peer for node, peer in self.peers.items() if self._plane(node) is Plane.GUEST}
+            if guests:
+                site = GuestSite(lab, self.topology, guests)
+                stack.callback(site.close)
+                self.guests = site.nodes
+            self.network = realise(lab, self.topology, self.guests)
             self.network.join(self.loop)
             stack.callback(self._leave)
             self.captures = Captures(self.network, self.folder / "captures")
@@ -147,7 +168,7 @@ class Testbed:
 
     def ping(self, source: tuple[str, str], destination: tuple[str, str], count: int = PINGS) -> Crossing:
         """Send echo requests until so many are answered, or the patience is at its end."""
-        echoes = Echoes(self.network[source[0]], source[1], destination[1], count)
+        echoes = self._echoes(source, destination[1], count)
         try:
             ping(self.loop, [echoes], count)
         finally:
@@ -172,6 +193,15 @@ class Testbed:
                 (folder / name).write_text(text)
                 written.append(folder / name)
         return written
+
+    def _plane(self, node: str) -> Plane:
+        return self.planes.get(node, Plane.USER)
+
+    def _echoes(self, source: tuple[str, str], destination: str, count: int) -> Pings:
+        node, address = source
+        if away := self.guests.get(node):
+            return GuestEchoes(away.machine, node, address, destination, count)
+        return Echoes(self.network[node], address, destination, count)
 
     def _leave(self) -> None:
         for link in self.network.impaired.values():
@@ -202,16 +232,20 @@ class Testbed:
         return [{report.name for report in side} for side in self.tunnel_reports(tunnel)]
 
     def _occupy(self, lab: Lab, stack: ExitStack, node: str) -> Seat:
-        peer, namespace = self.peers[node], self.network[node]
+        peer, plane = self.peers[node], self._plane(node)
         mine = [tunnel for tunnel in self.tunnels if node in tunnel.settings]
-        if self.in_kernel:
+        if plane is not Plane.USER:
             self._route(node, mine)
         if peer.driver == table.BUILTIN:
-            gateway = self._our_gateway(node, namespace, mine)
+            gateway = self._our_gateway(node, mine)
             stack.callback(gateway.close)
             return BuiltinSeat(gateway)
-        host = NamespaceHost(lab, node, namespace, table.root_of(peer))
-        options = DaemonOptions(user_space_esp=not self.in_kernel, keys_in_log=True)
+        host: Host
+        if away := self.guests.get(node):
+            host = VmHost(away.machine, node, node, str(peer))
+        else:
+            host = NamespaceHost(lab, node, self.network[node], table.root_of(peer))
+        options = DaemonOptions(user_space_esp=plane is Plane.USER, keys_in_log=True)
         daemon = table.PEERS[peer.driver].driver(host, None, options)
         if why := daemon.without_children:
             raise PeerError(f"{peer} at {node}: no Child SA can come up, {why}")
@@ -219,16 +253,16 @@ class Testbed:
         stack.callback(daemon.stop)
         return DaemonSeat(daemon, node, mine)
 
-    def _our_gateway(self, node: str, namespace: Namespace, tunnels: list[Tunnel]) -> TunnelGateway | KernelGateway:
-        config = our_config(node, tunnels)
-        if self.in_kernel:
-            return KernelGateway(self.loop, namespace.name, config)
-        return TunnelGateway(self.loop, namespace.name, config, routes=beyond(tunnels, node))
+    def _our_gateway(self, node: str, tunnels: list[Tunnel]) -> TunnelGateway | KernelGateway:
+        config, namespace = our_config(node, tunnels), self.network[node].name
+        if self._plane(node) is Plane.KERNEL:
+            return KernelGateway(self.loop, namespace, config)
+        return TunnelGateway(self.loop, namespace, config, routes=beyond(tunnels, node))
 
     def _route(self, node: str, tunnels: list[Tunnel]) -> None:
         """Linux looks for a route before it looks at the policies."""
         ends = self.topology.ends_of(node)
         outer = {tunnel.settings[node].local.host for tunnel in tunnels}
-        out = next((end for end in ends if any(text.split("/")[0] in outer for text in end.addresses)), ends[0])
+        out = [end for end in ends if any(text.split("/")[0] in outer for text in end.addresses)] or ends
         for prefix in beyond(tunnels, node):
-            self.network[node].add_route(prefix, link=out.device)
+            self.network.lead(node, prefix, *(end.device for end in out))
