@@ -9,11 +9,12 @@ from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.causes.error_notifies import TABLE, Entry
 from ipsectest.explain.causes.evidence import frames
 from ipsectest.explain.causes.other_side import differences
+from ipsectest.explain.causes.reachability import behind_nat
 from ipsectest.explain.conversations import Conversation, Exchange
 from ipsectest.explain.findings import Certainty, Difference, Finding, Kind, Severity
 from ipsectest.explain.negotiated import asked, offered, selectors, suites
 from ipsectest.explain.outcome import has_no_child, read_length
-from ipsectest.wire import CP, Payload, TSi, TSr
+from ipsectest.wire import CP, Notify, Payload, TSi, TSr
 
 _BOTH = ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA
 _IKE = 1
@@ -82,6 +83,7 @@ def selectors_refused(conversation: Conversation, facts: CaptureFacts) -> Iterat
                     f"{own}: compare with its configuration (strongSwan: local_ts and remote_ts, Libreswan: "
                     "leftsubnet and rightsubnet; they are mirrored on the two sides)."
                 ),
+                *_for_transport(_natted(conversation, request), answering),
             ),
             differences=(
                 Difference("traffic selectors", f"{asking} asks for itself", own),
@@ -105,16 +107,33 @@ def _ways(payloads: list[Payload]) -> list[str]:
     return [f"{own} === {other}"] if own and other else []
 
 
+def _for_transport(natted: list[str], answering: str) -> Iterator[str]:
+    if natted:
+        yield (
+            f"In transport mode {answering} has to put the address that it sees in place of the one behind the NAT "
+            f"({', '.join(natted)}) and to have that one in its configuration (RFC 7296 section 2.23.1); Libreswan "
+            "does not do so in IKEv2: take tunnel mode there."
+        )
+
+
+def _natted(conversation: Conversation, payloads: list[Payload]) -> list[str]:
+    """Who is behind a NAT, if it is transport mode: then each end names hosts by the addresses that it sees."""
+    transport = NotifyType.USE_TRANSPORT_MODE
+    is_transport = any(isinstance(one, Notify) and one.notify_type == transport for one in payloads)
+    return behind_nat(conversation) if is_transport else []
+
+
 def narrowed(conversation: Conversation, facts: CaptureFacts) -> Iterator[Finding]:
     """A responder that took a part of the selectors only."""
     for exchange in conversation.of(*_BOTH):
         request, response = asked(conversation, exchange), exchange.response.payloads
+        kept = _ports if _natted(conversation, response) else set
         rows = [
             Difference(f"traffic of {end}", "asked for", ", ".join(wanted), "granted", ", ".join(given))
             for kind, end in ((TSi, conversation.asking(exchange)), (TSr, conversation.answering(exchange)))
             if (wanted := selectors(request, kind))
             and (given := selectors(response, kind))
-            and set(given) != set(wanted)
+            and kept(given) != kept(wanted)
         ]
         if not rows or _is_dynamic(exchange):
             continue
@@ -128,6 +147,11 @@ def narrowed(conversation: Conversation, facts: CaptureFacts) -> Iterator[Findin
             subject=conversation.ends,
         )
         return
+
+
+def _ports(several: tuple[str, ...]) -> set[str]:
+    """Selectors without their addresses."""
+    return {text.partition(" ")[2] for text in several}
 
 
 def _is_dynamic(exchange: Exchange) -> bool:

@@ -4,7 +4,7 @@ from ipsectest.base.addresses import Address
 from ipsectest.base.iana import ExchangeType, NotifyType
 from ipsectest.explain.findings import Certainty, Severity
 from ipsectest.ike.nat import detection_hash
-from ipsectest.wire import SKF, IDi, Message, Nonce, TSi, TSr, build_message
+from ipsectest.wire import AUTH, SKF, IDi, Message, Nonce, Payload, TrafficSelector, TSi, TSr, build_message
 from ipsectest.wire.datagrams import host_octets
 from ipsectest.wire.ip import AH, UDP, build_ip, build_ipv4, build_udp
 from tests.unit.explain.scenes import INITIATOR, RESPONDER, SPI_I, SPI_R, Scene, ke, notify, sa, ts
@@ -95,6 +95,30 @@ def test_ah_behind_a_nat() -> None:
     header = bytes((4, 4, 0, 0)) + b"\0\0\2\2" + (1).to_bytes(4, "big")
     scene.packet(build_ip(host_octets(INITIATOR), host_octets(RESPONDER), AH, header + bytes(40)))
     assert scene.finding("ah-behind-nat").severity is Severity.FAILURE
+
+
+def transport_behind_nat(*answer: Payload) -> Scene:
+    """A client behind a NAT asks for transport mode, as it has to, with its own address."""
+    child = sa("aes128gcm16-noesn", protocol=3, spi=b"\0\0\1\1"), ts(TSi, "10.0.0.7/32"), ts(TSr, f"{RESPONDER}/32")
+    proof = IDi(id_type=2, data=b"left.example"), AUTH(2, bytes(32))
+    scene = behind_nat().ike(AUTHENTICATE, *proof, notify(NotifyType.USE_TRANSPORT_MODE), *child, message_id=1)
+    return scene.auth_response(*answer)
+
+
+def test_selectors_of_transport_mode_have_other_addresses_behind_a_nat() -> None:
+    granted = notify(NotifyType.USE_TRANSPORT_MODE), sa("aes128gcm16-noesn", protocol=3, spi=b"\0\0\2\2")
+    scene = transport_behind_nat(*granted, ts(TSi, f"{INITIATOR}/32"), ts(TSr, f"{RESPONDER}/32"))
+    assert "traffic-selectors-narrowed" not in scene.codes()
+    ssh = TrafficSelector.of(f"{RESPONDER}/32", 6, (22, 22))
+    scene = transport_behind_nat(*granted, ts(TSi, f"{INITIATOR}/32"), TSr([ssh]))
+    assert "traffic-selectors-narrowed" in scene.codes()
+
+
+def test_a_responder_that_does_not_know_transport_mode_behind_a_nat() -> None:
+    scene = transport_behind_nat(notify(NotifyType.TS_UNACCEPTABLE))
+    assert any("2.23.1" in line for line in scene.finding("traffic-selector-mismatch").change)
+    plain = Scene().init().auth_request().auth_response(notify(NotifyType.TS_UNACCEPTABLE))
+    assert not any("2.23.1" in line for line in plain.finding("traffic-selector-mismatch").change)
 
 
 def test_what_the_refusing_side_asks_for_itself_is_shown() -> None:
