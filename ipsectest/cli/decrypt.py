@@ -244,8 +244,7 @@ def _report(run: "Decryption", arguments: Namespace) -> None:
     if arguments.json:
         print(json.dumps(found, indent=1), file=stream)
         return
-    from rich.console import Console  # noqa: PLC0415
-
+    from ipsectest.cli.console import open_console  # noqa: PLC0415
     from ipsectest.report.decryption import render  # noqa: PLC0415
 
-    render(found, Console(file=stream, emoji=False))
+    render(found, open_console(stream))

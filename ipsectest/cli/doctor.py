@@ -4,8 +4,9 @@ import dataclasses
 import json
 from argparse import ArgumentParser, Namespace
 
-from rich.console import Console
 from rich.text import Text
+
+from ipsectest.cli.console import open_console
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -22,7 +23,7 @@ def execute(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps([dataclasses.asdict(f) for f in findings], indent=1))  # noqa: T201
     else:
-        console = Console()
+        console = open_console()
         for finding in findings:
             mark = (
                 Text("ok       ", "green") if finding.ok else Text("missing  ", "red" if finding.required else "yellow")

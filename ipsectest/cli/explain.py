@@ -64,11 +64,10 @@ def execute(arguments: Namespace) -> int:
 
         sys.stdout.write(json.dumps(told.as_json(), indent=1) + "\n")
     else:
-        from rich.console import Console  # noqa: PLC0415
-
+        from ipsectest.cli.console import open_console  # noqa: PLC0415
         from ipsectest.report.explanation import render  # noqa: PLC0415
 
-        render(told.as_json(), Console(emoji=False, highlight=False), everything=arguments.all)
+        render(told.as_json(), open_console(highlight=False), everything=arguments.all)
     return FAILED if told.has_failed else 0
 
 

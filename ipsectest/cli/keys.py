@@ -61,11 +61,10 @@ def _show(ring: KeyRing, arguments: Namespace) -> None:
 
         sys.stdout.write(json.dumps(listing.as_json(ring, secrets=arguments.secrets), indent=2) + "\n")
         return
-    from rich.console import Console  # noqa: PLC0415
-
+    from ipsectest.cli.console import open_console  # noqa: PLC0415
     from ipsectest.decrypt.keys import listing  # noqa: PLC0415
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console(highlight=False, soft_wrap=True)
     for row in listing.lines(ring, secrets=arguments.secrets):
         console.print(row, markup=False)
 

@@ -173,11 +173,12 @@ def _inside(worker: "Worker", testbed: "Testbed", line: str, *, is_captured: boo
 
 
 def _print(outcome: "Outcome") -> None:
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(soft_wrap=True, highlight=False)
+    from ipsectest.cli.console import open_console  # noqa: PLC0415
+
+    console = open_console(soft_wrap=True, highlight=False)
     if outcome.rows:
         left_out = _LEFT_OUT if console.width < _WIDTH and "tunnel" in outcome.rows[0] else set()
         rows = [{name: value for name, value in row.items() if name not in left_out} for row in outcome.rows]
@@ -186,7 +187,7 @@ def _print(outcome: "Outcome") -> None:
             table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name not in _WIDE)
         for row in rows:
             table.add_row(*(_cell(name, value) for name, value in row.items()))
-        Console(highlight=False).print(table)
+        open_console(highlight=False).print(table)
     if outcome.text:
         console.print(outcome.text.rstrip(), markup=False)
     if outcome.problem:
@@ -276,6 +277,7 @@ def _waiting(text: str) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
+
     from rich.console import Console  # noqa: PLC0415
 
     with Console(stderr=True).status(text):

@@ -3,11 +3,11 @@
 import json
 from argparse import ArgumentParser, Namespace
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ipsectest.cli import selection
+from ipsectest.cli.console import open_console
 from ipsectest.scenario.model import Scenario, Tests
 
 
@@ -32,7 +32,7 @@ def execute(arguments: Namespace) -> int:
         table.add_column(name, no_wrap=name != "title")
     for scenario in found:
         table.add_row(Text(scenario.id), Text(scenario.tests.value, "dim"), Text(scenario.title))
-    console = Console()
+    console = open_console()
     console.print(table)
     cases = sum(len(s.cases) for s in found)
     console.print(Text(f"{len(found)} scenarios, {cases} cases", "dim"))

@@ -8,6 +8,7 @@ from ipsectest.cli import suites, topologies
 
 if TYPE_CHECKING:
     from ipsectest.runner.measure import Plan, Sample
+    from ipsectest.runner.measure.guest import GuestBench
 
     Measured = tuple[list[Sample], dict[str, str]]
 
@@ -52,18 +53,21 @@ def execute(arguments: Namespace) -> int:
     )
     if arguments.peer and arguments.lab != "vm":
         raise UsageError("--peer goes with --lab vm: elsewhere our own endpoint is measured")
+    bench = _guest_bench(plan, arguments.peer) if arguments.lab == "vm" else None
     privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
-    samples, found = _in_guest(plan, arguments.peer) if arguments.lab == "vm" else _here(plan)
+    samples, found = _in_guest(bench) if bench else _here(plan)
     run = {**found, "topology": plan.topology.name, "ip": str(plan.ip), "esp": format_suite(arguments.esp)}
     if arguments.json:
         print(measurements.to_json(samples, {**run, "ike": format_suite(arguments.ike)}))  # noqa: T201
     elif arguments.prometheus:
         print(measurements.to_prometheus(samples, run), end="")  # noqa: T201
     else:
-        from rich.console import Console  # noqa: PLC0415
+        from ipsectest.cli.console import open_console  # noqa: PLC0415
 
-        Console().print(" ".join(f"{name}={value}" for name, value in run.items()), highlight=False, soft_wrap=True)
-        Console().print(measurements.table(samples))
+        open_console().print(
+            " ".join(f"{name}={value}" for name, value in run.items()), highlight=False, soft_wrap=True
+        )
+        open_console().print(measurements.table(samples))
     return 0
 
 
@@ -76,13 +80,18 @@ def _here(plan: "Plan") -> "Measured":
     return measure(plan, _say), {"plane": "user"}
 
 
-def _in_guest(plan: "Plan", peer: str | None) -> "Measured":
+def _guest_bench(plan: "Plan", peer: str | None) -> "GuestBench":
+    """The peer is installed now: a user namespace would take the network away."""
     from ipsectest.peers import table  # noqa: PLC0415
     from ipsectest.runner.measure.guest import GuestBench  # noqa: PLC0415
 
     name = table.parse(peer or "strongswan")
     bench = GuestBench(plan, name)
     table.install(name, _say)
+    return bench
+
+
+def _in_guest(bench: "GuestBench") -> "Measured":
     samples = list(bench.samples(_say))
     return samples, {"plane": "kernel", **bench.labels}
 

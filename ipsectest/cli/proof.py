@@ -4,10 +4,10 @@ import json
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 
-from rich.console import Console
 from rich.text import Text
 
 from ipsectest.cli import selection
+from ipsectest.cli.console import open_console
 from ipsectest.report.marks import MARKS
 from ipsectest.runner import library
 from ipsectest.runner.pki import make, needs_certificates
@@ -46,7 +46,7 @@ def execute(arguments: Namespace) -> int:
 
 
 def _show(cases: list[Case], trials: list[Proof], unproven: list[str], holding: int) -> None:
-    console = Console()
+    console = open_console()
     widths = [max((len(text) for text in column), default=0) for column in zip(*map(_names, trials), strict=True)]
     for trial in trials:
         mark = MARKS[trial.result.verdict]

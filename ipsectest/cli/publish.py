@@ -37,8 +37,12 @@ def report_folder(arguments: Namespace, started: datetime) -> Path | None:
     folder: Path = arguments.report or REPORTS / started.strftime("%Y%m%d-%H%M%S")
     if (folder / "report.json").exists() and arguments.report is None:
         raise UsageError(f"{folder} exists")
-    folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    folder.chmod(PRIVATE)
+    try:
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        folder.chmod(PRIVATE)
+    except OSError as error:
+        why = f"{folder}: {error.strerror}"
+        raise UsageError(f"{why} (--report DIR writes elsewhere, --no-report nowhere)") from None
     return folder
 
 
@@ -58,11 +62,10 @@ def publish(arguments: Namespace, record: RunRecord, folder: Path | None, older:
     if arguments.json:
         print(summary_json(record))  # noqa: T201
         return
-    from rich.console import Console  # noqa: PLC0415
-
+    from ipsectest.cli.console import open_console  # noqa: PLC0415
     from ipsectest.report import terminal  # noqa: PLC0415
 
-    console = Console()
+    console = open_console()
     if folder:
         console.print(f"report: {folder / 'index.html'}", style="bold", soft_wrap=True, highlight=False)
     terminal.render(record, console, folder=folder or Path(), verbose=arguments.verbose)

@@ -44,11 +44,10 @@ def execute(arguments: Namespace) -> int:
 
 
 def _terminal(arguments: Namespace, record: RunRecord, baseline: RunRecord | None, folder: Path) -> None:
-    from rich.console import Console  # noqa: PLC0415
-
+    from ipsectest.cli.console import open_console  # noqa: PLC0415
     from ipsectest.report import terminal  # noqa: PLC0415
 
-    console = Console()
+    console = open_console()
     if baseline:
         terminal.compare(record, baseline, console)
     else:

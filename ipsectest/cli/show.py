@@ -9,6 +9,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ipsectest.cli import selection
+from ipsectest.cli.console import open_console
 from ipsectest.scenario import requirements
 from ipsectest.scenario.model import Scenario
 from ipsectest.scenario.requirements import Requirement
@@ -23,10 +24,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 def execute(arguments: Namespace) -> int:
     """Print the explanation."""
     catalogue = requirements.load(selection.folder(arguments) / "requirements")
-    console = Console()
+    console = open_console()
     for number, scenario in enumerate(selection.chosen(arguments)):
         if number:
-            console.rule(style="dim")
+            console.print("─" * min(console.width, 80), style="dim")
         _show(scenario, catalogue, console)
     return 0
 

@@ -33,12 +33,13 @@ def show(*, as_json: bool) -> None:
         ]
         print(json.dumps(told, indent=1))  # noqa: T201
         return
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+
+    from ipsectest.cli.console import open_console  # noqa: PLC0415
 
     table = Table("name", "title", "nodes", box=None, pad_edge=False, header_style="bold")
     for _, one in found:
         table.add_row(one.name, f"{one.title}\n[dim]{one.why}[/]", " ".join(one.nodes))
-    console = Console(highlight=False)
+    console = open_console(highlight=False)
     console.print(table)
     console.print(f"files: {found[0][0].parent}; ipsectest lab up takes a name or a file", style="dim", soft_wrap=True)

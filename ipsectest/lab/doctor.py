@@ -1,6 +1,7 @@
 """What this machine can do for ipsectest, and the one command that adds what is missing."""
 
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -43,6 +44,7 @@ def examine(peers: Iterable[str] = ()) -> list[Finding]:
         _program("tshark", "tshark", "tests that compare with Wireshark", "--version"),
         _program("mmdebstrap", "mmdebstrap", "building the root file systems of peers", "--version", required=True),
         _program("newuidmap", "uidmap", "building root file systems without root"),
+        _subordinate_ids(_user()),
         _program("chromium", "chromium", "tests of the HTML report"),
         Finding(
             "peers",
@@ -53,6 +55,32 @@ def examine(peers: Iterable[str] = ()) -> list[Finding]:
             required=True,
         ),
     ]
+
+
+def _subordinate_ids(user: str, folder: Path = Path("/etc")) -> Finding:
+    """Root needs none; others own the files of a tree by them."""
+    purpose = "building root file systems without root"
+    remedy = f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
+    if user == "root":
+        return Finding("subordinate IDs", True, purpose, remedy, "root needs none")
+    missing = [name for name in ("subuid", "subgid") if not _has_line_for(user, folder / name)]
+    return Finding("subordinate IDs", not missing, purpose, remedy, " and ".join(f"none in {one}" for one in missing))
+
+
+def _user() -> str:
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _has_line_for(user: str, path: Path) -> bool:
+    names = {user, str(os.getuid())}
+    try:
+        return any(line.split(":")[0] in names for line in path.read_text(errors="replace").splitlines())
+    except OSError:
+        return False
 
 
 def _namespaces() -> Finding:

@@ -68,6 +68,16 @@ def test_a_run_writes_a_private_folder_with_everything(folder: Path, tmp_path: P
             assert (report / path).is_file()
 
 
+def test_a_folder_that_cannot_be_written_is_told_with_what_helps(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "file").touch()
+    assert run(folder, "--report", str(folder / "file" / "report")) == 2
+    said = capsys.readouterr().err
+    assert "file/report: Not a directory" in said
+    assert "--no-report" in said
+
+
 def test_a_seed_repeats_every_octet(folder: Path, tmp_path: Path) -> None:
     def results(name: str, seed: str) -> list[CaseRecord]:
         assert run(folder, "info/empty[empty]", "--report", str(tmp_path / name), "--seed", seed) == 0

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,16 @@ def test_list_and_filter(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     ):
         assert main(["list", "--scenarios", str(folder), "--json", *options]) == 0
         assert len(json.loads(capsys.readouterr().out)) == count
+
+
+def test_what_goes_into_a_pipe_has_whole_lines(folder: Path) -> None:
+    title = "word " * 60 + "end"
+    (folder / "ike" / "info" / "empty.toml").write_text(SCENARIO.replace("An empty INFORMATIONAL", title))
+    words = [sys.executable, "-m", "ipsectest.cli.main", "list", "--scenarios", str(folder)]
+    plain = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "FORCE_COLOR"}}
+    for environment, is_whole in ((plain, True), ({**plain, "COLUMNS": "80"}, False)):
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=True)
+        assert (title in done.stdout) is is_whole
 
 
 def test_show_explains_a_scenario(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,9 @@
 """doctor and the kernel probe."""
 
 import struct
+from pathlib import Path
 
-from ipsectest.lab.doctor import examine
+from ipsectest.lab.doctor import _subordinate_ids, examine
 from ipsectest.lab.xfrm import _new_sa
 
 
@@ -19,6 +20,17 @@ def test_without_peers_the_row_is_missing() -> None:
     peers = next(row for row in examine() if row.ability == "peers")
     assert not peers.ok
     assert peers.required
+
+
+def test_who_builds_without_root_needs_subordinate_ids(tmp_path: Path) -> None:
+    assert _subordinate_ids("root", tmp_path).ok
+    assert _subordinate_ids("alice", tmp_path).detail == "none in subuid and none in subgid"
+    (tmp_path / "subuid").write_text("bob:100000:65536\nalice:165536:65536\n")
+    row = _subordinate_ids("alice", tmp_path)
+    assert (row.ok, row.detail) == (False, "none in subgid")
+    assert row.remedy.endswith(" alice")
+    (tmp_path / "subgid").write_text("alice:165536:65536\n")
+    assert _subordinate_ids("alice", tmp_path).ok
 
 
 def test_the_probe_has_the_layout_of_xfrm_h() -> None:
