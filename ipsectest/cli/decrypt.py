@@ -57,6 +57,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def execute(arguments: Namespace) -> int:
     """Decrypt, and print a summary."""
     from ipsectest.decrypt.keys import detect, ours  # noqa: PLC0415 - nothing is imported for the help
+    from ipsectest.decrypt.keys.merging import merged  # noqa: PLC0415
     from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
     from ipsectest.decrypt.nat_t import NatT  # noqa: PLC0415
     from ipsectest.decrypt.output import Output  # noqa: PLC0415
@@ -68,6 +69,7 @@ def execute(arguments: Namespace) -> int:
     ring = KeyRing()
     for name in arguments.keys:
         ring.add(detect.read(Path(name)))
+    ring = merged(ring)
     with ExitStack() as stack:
         output = jsonl = None
         if arguments.output:

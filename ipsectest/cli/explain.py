@@ -40,6 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def execute(arguments: Namespace) -> int:
     """Explain; 1 if something failed."""
     from ipsectest.decrypt.keys import detect  # noqa: PLC0415 - nothing is imported for the help
+    from ipsectest.decrypt.keys.merging import merged  # noqa: PLC0415
     from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
     from ipsectest.decrypt.pipeline import Decryption  # noqa: PLC0415
     from ipsectest.explain.explanation import explain  # noqa: PLC0415
@@ -54,7 +55,7 @@ def execute(arguments: Namespace) -> int:
         captures = [(name, path) for name, path in paths if path not in logs]
         if captures:
             _take_keys(ring, list(logs))
-        run = Decryption(ring)
+        run = Decryption(merged(ring))
         told = explain(
             [_capture(run, name, path) for name, path in captures], [one for facts in logs.values() for one in facts]
         )

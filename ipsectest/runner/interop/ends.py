@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ipsectest.base.clock import RandomBytes
 from ipsectest.base.errors import PeerError, UnsupportedError
+from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.ike.endpoint import Endpoint
 from ipsectest.ike.keylog import KeyLog
 from ipsectest.ike.sa import IkeSa
@@ -16,7 +17,7 @@ from ipsectest.peers.daemon import Daemon
 from ipsectest.peers.reports import IkeReport
 from ipsectest.runner.endpoint_reports import established, installed, report
 from ipsectest.runner.gateway import TunnelGateway
-from ipsectest.runner.interop.key_files import key_files
+from ipsectest.runner.interop.key_files import key_ring
 from ipsectest.scenario.ports import Certificates, PeerRequest, PeerSettings, Verb
 
 
@@ -35,8 +36,8 @@ class End(Protocol):
         """The established IKE SAs of the cell with their installed Child SAs."""
         ...
 
-    def finish(self) -> tuple[str, dict[str, str]]:
-        """Forget the cell: the log of it, and files with its keys by name."""
+    def finish(self) -> tuple[str, KeyRing]:
+        """Forget the cell: the log of it, and its keys."""
         ...
 
     def crash(self) -> str | None:
@@ -64,12 +65,12 @@ class DaemonEnd:
         """Ask the daemon."""
         return self._peer.report(self._loaded)
 
-    def finish(self) -> tuple[str, dict[str, str]]:
+    def finish(self) -> tuple[str, KeyRing]:
         """Unload the connection."""
         if self._settings is None:
-            return "", {}
+            return "", KeyRing()
         settings, self._settings = self._settings, None
-        log, keys = self._peer.log(settings), key_files(self._peer.key_log(settings))
+        log, keys = self._peer.log(settings), key_ring(self._peer.key_log(settings))
         with suppress(PeerError):  # it is dead: what it logged says more
             self._peer.forget(settings)
         return log, keys
@@ -131,10 +132,10 @@ class BuiltinEnd:
             for sa in established(gateway.endpoint)
         ]
 
-    def finish(self) -> tuple[str, dict[str, str]]:
+    def finish(self) -> tuple[str, KeyRing]:
         """Close the gateway."""
         if self._gateway is None:
-            return "", {}
+            return "", KeyRing()
         gateway, self._gateway = self._gateway, None
         gateway.close()
         keys = KeyLog()
@@ -143,7 +144,7 @@ class BuiltinEnd:
         plane = gateway.plane.counters
         lines = [event_line(event) for event in gateway.events]
         lines += [f"data plane: {plane}", *(f"dropped, {why}: {n}" for why, n in gateway.gateway.drops.items())]
-        return "".join(f"{line}\n" for line in lines), keys.files()
+        return "".join(f"{line}\n" for line in lines), key_ring(keys.files().get("keys.toml", ""))
 
     def crash(self) -> None:
         """It cannot die alone."""

@@ -8,6 +8,7 @@ from ipsectest.base.clock import Instant, RandomBytes
 from ipsectest.base.errors import LabError, PeerError, UnsupportedError
 from ipsectest.base.iana import TransformType
 from ipsectest.base.suites import TransformSpec, format_suite
+from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.lab.namespaces import Namespace
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers.reports import ChildReport, IkeReport
@@ -67,7 +68,8 @@ class Played:
     duration: float = 0.0
     seen: Seen = field(default_factory=Seen)
     log: str = ""
-    keys: dict[str, str] = field(default_factory=dict)
+    ring: KeyRing = field(default_factory=KeyRing, repr=False)
+    """What both ends told of their keys."""
     configuration: str = ""
 
 
@@ -233,11 +235,11 @@ class Player:
                 if why := end.crash():
                     played.verdict, played.problem = Verdict.FAIL, f"the {role} crashed: {why}"
                 try:
-                    log, keys = end.finish()
+                    log, ring = end.finish()
                 except PeerError as error:
-                    log, keys = f"{error}\n", {}
+                    log, ring = f"{error}\n", KeyRing()
                 played.log += f"== {role}\n{log}"
-                played.keys = played.keys or keys
+                played.ring.add(ring)
 
     def _look_at_wire(self, played: Played, ends: Ends) -> None:
         seen, form = played.seen, played.cell.encapsulation

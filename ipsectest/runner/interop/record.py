@@ -6,10 +6,12 @@ from pathlib import Path
 from shlex import join
 
 from ipsectest import __version__
+from ipsectest.decrypt.keys.merging import merged
 from ipsectest.runner import artifacts
 from ipsectest.runner.expectations import Expectations
 from ipsectest.runner.interop.abilities import Abilities
 from ipsectest.runner.interop.cells import Cell
+from ipsectest.runner.interop.key_files import key_files
 from ipsectest.runner.interop.play import Played
 from ipsectest.runner.recorder import git_revision, host_record
 from ipsectest.runner.records import CaseRecord, Outcome, PeerRecord, ReasonRecord, RunInfo, RunRecord, ToolRecord
@@ -55,7 +57,7 @@ class Records:
                 "ladder.txt": "".join(f"{r.at:10.4f} {r.direction} {r.text}\n" for r in record.ladder),
                 "repro.txt": record.repro + "\n",
             }
-            record.artifacts.update(artifacts.write(self.folder, record.folder, files | dict(played.keys)))
+            record.artifacts.update(artifacts.write(self.folder, record.folder, files | key_files(merged(played.ring))))
         self.results.append(record)
         return record
 

@@ -15,7 +15,7 @@ from ipsectest.peers.daemon import Daemon
 from ipsectest.peers.reports import IkeReport
 from ipsectest.runner.endpoint_reports import established, installed, report
 from ipsectest.runner.gateway import TunnelGateway
-from ipsectest.runner.interop.key_files import key_files
+from ipsectest.runner.interop.key_files import key_files, key_ring
 from ipsectest.runner.kernel_gateway import KernelGateway
 from ipsectest.runner.testbed.tunnels import Tunnel
 from ipsectest.scenario.ports import PeerRequest, Verb
@@ -131,7 +131,7 @@ class DaemonSeat:
 
     def keys(self) -> dict[str, str]:
         """Those in the log."""
-        return key_files(self.log())
+        return key_files(key_ring(self.log()))
 
     def crash(self) -> str | None:
         """What the driver saw."""

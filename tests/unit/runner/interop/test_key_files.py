@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ipsectest.decrypt.keys import detect
-from ipsectest.runner.interop.key_files import key_files
+from ipsectest.runner.interop.key_files import key_files, key_ring
 
 SHA256 = "00" * 32
 LOG = f"""Libreswan Version 5.2
@@ -15,7 +15,7 @@ LOG = f"""Libreswan Version 5.2
 
 
 def test_they_hold_what_the_log_tells(tmp_path: Path) -> None:
-    files = key_files(LOG)
+    files = key_files(key_ring(LOG))
     assert set(files) == {"keys.toml", "ikev2_decryption_table"}
     (tmp_path / "keys.toml").write_text(files["keys.toml"])
     (keys,) = detect.read(tmp_path).ike
@@ -24,4 +24,4 @@ def test_they_hold_what_the_log_tells(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("log", ["", "Libreswan Version 5.2\n", "\x00\n", "no log of a daemon\n"])
 def test_a_log_without_keys_gives_none(log: str) -> None:
-    assert key_files(log) == {}
+    assert key_files(key_ring(log)) == {}
