@@ -112,8 +112,11 @@ def _decrypt_all(run: "Decryption", output: "Output | None", ring: "KeyRing", ar
 def _decrypt_whole(run: "Decryption", output: "Output | None", arguments: Namespace, name: str) -> None:
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
     from ipsectest.decrypt.capture import open_capture  # noqa: PLC0415
+    from ipsectest.decrypt.parallel import declare  # noqa: PLC0415
     from ipsectest.decrypt.worker import decrypt_one  # noqa: PLC0415
 
+    if output and name != _STANDARD:
+        declare(output, Path(name))  # as several workers do
     capture = open_capture(name)
     try:
         with ReadingProgress(capture.position) as progress:
@@ -129,7 +132,7 @@ def _decrypt_in_parts(
 ) -> bool:
     """Use several workers, if they were asked for and the file can be cut."""
     jobs = arguments.jobs or os.cpu_count() or 1
-    if (jobs < 2 and not arguments.dask) or name == _STANDARD or arguments.jsonl or arguments.tries:
+    if (jobs < 2 and not arguments.dask) or name == _STANDARD or arguments.tries:
         return False
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
     from ipsectest.decrypt.parallel import Workers, decrypt_in_parts  # noqa: PLC0415
@@ -228,7 +231,7 @@ def _check(arguments: Namespace) -> None:
     if wrong is not None:
         raise UsageError(f"{wrong} is no UDP port")
     if arguments.dask and (arguments.jsonl or arguments.tries or _STANDARD in arguments.captures):
-        raise UsageError("--dask takes files, and goes with neither --jsonl nor --try: those need one process")
+        raise UsageError("--dask takes files, and goes with neither --jsonl nor --try: these need this machine")
 
 
 def _report(run: "Decryption", arguments: Namespace) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ipsectest.base.errors import UsageError
 from ipsectest.decrypt.crew import WorkerError
-from ipsectest.decrypt.worker import Buffer, Conditions, Found, Job, work_off
+from ipsectest.decrypt.worker import Buffer, Conditions, Found, Job, Placed, work_off
 
 _PATIENCE = 10
 """Seconds for the scheduler to answer and to have a worker."""
@@ -24,7 +24,7 @@ _PATIENCE = 10
 def decrypt_part(job: Job, conditions: Conditions) -> tuple[Found, bytes]:
     """What was found in a part, and the blocks to be written: the task of a worker."""
     buffer = Buffer()
-    found, start = work_off(job, conditions, buffer)
+    found, start, _ = work_off(job, conditions, buffer)
     return found, buffer.getvalue()[start : start + found.octets]
 
 
@@ -125,5 +125,5 @@ class Place:
             self._crew.submit(self, said)
             return
         blocks, self.blocks = self.blocks, b""
-        if isinstance(said, int):
-            self._crew.write(self, blocks, said)
+        if isinstance(said, Placed):
+            self._crew.write(self, blocks, said.offset)

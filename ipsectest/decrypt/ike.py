@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from ipsectest.base.suites import TransformSpec
@@ -90,6 +91,7 @@ class _Partial:
     parts: dict[int, bytes] = field(default_factory=dict)
 
 
+_MOST_FRAGMENTED = 100_000
 _PartialKey = tuple[bytes, bytes, int, int, bool, bool]
 
 
@@ -101,6 +103,8 @@ class IkeDatabase:
         """Keys with the reason why they open nothing."""
         self._suites: dict[tuple[bytes, bytes], list[_Suite]] = {}
         self._partial: OrderedDict[_PartialKey, _Partial] = OrderedDict()
+        self.fragmented: set[_PartialKey] = set()
+        """Messages of which fragments came; bounded."""
         for one in keys:
             self.add(one)
 
@@ -122,6 +126,19 @@ class IkeDatabase:
     def knows(self, spi_i: bytes, spi_r: bytes) -> bool:
         """Whether there are keys for an IKE SA."""
         return (spi_i, spi_r) in self._suites
+
+    def copy(self) -> "IkeDatabase":
+        """Another one with the same keys and fragments."""
+        made = IkeDatabase()
+        made.unusable = [*self.unusable]
+        made._suites = {spis: [*suites] for spis, suites in self._suites.items()}
+        made._partial = deepcopy(self._partial)
+        return made
+
+    @property
+    def incomplete(self) -> set[_PartialKey]:
+        """Messages of which fragments are missing still."""
+        return set(self._partial)
 
     def open(self, octets: bytes) -> Opened | None:
         """One message without its non-ESP marker; None for a fragment whose message is not complete yet. No raise."""
@@ -157,6 +174,8 @@ class IkeDatabase:
         if not 1 <= number <= total <= MOST_FRAGMENTS:
             text = f"fragment {number} of {total}"
             return Opened(message, [], message.anomalies, text, is_encrypted=True, keys=keys)
+        if len(self.fragmented) < _MOST_FRAGMENTED:
+            self.fragmented.add(place)
         partial = self._partial.get(place)
         if partial is None or total > partial.total:  # refragmented into smaller ones: begin anew
             partial = self._partial[place] = _Partial(total)

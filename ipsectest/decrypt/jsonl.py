@@ -1,6 +1,7 @@
 """JSON lines: one object for each inner packet and each IKE message, octets in hexadecimal."""
 
 import json
+import re
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,11 +22,18 @@ SCHEMA_FILE = Path(__file__).with_name("jsonl.schema.json")
 """What a line is, as JSON Schema."""
 
 
+_NUMBER = re.compile(r'^(\{"type":"[a-z]+","frame":)([0-9]+)', re.MULTILINE)
+
+
 class JsonLines:
     """Writes to an open text file; every line is complete."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
+        self._written = 0
+        """Characters since the place that was noted."""
+        self._left = 0
+        """Of those that come next, the ones that are there already."""
 
     def packet(self, frame: Frame, unwrapped: Unwrapped) -> None:
         """An ESP or AH packet: its SAs, outermost first, and the innermost packet or why there is none."""
@@ -83,8 +91,31 @@ class JsonLines:
             line["failure"] = {"reason": "ike", "text": opened.failure}
         self._write(line)
 
+    def lines(self, octets: bytes) -> None:
+        """Lines that another run wrote, in UTF-8."""
+        self._put(octets.decode())
+
+    def begin(self) -> None:
+        """Note the place: ``pass_over`` comes back to it."""
+        self._left = self._written = 0
+
+    def pass_over(self) -> None:
+        """Begin anew: what comes first now was written already."""
+        self._left, self._written = self._written, 0
+
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        self._put(json.dumps(line, separators=(",", ":")) + "\n")
+
+    def _put(self, text: str) -> None:
+        if self._left:
+            text, self._left = text[self._left :], max(0, self._left - len(text))
+        self._written += len(text)
+        self._file.write(text)
+
+
+def counted_on(lines: str, frames: int) -> str:
+    """Lines of a part of a capture, with the numbers that frames have behind so many others."""
+    return _NUMBER.sub(lambda found: f"{found[1]}{int(found[2]) + frames}", lines) if frames else lines
 
 
 def _head(kind: str, frame: Frame) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class NatT:
             self.refused.add(pair)
         return False
 
+    def restore(self, pairs: frozenset[Pair]) -> None:
+        """Know these only."""
+        self._learned = set(pairs)
+
     def _enter(self, pair: Pair) -> None:
         if len(self._learned) < MOST_PAIRS:
             self._learned.add(pair)

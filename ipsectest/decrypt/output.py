@@ -55,9 +55,9 @@ class Output:
     def declare(self, interfaces: Sequence[Interface]) -> None:
         """Declare a capture's interfaces before their first packet."""
         for number, interface in enumerate(interfaces):
-            self.inner_interface(number, interface)
             if self.with_outer:
                 self.outer_interface(number, interface)
+            self.inner_interface(number, interface)
 
     def inner_interface(self, number: int, interface: Interface) -> int:
         """Number in this file of the interface for decrypted packets of one of the capture's."""

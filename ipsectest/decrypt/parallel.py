@@ -5,7 +5,7 @@ negotiations are followed here, because an IKE SA's exchanges may lie in any par
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from ipsectest.decrypt.capture.opening import open_capture
@@ -15,9 +15,13 @@ from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.decrypt.nat_t import Pair
 from ipsectest.decrypt.output import InterfaceNumbers, Output
 from ipsectest.decrypt.pipeline import Decryption, Totals
-from ipsectest.decrypt.worker import Conditions, Found, Job
+from ipsectest.decrypt.sas import Tracks
+from ipsectest.decrypt.seams import Seams
+from ipsectest.decrypt.worker import Conditions, Found, Job, Placed
 
 LONGEST_PART = 1 << 25
+LONGEST_TOLD = 1 << 23
+"""The same where JSON lines, which are several times as long, wait in memory for their turn."""
 _PARTS_EACH = 4
 """Parts that each worker gets of a smaller file, so that none waits long for another."""
 
@@ -41,23 +45,29 @@ def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output 
     hold the parts that were done.
     """
     place = output.place() if output else None
-    if (output and not place) or keys.ikev1 or keys.dh:  # messages that open by what earlier ones tell
-        return False
+    if (output and not place) or keys.ikev1 or keys.dh or keys.without_salt:
+        return False  # messages open by what earlier ones tell
     size = path.stat().st_size
-    parts = cut(path, min(LONGEST_PART, size // (workers.count * _PARTS_EACH)))
+    longest = LONGEST_PART if run.tells is None else LONGEST_TOLD
+    parts = cut(path, min(longest, size // (workers.count * _PARTS_EACH)))
     first = next(parts, None)
     if first is None or first.end == size:
         return False
     numbers = InterfaceNumbers()
     if output:
-        _declare(output, path)
+        declare(output, path)
         numbers, place = output.numbers, output.place()
     conditions = Conditions(
         keys, place[0] if place else None, numbers, with_outer=bool(output and output.with_outer),
-        comments=bool(output and output.comments), fast=workers.fast, nat_t_ports=run.nat_t.ports,
+        comments=bool(output and output.comments), fast=workers.fast,
+        lines=run.tells is not None, nat_t_ports=run.nat_t.ports,
     )  # fmt: skip
     start = place[1] if place else 0
-    queue = _Queue(run, start, lambda done: workers.step(done, size))
+    back = run.mark()
+    if run.tells:
+        run.tells.begin()
+    seams = Seams(with_lines=run.tells is not None, with_outer=bool(output and output.with_outer))
+    queue = _Queue(run, start, lambda done: workers.step(done, size), seams)
     crew = workers.crew(workers.count, conditions)
     is_whole = None
     try:
@@ -70,12 +80,17 @@ def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output 
         if not is_whole and output and place:
             # One process begins anew where parts do not fit; what an interrupt or an error leaves is kept.
             output.end_at(queue.kept if is_whole is None else start, 0)
+        if is_whole is False:
+            back()
+            if run.tells:
+                run.tells.pass_over()
     if is_whole:
         queue.conclude(run, output)
     return is_whole
 
 
-def _declare(output: Output, path: Path) -> None:
+def declare(output: Output, path: Path) -> None:
+    """Declare the interfaces that a capture has in front of its first frame, in their order."""
     capture = open_capture(path)
     try:
         next(capture.frames(), None)
@@ -92,22 +107,29 @@ class _Piece:
     worker: Member
     knew: int
     """How many derived keys the worker had."""
-    learned: frozenset[Pair]
+    before: int = 0
+    """How many the parts before give."""
+    own: frozenset[tuple[int, bytes]] = frozenset()
+    """SAs whose keys the worker derives itself, when it comes to the message."""
+    learned: frozenset[Pair] = frozenset()
     """Ends of NAT traversal that it shall know from the start: those of the parts before."""
     found: Found | None = None
     is_heard: bool = False
     """Whether its IKE messages were followed."""
     offset: int = -1
-    is_written: bool = False
+    lines: bytes | None = None
+    """JSON lines; None: it is not written yet."""
+    tracks: Tracks = field(default_factory=dict)
 
 
 class _Queue:
     """Parts in their order: the first that is not placed yet decides where all behind it go."""
 
-    def __init__(self, run: Decryption, offset: int, step: Callable[[int], None]) -> None:
+    def __init__(self, run: Decryption, offset: int, step: Callable[[int], None], seams: Seams) -> None:
         self.kept = offset
         """End of what was written without a gap."""
         self._run = run
+        self._seams = seams
         self._offset = offset
         self._step = step
         self._pieces: list[_Piece] = []
@@ -129,7 +151,7 @@ class _Queue:
                     continue
                 if isinstance(said, OSError):
                     raise said
-                self._written(self._of.pop(member))
+                self._written(self._of.pop(member), said if isinstance(said, bytes) else b"")
                 waiting = self._give(member, waiting, parts)
         return True
 
@@ -143,7 +165,7 @@ class _Queue:
 
     def _give(self, member: Member, part: Part | None, parts: Iterator[Part]) -> Part | None:
         if part is not None:
-            piece = _Piece(part, member, len(self._run.derived), self._run.nat_t.pairs)
+            piece = _Piece(part, member, len(self._run.derived), learned=self._run.nat_t.pairs)
             self._pieces.append(piece)
             self._of[member] = piece
             member.send(self._job(piece))
@@ -151,7 +173,9 @@ class _Queue:
         return None
 
     def _job(self, piece: _Piece) -> Job:
-        return Job(piece.part, tuple(self._run.derived), piece.learned)
+        derived = self._run.derived
+        behind = [keys for keys in derived[piece.before :] if (keys.protocol, keys.spi) not in piece.own]
+        return Job(piece.part, (*derived[: piece.before], *behind), piece.learned, piece.tracks)
 
     def _place(self) -> bool:
         """Tell every worker whose turn it is where to write, or to do it again with more keys."""
@@ -160,39 +184,58 @@ class _Queue:
             found, misses_esp = piece.found, False
             if found is None:
                 return True
-            if not found.is_whole:
+            following = self._following()
+            if self._seams.waits(found) and following is None and len(self._of) > 1:
+                return True  # another worker has it
+            if not found.is_whole or self._seams.tears(found, following):
                 return False
             if not piece.is_heard:
                 piece.is_heard = True
                 piece.learned = self._run.nat_t.pairs
+                piece.before, piece.own = len(self._run.derived), found.derived
                 misses_esp = not found.refused.isdisjoint(piece.learned)
                 for packet in found.messages:
                     self._run.learn(packet)
                 found.messages.clear()
-            if misses_esp or _opens_more(found, self._run, piece.knew):
-                piece.found, piece.knew = None, len(self._run.derived)
-                piece.worker.send(None)
-                piece.worker.send(self._job(piece))
+            if misses_esp or _opens_more(piece, found, self._run):
+                self._again(piece)
+                return True
+            if tracks := self._seams.tracks_for(found):
+                piece.tracks |= tracks
+                self._again(piece)
                 return True
             piece.offset = self._offset
             self._offset += found.octets
             self._placed += 1
-            piece.worker.send(piece.offset)
+            piece.worker.send(Placed(piece.offset, self._seams.frames))
+            self._seams.pass_on(found)
         return True
 
-    def _written(self, piece: _Piece) -> None:
-        piece.is_written = True
-        while self._done < len(self._pieces) and self._pieces[self._done].is_written:
-            one = self._pieces[self._done]
+    def _following(self) -> Found | None:
+        """What is known of the part behind the one whose turn it is."""
+        behind = self._placed + 1
+        return self._pieces[behind].found if behind < len(self._pieces) else None
+
+    def _again(self, piece: _Piece) -> None:
+        piece.found, piece.knew = None, len(self._run.derived)
+        piece.worker.send(None)
+        piece.worker.send(self._job(piece))
+
+    def _written(self, piece: _Piece, lines: bytes) -> None:
+        piece.lines = lines
+        while self._done < len(self._pieces) and (one := self._pieces[self._done]).lines is not None:
+            if self._run.tells:
+                self._run.tells.lines(one.lines)
+            one.lines = b""
             self._done += 1
             self.kept = one.offset + (one.found.octets if one.found else 0)
             self._step(one.part.end)
 
 
-def _opens_more(found: Found, run: Decryption, knew: int) -> bool:
+def _opens_more(piece: _Piece, found: Found, run: Decryption) -> bool:
     """Whether keys that became known meanwhile are those of packets that stayed closed."""
-    wanted = {(protocol, spi) for protocol, spi, _, _ in found.unknown}
-    return any((keys.protocol, keys.spi) in wanted for keys in run.derived[knew:])
+    wanted = {(protocol, spi) for protocol, spi, _, _ in found.unknown} - piece.own
+    return any((keys.protocol, keys.spi) in wanted for keys in run.derived[piece.knew :])
 
 
 def merge(run: Decryption, found: Found) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,8 @@ class Decryption:
         self._quick_modes = QuickModes(secrets)
         self._fragments = Fragments()
         self._streams: Streams[tuple[Frame, Interface]] = Streams(self.sas.esp_spis, self.nat_t.ports)
+        self.told_first = 0
+        """Number of the first frame with something in clear; 0: none. The fast path's are not looked at."""
         self._passed = 0
         """Number of the frame that need not be written beside what comes out of it; 0: none."""
 
@@ -185,6 +188,7 @@ class Decryption:
             self._pass(frame, interface)
 
     def _protected(self, packet: bytes, unwrapped: Unwrapped, frame: Frame, interface: Interface) -> None:
+        self.told_first = self.told_first or frame.number
         if unwrapped.failure:
             self.totals.closed[unwrapped.failure.reason.value] += 1
         elif unwrapped.packet:
@@ -205,19 +209,43 @@ class Decryption:
             if outer:
                 self.fast.follow(unwrapped.layers[0].sa, host_text(outer.source), host_text(outer.destination))
 
-    def take_late(self, frame: Frame, interface: Interface) -> None:
-        """A frame behind those of this run: it counts only if its fragment completes a packet that began here."""
+    @property
+    def tells(self) -> "JsonLines | None":
+        """Where each packet is told as a JSON line."""
+        return self._jsonl
+
+    def take_late(self, frame: Frame, interface: Interface) -> bool:
+        """A frame behind those of this run: whether its fragment completes a packet that began here; only so it counts.
+
+        Its number is counted on from the last frame of the run.
+        """
         packet = ip_packet(frame.data, interface.link_type)
         if isinstance(packet, str) or not self._fragments.awaits(packet):
-            return
+            return False
         whole = self._fragments.take(packet, frame.nanoseconds)
-        if whole is not None:
-            self._whole(whole, frame, interface)
+        if whole is None:
+            return False
+        self._whole(whole, replace(frame, number=self.totals.frames + frame.number), interface)
+        return True
 
     @property
     def awaits_fragments(self) -> bool:
         """Whether packets are incomplete."""
         return len(self._fragments) > 0
+
+    def mark(self) -> Callable[[], None]:
+        """What takes back all that is learned from now on (``learn``)."""
+        counts = len(self.sas.sas), len(self.derived), len(self.missing)
+        kept, ike, pairs = deepcopy(self._negotiations), self.ike.copy(), self.nat_t.pairs
+
+        def back() -> None:
+            self.sas.forget(counts[0])
+            del self.derived[counts[1] :]
+            del self.missing[counts[2] :]
+            self._negotiations, self.ike = kept, ike
+            self.nat_t.restore(pairs)
+
+        return back
 
     def learn(self, packet: bytes) -> None:
         """Derive keys from the IKE message in an IP packet that another run reports."""
@@ -228,6 +256,7 @@ class Decryption:
             self._derive(ip, opened)
 
     def _message(self, ip: IpPacket, octets: bytes, frame: Frame, interface: Interface, *, is_inner: bool) -> None:
+        self.told_first = self.told_first or frame.number
         self.totals.ike += 1
         if not is_inner:
             self._pass(frame, interface)
@@ -296,11 +325,6 @@ class Decryption:
     def _pass(self, frame: Frame, interface: Interface) -> None:
         if self._output and self._output.with_outer and frame.number != self._passed:
             self._output.outer(frame, interface)
-
-    @property
-    def writes_lines(self) -> bool:
-        """Whether each packet is told as a JSON line."""
-        return self._jsonl is not None
 
     def note(self, text: str) -> None:
         """Remember something that was noticed, once."""

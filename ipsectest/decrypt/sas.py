@@ -47,6 +47,8 @@ class SaRecord:
     sequence: SequenceTrack
     failures: Counter[DropReason]
     ends: tuple[str, str] | None
+    continues: bool = False
+    """Whether its sequence numbers are those of the parts before as well."""
 
 
 class CapturedSa:
@@ -63,6 +65,7 @@ class CapturedSa:
         """Whether the sequence number of the packet opened last was not seen before."""
         self.ends: tuple[str, str] | None = None
         """Outer addresses of the packet that opened first."""
+        self.continues = False
         first, *self._forms = _sequence_forms(keys)
         self.association = association_of(keys, esn=first[0], high=first[1])
         """What opens the packets: of several forms of sequence numbers the one that did it first."""
@@ -95,7 +98,15 @@ class CapturedSa:
 
     def record(self) -> SaRecord:
         """What was seen so far, without the contexts that hold the keys."""
-        return SaRecord(self.keys, self.esn, self.traffic, self.sequence, self.failures, self.ends)
+        return SaRecord(
+            self.keys, self.esn, self.traffic, self.sequence, self.failures, self.ends, continues=self.continues
+        )
+
+    def go_on(self, sequence: SequenceTrack, *, esn: bool) -> None:
+        """Take up the numbers of another process, which read the parts before."""
+        self.sequence, self.continues = sequence, True
+        self.association, self._others = association_of(self.keys, esn=esn), []
+        self.association.replay.highest = sequence.highest
 
     def merge(self, later: SaRecord) -> None:
         """Add what another process saw in a later part of the capture."""
@@ -104,7 +115,10 @@ class CapturedSa:
         mine.octets += theirs.octets
         mine.first = theirs.first if mine.first is None else mine.first
         mine.last = mine.last if theirs.last is None else theirs.last
-        self.sequence.merge(later.sequence)
+        if later.continues:
+            self.sequence = later.sequence
+        else:
+            self.sequence.merge(later.sequence)
         self.failures += later.failures
         self.ends = self.ends or later.ends
         if theirs.packets:
@@ -196,6 +210,10 @@ def _sequence_forms(keys: SaKeys) -> list[tuple[bool, int]]:
     return extended if keys.esn else [(False, 0), *extended]
 
 
+Tracks = dict[SaKeys, tuple[SequenceTrack, bool]]
+"""Sequence numbers of SAs, and whether they have 64 bits."""
+
+
 class SaDatabase:
     """SAs by SPI and addresses; more may come while a capture is read."""
 
@@ -236,12 +254,30 @@ class SaDatabase:
         self.sas.append(made)
         return made
 
+    def forget(self, behind: int) -> None:
+        """Give up all SAs but the first, which nothing was opened with yet."""
+        for sa in self.sas[behind:]:
+            del self._known[replace(sa.keys, origin="")]
+            place = self._by_spi[sa.keys.protocol, sa.keys.spi]
+            place[:] = [one for one in place if one is not sa]
+            if not place:
+                del self._by_spi[sa.keys.protocol, sa.keys.spi]
+                self.esp_spis.discard(sa.keys.spi)
+        del self.sas[behind:]
+
     def merge(self, record: SaRecord) -> None:
         """Add what another process saw of an SA in a later part of the capture."""
         self.add(record.keys)
         sa = self._known.get(replace(record.keys, origin=""))
         if sa:
             sa.merge(record)
+
+    def go_on(self, tracks: "Tracks") -> None:
+        """Take up where the parts before end."""
+        for keys, (sequence, esn) in tracks.items():
+            sa = self._known.get(replace(keys, origin=""))
+            if sa:
+                sa.go_on(sequence, esn=esn)
 
     def find(self, protocol: int, spi: bytes, source: str, destination: str) -> list[CapturedSa]:
         """The SAs that may have sealed a packet, the likeliest first.

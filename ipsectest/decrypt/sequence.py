@@ -3,6 +3,8 @@
 WINDOW = 4096
 """So far behind the highest number a packet still counts as late; what is older cannot be told from a replay."""
 _ALL = (1 << WINDOW) - 1
+_FIRST_ONES = 64
+"""Numbers that are remembered one by one, for whoever knows what came before them."""
 
 
 class SequenceTrack:
@@ -11,7 +13,7 @@ class SequenceTrack:
     Loss is counted between the first and the highest number seen: a capture may begin in the middle of an SA.
     """
 
-    __slots__ = ("first", "highest", "late", "replayed", "seen", "unique")
+    __slots__ = ("behind", "early", "first", "highest", "late", "replayed", "seen", "unique")
 
     def __init__(self) -> None:
         self.first = 0
@@ -24,9 +26,17 @@ class SequenceTrack:
         """Packets overtaken by higher numbers."""
         self.seen = 0
         """Bit n: whether the number n below the highest was seen."""
+        self.early: list[int] = []
+        """The first numbers, as they came."""
+        self.behind = 0
+        """The lowest of all others; 0: there are none."""
 
     def take(self, sequence: int) -> bool:
         """Enter the number of a genuine packet; whether it is new."""
+        if len(self.early) < _FIRST_ONES:
+            self.early.append(sequence)
+        elif sequence < self.behind or not self.behind:
+            self.behind = sequence
         if not self.unique:
             self.first = self.highest = sequence
             self.seen = 1
@@ -47,22 +57,45 @@ class SequenceTrack:
 
     def advance(self, count: int) -> None:
         """Enter ``count`` numbers that follow the highest."""
+        self.behind = self.behind or self.highest + 1
         self.highest += count
         self.unique += count
         self.seen = (self.seen << count | (1 << count) - 1) & _ALL if count < WINDOW else _ALL
 
+    def takes_as_new(self, later: "SequenceTrack") -> bool:
+        """Whether numbers that were new to ``later`` by itself are new behind these as well."""
+        if not self.unique:
+            return True
+        if 0 < later.behind <= self.highest:
+            return False  # perhaps; who knows
+        low = [number for number in later.early if number <= self.highest]
+        return all(self.highest - one < WINDOW and not self.seen >> (self.highest - one) & 1 for one in low)
+
     def merge(self, later: "SequenceTrack") -> None:
-        """Add what was seen behind this; a packet that came on either side of the cut counts twice."""
+        """Add what was seen behind this, all of it new (``takes_as_new``)."""
         if not later.unique:
             return
         if not self.unique:
-            self.first = later.first
-        if later.highest > self.highest:
-            self.highest, self.seen = later.highest, later.seen
+            self.first, self.highest = later.first, later.highest
+        self.late += self._overtaken(later.early)
+        ahead = later.highest - self.highest
+        if ahead > 0:
+            self.seen = later.seen | (self.seen << ahead & _ALL if ahead < WINDOW else 0)
+            self.highest = later.highest
+        else:
+            self.seen |= later.seen << -ahead & _ALL if -ahead < WINDOW else 0
         self.first = min(self.first, later.first)
         self.unique += later.unique
         self.late += later.late
         self.replayed += later.replayed
+
+    def _overtaken(self, numbers: list[int]) -> int:
+        """How many of the first numbers behind these are late behind these only."""
+        count, highest = 0, 0
+        for number in numbers if self.unique else ():
+            count += highest < number <= self.highest
+            highest = max(highest, number)
+        return count
 
     @property
     def lost(self) -> int:
