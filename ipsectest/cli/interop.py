@@ -39,7 +39,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="all combinations, not just each pair of words once")
     parser.add_argument("--cells", type=int, metavar="N", help="no more than N cells, spread over all")
     parser.add_argument(
-        "--no-vm", action="store_true", help="start no virtual machine: no AH, no transport mode, no Libreswan"
+        "--no-vm",
+        action="store_true",
+        help="start no virtual machine: no AH, no Libreswan, transport mode of our endpoint only",
     )
     parser.add_argument("--list", action="store_true", help="print the cells and what is unsupported; play nothing")
     parser.add_argument("--seed", type=int, help="of the secrets and keys that ipsectest draws")
