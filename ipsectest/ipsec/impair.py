@@ -32,6 +32,7 @@ IMPAIRMENTS: dict[str, str] = {
     "ignores-discard": "DISCARD entries of the policy let packets pass (RFC 4301 section 4.4.1)",
     "reverses-spd": "the last of the policy entries that match decides (RFC 4301 section 4.4.1)",
     "ignores-narrower-sa": "the first SA that fits a packet carries it, not the one its policy names (RFC 4301 5.1)",
+    "ignores-binding": "a Child SA carries all that fits its selectors, whatever route or mark (RFC 4301 4.4.1)",
     "no-trap": "traffic without a Child SA does not set one up (RFC 4301 section 4.4.1)",
     "trap-hides-the-packet": "selectors do not begin with the packet that asked for them (RFC 7296 section 2.9)",
     "ignores-child-limits": "a Child SA lives on beyond its packets and octets (RFC 4301 section 4.4.2.1)",

@@ -91,6 +91,21 @@ class NamespaceHost:
         process.output.unlink()
         return process.stop(), said
 
+    def configure(self, lines: str) -> None:
+        """Run lines of shell in the daemon's network, with the programs of this machine; PeerError if one fails."""
+        done = subprocess.run(  # noqa: S603 - words of our own
+            ["nsenter", f"--net={self.namespace.path}", "--", "sh", "-ec", lines],  # noqa: S607
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=_ENVIRONMENT,
+            timeout=_RUN_CAP,
+            check=False,
+        )
+        if done.returncode:
+            said = done.stdout.decode(errors="replace").strip()[-200:]
+            raise PeerError(f"the peer's network cannot be set up: {said}")
+
     def esp_refusal(self) -> str:
         """Why this kernel takes no ESP SA, tried in a namespace of its own; empty if it takes one."""
         if self._esp_refusal is None:

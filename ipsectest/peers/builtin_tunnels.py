@@ -18,12 +18,12 @@ from ipsectest.ipsec.sa import DontFragment, Mode, SecurityAssociation
 from ipsectest.ipsec.spd import Action, Flow, PolicyEntry, Selector, TrafficRange, admits, lookup
 from ipsectest.peers.builtin_host import Hosts, forwarded, packed
 from ipsectest.scenario import probes
-from ipsectest.scenario.ports import PeerPacket, PeerSettings, SpdEntry
+from ipsectest.scenario.ports import BOUND_PORTS, PeerPacket, PeerSettings, SpdEntry
 from ipsectest.scenario.ports import Selector as Named
 from ipsectest.scenario.probes import Probe
 from ipsectest.wire import TrafficSelector
 from ipsectest.wire.datagrams import datagram_of, packet_of
-from ipsectest.wire.ip import AH, DONT_FRAGMENT, ESP, UDP, IpPacket, parse_ip
+from ipsectest.wire.ip import AH, DONT_FRAGMENT, ESP, ICMP, ICMPV6, UDP, IpPacket, parse_ip
 
 _IDENTIFIER = 0x4970
 _PING_DATA = b"ipsectest ping from the peer"
@@ -74,7 +74,8 @@ class Tunnels:
         swapped = "wrong-child-keys" in self._faults
         inbound = receiver(self._one_way(event, outbound=False, swapped=swapped), self._faults)
         outbound = sender(self._one_way(event, outbound=True, swapped=swapped), self._faults)
-        at_once = child.replaces is None or "sends-on-new-child" in self._faults
+        # Who began a rekey has the answer, so both ends have the new Child SA (RFC 7296 section 2.8).
+        at_once = child.replaces is None or child.is_initiator or "sends-on-new-child" in self._faults
         self._tunnels[child.spi_in] = _Tunnel(child, inbound, outbound, may_send=at_once)
         self._inbound.append(inbound)
 
@@ -243,6 +244,11 @@ class Tunnels:
 
     def _send(self, packet: bytes) -> list[Datagram]:
         flow = _flow(packet)
+        if self._settings.bound_to and not _is_bound(flow) and "ignores-binding" not in self._faults:
+            return [_clear(packet)]
+        return self._by_policy(packet, flow)
+
+    def _by_policy(self, packet: bytes, flow: Flow) -> list[Datagram]:
         entry = lookup(self._policies, flow)
         action = entry.action if entry else Action.DISCARD
         if action is Action.BYPASS and "ignores-bypass" not in self._faults:
@@ -313,6 +319,11 @@ def policies(settings: PeerSettings) -> list[PolicyEntry]:
             selector = Selector((_range(entry.local),), (_range(entry.remote),))
         found.append(PolicyEntry(selector, Action(entry.action), name=f"{number}"))
     return found
+
+
+def _is_bound(flow: Flow) -> bool:
+    """Whether the forwarding of the peer gives a packet to the Child SA of the case (``PeerSettings.bound_to``)."""
+    return flow.protocol in {ICMP, ICMPV6} or (flow.protocol == UDP and flow.remote_port in BOUND_PORTS)
 
 
 def carries_esp(datagram: Datagram) -> bool:

@@ -56,6 +56,10 @@ class Host(Protocol):
         """
         ...
 
+    def configure(self, lines: str) -> None:
+        """Run lines of shell in the daemon's network, but with the programs around it; PeerError if one fails."""
+        ...
+
     def esp_refusal(self) -> str:
         """Why the kernel there takes no ESP SA; empty if it takes one."""
         ...

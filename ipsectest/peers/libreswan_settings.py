@@ -292,6 +292,7 @@ def _refuse(settings: PeerSettings) -> None:
         raise UnsupportedError("unique = keep", "Libreswan replaces the older IKE SA or keeps both")
     lacking = {
         "a security policy": bool(settings.spd),
+        "Child SAs bound to interfaces and marks": bool(settings.bound_to),
         "limits of packets and octets": bool(settings.child_packets or settings.child_bytes),
         "a Child SA that ends without a rekey": settings.child_expires,
     }

@@ -16,6 +16,7 @@ from vici.exception import CommandException, SessionException
 
 from ipsectest.base.addresses import ANY_HOST
 from ipsectest.base.errors import PeerError, UnsupportedError
+from ipsectest.peers.binding import bind, unbind
 from ipsectest.peers.crash import CrashWatch
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.host import Host
@@ -137,6 +138,8 @@ class StrongSwan:
                 "daemon options", f"the case needs {needed}, this charon was started with {self._options}"
             )
         section = connection(settings, self._credentials, user_space_esp=self._options.user_space_esp)
+        if lines := bind(settings):
+            self._host.configure(lines)
         self._log_starts[settings.name] = self._log_size()
         with self._vici() as session:
             try:
@@ -222,6 +225,8 @@ class StrongSwan:
                     session.request(command, message)
                 except CommandException:
                     continue  # it was gone
+        if lines := unbind(settings):
+            self._host.configure(lines)
 
     def sas(self, settings: PeerSettings) -> list[dict[str, Any]]:
         """The IKE SAs of a connection as vici lists them (octet strings), half-open ones too."""

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from ipsectest.base.errors import UnsupportedError
 from ipsectest.base.iana import ProtocolId, TransformType
 from ipsectest.base.suites import TransformSpec, format_suite
+from ipsectest.peers.binding import number_of
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.options import DaemonOptions
 from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector
@@ -194,6 +195,11 @@ def _child(settings: PeerSettings) -> Section:
         child["priority"] = str(places[0] + 1)
     if settings.trap:
         child["start_action"] = "trap"
+    if settings.bound_to:
+        number = str(number_of(settings))
+        # What came out of the SA gets the mark that its own policy looks for.
+        marks = "mark_in", "mark_out", "set_mark_in"
+        child |= dict.fromkeys(("if_id_in", "if_id_out") if settings.bound_to == "interface" else marks, number)
     if not settings.copy_df:
         child["copy_df"] = "no"
     return child | _limits(settings)
@@ -242,6 +248,7 @@ def _refuse(settings: PeerSettings, *, user_space_esp: bool) -> None:
         f"{settings.mode} mode": settings.mode != "tunnel",
         "AH": settings.protocol == ProtocolId.AH,
         "a security policy": bool(settings.spd),
+        "Child SAs bound to interfaces and marks": bool(settings.bound_to),
         "traffic that sets Child SAs up": settings.trap,
         "limits of packets and octets": bool(settings.child_packets or settings.child_bytes),
         "extended sequence numbers": any(_has_esn(suite) for suite in settings.esp),

@@ -102,6 +102,10 @@ class SpdEntry:
     """Of ``protect`` with selectors: the name of a further Child SA."""
 
 
+BOUND_PORTS = range(6000, 6010)
+"""UDP ports of the tester that belong to a Child SA with `PeerSettings.bound_to`."""
+
+
 @dataclass(frozen=True, slots=True)
 class PeerPacket:
     """A packet for the peer to send: ``ping``, ``syn`` or ``udp``."""
@@ -155,6 +159,9 @@ class PeerSettings:
     """Packets; None leaves the peer's own default, 0 switches the check off."""
     spd: tuple[SpdEntry, ...] = ()
     """In order; empty: the Child SA of the case is all there is."""
+    bound_to: str = ""
+    """``interface`` or ``mark``: the Child SA carries of what fits its selectors only what is routed to its interface,
+    or has its mark, and that is ICMP and UDP to `BOUND_PORTS` of the tester; the rest leaves as if it was not there."""
     trap: bool = False
     """Traffic for the Child SA sets it up."""
     copy_df: bool = True

@@ -147,6 +147,13 @@ class VmHost:
         if result.status:
             raise PeerError(f"the peer cannot reach {packet.destination} from {packet.source}: {result.text[-200:]}")
 
+    def configure(self, lines: str) -> None:
+        """Run lines of shell in the daemon's network, with the programs of the guest; PeerError if one fails."""
+        enter = f"nsenter --net=/run/netns/{self._namespace}"
+        result = self._machine.run(f"exec {enter} sh -ec {shlex.quote(lines)} 2>&1", timeout=_RUN_CAP)
+        if result.status:
+            raise PeerError(f"the peer's network cannot be set up: {result.text.strip()[-200:]}")
+
     def esp_refusal(self) -> str:
         """Why the guest's kernel takes no ESP SA; empty if it takes one."""
         if self._esp_refusal is None:

@@ -1,0 +1,75 @@
+"""Child SAs that a packet's selectors alone do not choose: shell lines for the network of a peer with XFRM.
+
+What `scenario.ports.PeerSettings.bound_to` speaks of: an interface of the Child SA and routes to it, or a mark and
+what sets it.
+"""
+
+from ipaddress import ip_address
+
+from ipsectest.scenario.ports import BOUND_PORTS, PeerSettings
+
+
+def number_of(settings: PeerSettings) -> int:
+    """The if_id or mark of a case, unlike that of any other which runs at once."""
+    return int.from_bytes(ip_address(settings.inner_remote).packed[-2:], "big") or 1
+
+
+def bind(settings: PeerSettings) -> str:
+    """What makes the interface, its routes and rules, or marks packets; empty where nothing is to be bound."""
+    if not settings.bound_to:
+        return ""
+    number, host = number_of(settings), settings.inner_remote
+    if settings.bound_to == "mark":
+        return "\n".join(_marking(number, host))
+    ip = f"ip {_family(host)}"
+    return "\n".join(
+        (
+            f"ip link add {_link(number)} type xfrm if_id {number}",
+            f"ip link set {_link(number)} up",
+            f"{ip} route replace {host} dev {_link(number)} table {number}",
+            *(f"{ip} rule add {rule}" for rule in _rules(number, host)),
+        )
+    )
+
+
+def unbind(settings: PeerSettings) -> str:
+    """What takes it back."""
+    if not settings.bound_to:
+        return ""
+    number, host = number_of(settings), settings.inner_remote
+    if settings.bound_to == "mark":
+        return f"nft delete table inet {_table(number)}"
+    rules = [f"ip {_family(host)} rule del {rule}" for rule in _rules(number, host)]
+    return "\n".join([*rules, f"ip link del {_link(number)}"])
+
+
+def _marking(number: int, host: str) -> list[str]:
+    """A chain of type route lets the packet meet the policies again, now with its mark."""
+    chain, to = f"inet {_table(number)} out", f"{'ip6' if ':' in host else 'ip'} daddr {host}"
+    return [
+        f"nft add table inet {_table(number)}",
+        f"nft 'add chain {chain} {{ type route hook output priority mangle; }}'",
+        f"nft add rule {chain} {to} meta l4proto {_icmp(host)} meta mark set {number}",
+        f"nft add rule {chain} {to} udp dport {BOUND_PORTS[0]}-{BOUND_PORTS[-1]} meta mark set {number}",
+    ]
+
+
+def _rules(number: int, host: str) -> list[str]:
+    kinds = f"ipproto {_icmp(host)}", f"ipproto udp dport {BOUND_PORTS[0]}-{BOUND_PORTS[-1]}"
+    return [f"to {host} {kind} lookup {number}" for kind in kinds]
+
+
+def _icmp(host: str) -> str:
+    return "ipv6-icmp" if ":" in host else "icmp"
+
+
+def _family(host: str) -> str:
+    return "-6" if ":" in host else "-4"
+
+
+def _link(number: int) -> str:
+    return f"xfrm{number}"
+
+
+def _table(number: int) -> str:
+    return f"mark{number}"
