@@ -66,9 +66,9 @@ class UdpDriver(Generic[Event]):
         for datagram in self.wire.receive(handle, now):
             if not carries_esp(datagram):
                 self.endpoint.receive_datagram(datagram.data, datagram.source, datagram.destination, now)
+                self.flush(now)  # ESP right behind a response may need the SA that the response makes
             elif self.data_plane:
                 self.data_plane.receive(datagram, now)
-        self.flush(now)
 
     def get_timer(self) -> Instant | None:
         """The endpoint's next deadline."""

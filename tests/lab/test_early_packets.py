@@ -10,9 +10,10 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from errno import ENOENT
+from functools import partial
 
 import pytest
 
@@ -20,7 +21,7 @@ from ipsectest.net import early_packets
 from ipsectest.net.early_packets import EarlyPackets
 from ipsectest.net.inside import inside
 from ipsectest.net.loop import EventLoop
-from tests.lab.two_namespaces import joined, require_lab
+from tests.lab.two_namespaces import Pair, joined, require_lab
 
 pytestmark = pytest.mark.lab
 
@@ -34,8 +35,7 @@ FORMS = [("esp", 4), ("esp", 6), ("udp", 4), ("udp", 6), ("ah", 4), ("ah", 6)]
 class Ends:
     """A sender on the left, a receiver on the right where packets are kept."""
 
-    def __init__(self, stack: ExitStack, form: str, version: int) -> None:
-        pair = stack.enter_context(joined())
+    def __init__(self, stack: ExitStack, pair: Pair, form: str, version: int) -> None:
         self.form, self.right = form, pair.right
         family = socket.AF_INET6 if version == 6 else socket.AF_INET
         kind, protocol = (socket.SOCK_DGRAM, 0) if form == "udp" else (socket.SOCK_RAW, {"esp": ESP, "ah": AH}[form])
@@ -79,23 +79,32 @@ class Ends:
         assert self.early.kept == wanted
 
 
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
+Make = Callable[[str, int], Ends]
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
     require_lab()
-    with ExitStack() as made:
-        with joined() as pair:
-            early = EarlyPackets(pair.right)
-            early.hold(SPI)
-            early.close()
-            if early.problem is not None:
-                assert early.problem.errno == ENOENT
-                pytest.skip("this kernel has no nftables with queues")
+    with joined() as made:
+        early = EarlyPackets(made.right)
+        early.hold(SPI)
+        early.close()
+        if early.problem is not None:
+            assert early.problem.errno == ENOENT
+            pytest.skip("this kernel has no nftables with queues")
         yield made
 
 
+@pytest.fixture
+def make(pair: Pair) -> Iterator[Make]:
+    """Ends that speak a form over an IP version."""
+    with ExitStack() as stack:
+        yield partial(Ends, stack, pair)
+
+
 @pytest.mark.parametrize(("form", "version"), FORMS, ids=str)
-def test_packets_of_an_spi_wait_and_go_on_in_their_order(stack: ExitStack, form: str, version: int) -> None:
-    ends = Ends(stack, form, version)
+def test_packets_of_an_spi_wait_and_go_on_in_their_order(make: Make, form: str, version: int) -> None:
+    ends = make(form, version)
     ends.early.hold(SPI)
     for number in range(5):
         ends.send(SPI, number)
@@ -115,8 +124,8 @@ def test_packets_of_an_spi_wait_and_go_on_in_their_order(stack: ExitStack, form:
     assert ends.came() == (SPI, 6)
 
 
-def test_nothing_waits_while_nothing_is_held(stack: ExitStack) -> None:
-    ends = Ends(stack, "esp", 4)
+def test_nothing_waits_while_nothing_is_held(make: Make) -> None:
+    ends = make("esp", 4)
     for number in range(3):
         ends.early.hold(SPI)
         ends.early.hold(THIRD)
@@ -130,8 +139,8 @@ def test_nothing_waits_while_nothing_is_held(stack: ExitStack) -> None:
     assert ends.early.kept == 0
 
 
-def test_each_spi_waits_for_its_own_sa(stack: ExitStack) -> None:
-    ends = Ends(stack, "udp", 4)
+def test_each_spi_waits_for_its_own_sa(make: Make) -> None:
+    ends = make("udp", 4)
     ends.early.hold(SPI)
     ends.early.hold(THIRD)
     for number in range(3):
@@ -146,10 +155,10 @@ def test_each_spi_waits_for_its_own_sa(stack: ExitStack) -> None:
 
 
 def test_the_first_packets_are_kept_and_not_more_than_there_is_room_for(
-    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+    make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(early_packets, "PACKETS", 8)
-    ends = Ends(stack, "udp", 4)
+    ends = make("udp", 4)
     ends.early.hold(SPI)
     for number in range(50):
         ends.send(SPI, number)
@@ -159,9 +168,9 @@ def test_the_first_packets_are_kept_and_not_more_than_there_is_room_for(
     ends.barrier(101)
 
 
-def test_octets_are_counted_over_all_spis(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_octets_are_counted_over_all_spis(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(early_packets, "OCTETS", 4000)
-    ends = Ends(stack, "esp", 4)
+    ends = make("esp", 4)
     for spi in (SPI, THIRD):
         ends.early.hold(spi)
         ends.send(spi, 0, 1400)
@@ -174,9 +183,9 @@ def test_octets_are_counted_over_all_spis(stack: ExitStack, monkeypatch: pytest.
     ends.barrier(100)
 
 
-def test_those_that_come_while_the_spi_is_released_are_not_lost(stack: ExitStack) -> None:
+def test_those_that_come_while_the_spi_is_released_are_not_lost(make: Make) -> None:
     """The kernel drops all that waits when the table goes, so it goes later."""
-    ends, number = Ends(stack, "udp", 4), 0
+    ends, number = make("udp", 4), 0
     stop = threading.Event()
 
     def send() -> None:
@@ -209,9 +218,9 @@ def test_those_that_come_while_the_spi_is_released_are_not_lost(stack: ExitStack
     assert ends.early.kept > 0
 
 
-def test_packets_do_not_wait_for_ever(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packets_do_not_wait_for_ever(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(early_packets, "SECONDS", 0.3)
-    ends = Ends(stack, "esp", 6)
+    ends = make("esp", 6)
     ends.early.hold(SPI)
     assert ends.early.get_timer() is None
     ends.send(SPI, 1)
@@ -225,8 +234,8 @@ def test_packets_do_not_wait_for_ever(stack: ExitStack, monkeypatch: pytest.Monk
     ends.release(SPI)
 
 
-def test_so_many_spis_and_no_more(stack: ExitStack) -> None:
-    ends = Ends(stack, "esp", 4)
+def test_so_many_spis_and_no_more(make: Make) -> None:
+    ends = make("esp", 4)
     spis = [number.to_bytes(4, "big") for number in range(1000, 1001 + early_packets.AT_ONCE)]
     for spi in spis:
         ends.early.hold(spi)
@@ -240,8 +249,8 @@ def test_so_many_spis_and_no_more(stack: ExitStack) -> None:
     assert ends.came() == (spis[-2], 2)
 
 
-def test_what_is_closed_or_killed_leaves_nothing_behind(stack: ExitStack) -> None:
-    ends = Ends(stack, "esp", 4)
+def test_what_is_closed_or_killed_leaves_nothing_behind(make: Make) -> None:
+    ends = make("esp", 4)
     child = os.fork()
     if not child:
         early = EarlyPackets(ends.right)
@@ -260,8 +269,8 @@ def test_what_is_closed_or_killed_leaves_nothing_behind(stack: ExitStack) -> Non
 
 
 @pytest.mark.parametrize("form", ["esp", "udp", "ah"])
-def test_odd_packets_pass(stack: ExitStack, form: str) -> None:
-    ends, dice = Ends(stack, form, 4), random.Random(1)
+def test_odd_packets_pass(make: Make, form: str) -> None:
+    ends, dice = make(form, 4), random.Random(1)
     ends.early.hold(SPI)
     lengths = [*range(1, 16), 1400, 5000, 20000]
     for length in lengths:

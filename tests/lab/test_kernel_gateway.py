@@ -16,7 +16,7 @@ from ipsectest.ike.events import ChildInstalled, ChildRekeyed, ChildRemoved
 from ipsectest.ike.sa import ChildSa
 from ipsectest.net.inside import inside
 from ipsectest.net.loop import EventLoop
-from ipsectest.net.xfrm import Lifetimes, Xfrm, XfrmError
+from ipsectest.net.xfrm import Lifetimes, Xfrm, XfrmError, statistics
 from ipsectest.peers.builtin_settings import Encapsulating
 from ipsectest.runner.kernel_gateway import KernelGateway
 from ipsectest.wire import TrafficSelector
@@ -199,6 +199,37 @@ def test_rekeys_of_both_kinds_lose_no_packet(world: World) -> None:
     for name in world.names:
         with Xfrm(netns=name) as xfrm:
             assert len(xfrm.state("dump")) == 2
+
+
+@pytest.mark.parametrize(
+    ("form", "rekeyed"),
+    [
+        (Form(), True),
+        (Form(udp=True), False),
+        (Form(mode=Mode.TRANSPORT, version=6), False),
+        (Form(esp="sha256-noesn", protocol=ProtocolId.AH), True),
+    ],
+    ids=["esp-rekeyed", "udp", "transport6", "ah-rekeyed"],
+)
+def test_packets_of_a_child_sa_wait_while_its_answer_is_not_read(world: World, form: Form, rekeyed: bool) -> None:
+    gateways = ours, theirs = world.connected(form) if rekeyed else world.gateways(form)
+    if rekeyed:
+        ((old, _, _),) = ours.pairs.values()
+        ours.endpoint.rekey_child(old, world.loop.clock.now())
+        ours.flush()
+    else:
+        ours.initiate(form.connection(0))
+    world.wait(lambda: theirs.has(ChildInstalled, 2 if rekeyed else 1), gateways)
+    world.loop.remove(ours.driver)  # its socket has the answer, and keeps it
+    theirs.plane.switch(list(theirs.pairs.values())[-1][0])  # as RFC 7296 section 2.8 allows
+    ping = world.start_ping(1, form.ends[0], "-c", "3", "-W", "10")
+    world.wait(lambda: ours.early.kept == 3, gateways)
+    assert len(ours.pairs) == rekeyed
+    world.loop.add(ours.driver)
+    assert " 3 received" in world.finish(ping)
+    assert not any(statistics(name)["XfrmInNoStates"] for name in world.names)
+    assert ours.early.kept == 3
+    assert ours.early.problem is None
 
 
 def test_the_first_packet_sets_the_tunnel_up(world: World) -> None:

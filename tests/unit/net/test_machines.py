@@ -169,7 +169,10 @@ def test_the_driver_separates_ike_from_esp_and_sends_the_answers() -> None:
         Datagram(bytes(40), Address("192.0.2.2"), Address("192.0.2.1"), 50),
     )
     driver.wire.arriving = [ike, esp, on_500, raw]
+    seen, receive = [], data_plane.receive
+    data_plane.receive = lambda datagram, now: (seen.append(len(events)), receive(datagram, now))
     driver.readable(1001, 3.0)
+    assert seen == [1, 2]  # what IKE has brought about comes before the ESP behind it
     assert [d.data for d in driver.wire.sent] == [b"eki" + bytes(4), b"cba"]
     assert events == ["192.0.2.2:4500 at 3.0", "192.0.2.2:500 at 3.0"]
     assert data_plane.counters.dropped_in == 2
