@@ -16,9 +16,11 @@ from ipsectest.base.clock import Instant
 from ipsectest.base.errors import IpsectestError, PeerError, UnsupportedError
 from ipsectest.net.wire import Direction
 from ipsectest.runner.capture import Seen
+from ipsectest.runner.pace import Pace
 from ipsectest.scenario.model import Case
 from ipsectest.scenario.ports import Peer, PeerRequest, PeerSettings
 from ipsectest.scenario.results import CaseResult, Reason, Verdict
+from ipsectest.scenario.run import STALL
 
 CASE_CAP = 120.0
 """Seconds after which a case is given up, whatever its lines say."""
@@ -34,6 +36,9 @@ class CaseRun(Protocol):
     @property
     def result(self) -> CaseResult | None: ...  # noqa: D102
 
+    @property
+    def slowest(self) -> float: ...  # noqa: D102
+
     def receive(self, datagram: Datagram, now: Instant) -> None: ...  # noqa: D102
 
     def datagrams_to_send(self, now: Instant) -> Sequence[Datagram]: ...  # noqa: D102
@@ -41,6 +46,8 @@ class CaseRun(Protocol):
     def get_timer(self) -> Instant | None: ...  # noqa: D102
 
     def handle_timer(self, now: Instant) -> None: ...  # noqa: D102
+
+    def stalled(self, now: Instant) -> None: ...  # noqa: D102
 
     def peer_requests(self) -> Sequence[PeerRequest]: ...  # noqa: D102
 
@@ -58,6 +65,7 @@ class Finished:
     settings: PeerSettings
     log: str
     seen: list[Seen]
+    attempt: int = 1
 
 
 @dataclass(slots=True)
@@ -67,6 +75,7 @@ class _Active:
     slot: int
     started: Instant
     hosts: tuple[str, ...]
+    slowest: float = 0.0
     seen: list[Seen] = field(default_factory=list)
 
 
@@ -84,10 +93,16 @@ class Conductor:
         begin: Begin,
         finished: Callable[[Finished], None],
         clock: Callable[[], Instant] | None = None,
+        *,
+        slow: float = 1.0,
     ) -> None:
-        """``clock``: the loop's, for peers that let us wait; None where time stands still between two calls."""
+        """``clock``: the loop's, for peers that let us wait; None where time stands still between two calls.
+
+        ``slow``: factor on the patience of the cases.
+        """
         self.peer = peer
         self._clock = clock
+        self._pace = Pace(slow)
         self._waiting = deque(cases)
         self._held_back: list[Case] = []
         """Cases for the same traffic as one that runs: a kernel's SPD can lead it to one of them only."""
@@ -99,6 +114,8 @@ class Conductor:
         self._by_host: dict[str, _Active] = {}
         self.halted = False
         """Whether the peer was found dead: nothing begins until `resume`."""
+        self.abandoned = False
+        """Whether cases were ended that might have gone on."""
 
     @property
     def done(self) -> bool:
@@ -110,7 +127,7 @@ class Conductor:
         """Number of cases that run at this moment."""
         return len(self._active)
 
-    def start(self, slots: range, now: Instant, at_once: int | None = None) -> None:
+    def start(self, slots: Sequence[int], now: Instant, at_once: int | None = None) -> None:
         """Begin the first case; the others follow one by one, never more than ``at_once`` (default: the slots)."""
         self._free = deque(slots)
         self._at_once = len(slots) if at_once is None else at_once
@@ -181,6 +198,7 @@ class Conductor:
 
     def abandon(self, verdict: Verdict, why: str, now: Instant) -> None:
         """End everything, begun or not."""
+        self.abandoned = self.abandoned or not self.done
         for active in list(self._active.values()):
             self._give_up(active, verdict, why, now)
         while self._waiting:
@@ -211,7 +229,8 @@ class Conductor:
         self._active[slot] = active
         self._by_host |= dict.fromkeys(hosts, active)
         try:
-            self.peer.configure(run.settings)
+            with self._calling("load a connection"):
+                self.peer.configure(run.settings)
         except UnsupportedError as error:
             self._give_up(active, Verdict.UNSUPPORTED, str(error), now)
         except PeerError as error:
@@ -236,6 +255,19 @@ class Conductor:
         return self._clock() if self._clock else now
 
     @contextmanager
+    def _calling(self, what: str) -> Iterator[None]:
+        """A call of the daemon, in which nobody reads the wire: what is waited for gets its whole time again."""
+        begun = self._time(0.0)
+        try:
+            yield
+        finally:
+            ended = self._time(0.0)
+            self._pace.called(what, ended - begun, ended)
+            if ended - begun > STALL:
+                for active in self._active.values():
+                    active.run.stalled(ended)
+
+    @contextmanager
     def _guarded(self, active: _Active, now: Instant) -> Iterator[None]:
         """A mistake of ours in one case is told in its result and does not end the others."""
         try:
@@ -252,10 +284,14 @@ class Conductor:
         while requests := active.run.peer_requests():
             for request in requests:
                 answer = self._perform(request)
+                begun = self._time(now)
                 if isinstance(answer, PeerError) and self.peer.crash():
                     self.halted = True  # whoever looks at the daemon will fail this case with the others
                     return
-                active.run.peer_answered(request.number, answer, now)
+                active.run.peer_answered(request.number, answer, begun)
+        if active.run.slowest > active.slowest:
+            active.slowest = active.run.slowest
+            self._pace.answered(active.slowest, now)
         if active.run.result is not None:
             self._end(active, active.run.result)
         elif len(active.seen) > DATAGRAM_CAP:
@@ -263,7 +299,8 @@ class Conductor:
 
     def _perform(self, request: PeerRequest) -> int | IpsectestError | None:
         try:
-            return self.peer.perform(request)
+            with self._calling(f"begin to {request.verb}"):
+                return self.peer.perform(request)
         except (UnsupportedError, PeerError) as error:
             return error
 
@@ -280,11 +317,14 @@ class Conductor:
                 self._postpone(active)
                 return
             result = replace(result, verdict=Verdict.FAIL, reason=Reason(0, "", "", f"the peer crashed: {why}"))
+            result = replace(result, missing=False)
         try:
-            log = self.peer.log(settings)
-            self.peer.forget(settings)
+            with self._calling("forget a connection"):
+                log = self.peer.log(settings)
+                self.peer.forget(settings)
         except PeerError as error:
             log += f"\n{error}\n"
+        result = self._pace.weighed(result)
         self._release(active)
         self._finished(Finished(active.case, result, settings, log, active.seen))
 

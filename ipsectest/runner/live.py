@@ -29,7 +29,7 @@ class Post:
         """Whether all its cases have a result."""
         return self._conductor.done
 
-    def start(self, slots: range, now: Instant, at_once: int | None = None) -> None:
+    def start(self, slots: Sequence[int], now: Instant, at_once: int | None = None) -> None:
         """Begin with the cases, never more than ``at_once`` (default: as many as slots)."""
         self._health_due = now + HEALTH_INTERVAL
         self._conductor.start(slots, now, at_once)

@@ -81,6 +81,7 @@ class Recorder:
             checks=[CheckRecord(c.requirement, c.level, c.line, c.met, c.text, c.actual) for c in result.checks],
             ladder=_ladder(result),
             notes=list(result.notes),
+            attempt=finished.attempt,
         )
         configuration = artifacts.settings_text(finished.settings)
         self.peers.setdefault(peer.name, peer).configurations.append(configuration)

@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
 from ipsectest.base.clock import Instant
-from ipsectest.net.clock import MonotonicClock
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.peers.builtin import Builtin
@@ -20,6 +19,7 @@ from ipsectest.runner.instances import Daemons, Instance
 from ipsectest.runner.live import Post
 from ipsectest.runner.pki import RunPki
 from ipsectest.runner.recorder import PeerUnderTest, Recorder
+from ipsectest.runner.retries import FEWER, PATIENT, Retries
 from ipsectest.runner.seed import stream
 from ipsectest.scenario.facts import both_ends
 from ipsectest.scenario.load import load
@@ -62,6 +62,7 @@ class _Traits:
     retransmit: float = 0.0
     without_children: str = ""
     without_kernel: str = ""
+    slow: float = 1.0
 
 
 @dataclass(slots=True)
@@ -86,6 +87,36 @@ class _Stage:
         name = f"sanity/{when}-{'vm-' if self.instance.vm else ''}{self.instance.number}"
         recorder.scenarios[name] = scenario
         return replace(case, scenario=name, peer={**case.peer, **facts})
+
+
+@dataclass(slots=True)
+class _File:
+    """Takes the results of one instance: what is tried again comes to the records when it ends the second time."""
+
+    under_test: PeerUnderTest
+    recorder: Recorder
+    progress: Progress
+    held: list[Finished] | None = None
+    """Takes what is unsupported, instead of the records."""
+    retries: Retries = field(default_factory=Retries)
+    verdicts: list[Verdict] = field(default_factory=list)
+    ended: int = 0
+    """Tries."""
+    conductor: Conductor | None = None
+
+    def take(self, finished: Finished) -> None:
+        """A case has ended."""
+        self.ended += 1
+        is_over = self.conductor is None or self.conductor.abandoned
+        if not is_over and self.retries.keeps(finished):
+            return
+        finished = self.retries.told(finished)
+        self.verdicts.append(finished.result.verdict)
+        if self.held is not None and finished.result.verdict is Verdict.UNSUPPORTED:
+            self.held.append(finished)
+            return
+        self.recorder.add(self.under_test, finished)
+        self.progress(self.under_test.name, finished)
 
 
 @dataclass(slots=True)
@@ -116,7 +147,7 @@ class Session:
         ended: list[Finished] = []
         label = f"{table.BUILTIN}/{case.id}"
         peer = Builtin(stream(self.seed, f"{label} peer"), impairments, self.pki.builtin if self.pki else None)
-        begin = partial(self._begin, table.BUILTIN, _Traits())
+        begin = partial(self._begin, table.BUILTIN, _Traits(slow=self.slow))
         virtual.play(Conductor(peer, [case], begin, ended.append), peer)
         return ended[0]
 
@@ -146,7 +177,8 @@ class Session:
             play([(stage.instance, [stage.sanity("last", self.recorder)]) for stage in stages if stage.sane])
             for stage in stages:
                 if not stage.sane:
-                    conductor = self._conductor(stage.instance, stage.cases, under_test, [])
+                    file = _File(under_test, self.recorder, self.progress)
+                    conductor = self._conductor(loop, stage.instance, stage.cases, file, self.slow)
                     conductor.abandon(Verdict.INCONCLUSIVE, _INSANE, loop.clock.now())
 
     def _phase(
@@ -157,45 +189,49 @@ class Session:
         groups: Sequence[tuple[Instance, Sequence[Case]]],
         held: list[Finished] | None = None,
     ) -> list[bool]:
-        """Play the groups at once; for each, whether every case passed."""
-        ended: list[list[Finished]] = [[] for _ in groups]
+        """Play the groups at once, and what came to nothing once more; for each, whether every case passed."""
+        files = [_File(under_test, self.recorder, self.progress, held) for _ in groups]
+        self._round(loop, daemons, [(*group, file) for group, file in zip(groups, files, strict=True)])
+        again = [(group[0], file.retries.begin(), file) for group, file in zip(groups, files, strict=True)]
+        if again := [group for group in again if group[1]]:
+            self._round(loop, daemons, again, second=True)
+        return [all(verdict is Verdict.PASS for verdict in file.verdicts) for file in files]
+
+    def _round(
+        self,
+        loop: EventLoop,
+        daemons: Daemons,
+        groups: Sequence[tuple[Instance, Sequence[Case], "_File"]],
+        *,
+        second: bool = False,
+    ) -> None:
+        """Play each case of the groups once. Second tries have more patience and less company."""
+        slow, jobs = (self.slow * PATIENT, self.jobs // FEWER) if second else (self.slow, self.jobs)
         posts = [
             Post(
-                self._conductor(instance, cases, under_test, results, held),
+                self._conductor(loop, instance, cases, file, slow),
                 instance.wire,
                 partial(daemons.restart, instance),
             )
-            for (instance, cases), results in zip(groups, ended, strict=True)
+            for instance, cases, file in groups
         ]
-        for post in posts:
+        for post, (_, _, file) in zip(posts, groups, strict=True):
             loop.add(post)
-            post.start(slots.SLOTS, loop.clock.now(), max(1, self.jobs // len(posts)))
+            post.start(slots.rested(file.ended), loop.clock.now(), max(1, jobs // len(posts)))
         loop.run_until(lambda: all(post.done for post in posts), RUN_CAP)
         for post in posts:
             loop.remove(post)
             post.abandon(f"the run was ended after {RUN_CAP:.0f} s", loop.clock.now())
-        return [all(finished.result.verdict is Verdict.PASS for finished in results) for results in ended]
 
     def _conductor(
-        self,
-        instance: Instance,
-        cases: Sequence[Case],
-        under_test: PeerUnderTest,
-        ended: list[Finished],
-        held: list[Finished] | None = None,
+        self, loop: EventLoop, instance: Instance, cases: Sequence[Case], file: "_File", slow: float
     ) -> Conductor:
-        def finished(result: Finished) -> None:
-            ended.append(result)
-            if held is not None and result.result.verdict is Verdict.UNSUPPORTED:
-                held.append(result)
-                return
-            self.recorder.add(under_test, result)
-            self.progress(under_test.name, result)
-
         daemon = instance.peer
-        traits = _Traits(daemon.raw_esp, _RETRANSMIT, daemon.without_children, daemon.without_kernel)
-        begin = partial(self._begin, under_test.name, traits)
-        return Conductor(instance.peer, cases, begin, finished, MonotonicClock().now)
+        traits = _Traits(daemon.raw_esp, _RETRANSMIT, daemon.without_children, daemon.without_kernel, slow)
+        begin = partial(self._begin, file.under_test.name, traits)
+        conductor = Conductor(instance.peer, cases, begin, file.take, loop.clock.now, slow=slow)
+        file.conductor = conductor
+        return conductor
 
     def _groups(self, name: PeerName, cases: Sequence[Case]) -> dict[DaemonOptions, list[Case]]:
         groups: dict[DaemonOptions, list[Case]] = {DaemonOptions(): []}
@@ -214,7 +250,7 @@ class Session:
     def _place(self, slot: int, traits: _Traits) -> Environment:
         certificates = self.pki.tester if self.pki else None
         place = slots.environment(
-            slot, ip=self.ip, slow=self.slow, retransmit=traits.retransmit, raw_esp=traits.raw_esp, pki=certificates
+            slot, ip=self.ip, slow=traits.slow, retransmit=traits.retransmit, raw_esp=traits.raw_esp, pki=certificates
         )
         return replace(place, without_children=traits.without_children, without_kernel=traits.without_kernel)
 

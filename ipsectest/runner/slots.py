@@ -10,6 +10,12 @@ SLOTS = range(1, 121)
 _OTHER = 120
 
 
+def rested(used: int) -> list[int]:
+    """The slots after so many cases: those come first in which stragglers are the oldest."""
+    at = used % len(SLOTS)
+    return [*SLOTS[at:], *SLOTS[:at]]
+
+
 def environment(
     slot: int,
     *,

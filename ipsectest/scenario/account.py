@@ -39,6 +39,8 @@ class Account:
     notes: list[str] = field(default_factory=list)
     verdict: Verdict = Verdict.PASS
     reason: Reason | None = None
+    missing: bool = False
+    """Whether the verdict rests on something that did not come in time."""
     silence: tuple[int, str] | None = None
     """The first silence (line and text) since the peer was last seen alive."""
 
@@ -58,8 +60,11 @@ class Account:
         requirement = ", ".join(tag.requirements) if tag else ""
         self.events.append(_Event(at, direction, text, line, met, requirement, octets, message))
 
-    def judge_line(self, tag: Tag | None, line: int, text: str, actual: str) -> bool:
-        """Enter a line that was met (``actual`` empty) or not; whether the script can go on."""
+    def judge_line(self, tag: Tag | None, line: int, text: str, actual: str, *, missing: bool = False) -> bool:
+        """Enter a line that was met (``actual`` empty) or not; whether the script can go on.
+
+        ``missing``: it was not met because the time was over.
+        """
         if tag is not None:
             for name in tag.requirements:
                 self.checks.append(Check(name, tag.level, line, not actual, text, actual))
@@ -68,13 +73,13 @@ class Account:
         if tag is None:
             self.give_up(Verdict.INCONCLUSIVE, line, text, actual, "the precondition was not reached")
             return False
-        return self._unmet(tag, line, text, actual)
+        return self._unmet(tag, line, text, actual, missing=missing)
 
     def revoke(self, line: int) -> None:
         """Take back what was said of a line."""
         self.checks = [check for check in self.checks if check.line != line]
 
-    def _unmet(self, tag: Tag, line: int, text: str, actual: str) -> bool:
+    def _unmet(self, tag: Tag, line: int, text: str, actual: str, *, missing: bool) -> bool:
         contested = {n: self.catalogue[n].contested for n in tag.requirements if n in self.catalogue}
         verdict = tag.level.verdict_if_unmet
         if contested and all(contested.values()) and len(contested) == len(tag.requirements):
@@ -84,7 +89,7 @@ class Account:
         elif verdict is Verdict.PASS:
             self.notes.append(f"[{tag.level} {', '.join(tag.requirements)}] {text}: {actual}")
         if _WEIGHT.index(verdict) > _WEIGHT.index(self.verdict):
-            self.verdict = verdict
+            self.verdict, self.missing = verdict, missing
             self.reason = Reason(line, text, actual, self._requirement_text(tag))
         return verdict is not Verdict.FAIL
 
@@ -104,7 +109,7 @@ class Account:
     def stop(self, verdict: Verdict, reason: Reason) -> None:
         """The runner ends the case; only a crash of the peer says more than what was found already."""
         if verdict is Verdict.FAIL:
-            self.verdict, self.reason = verdict, reason
+            self.verdict, self.reason, self.missing = verdict, reason, False
         else:
             self.give_up(verdict, reason.line, reason.expected, reason.actual, reason.text)
 
@@ -139,6 +144,7 @@ class Account:
             self.started,
             finished,
             keys,
+            self.missing and self.verdict in {Verdict.FAIL, Verdict.NONSTRICT},
         )
 
 

@@ -91,7 +91,7 @@ class Asking:
         self.account.silence = None
         actual = "" if value == wanted else f"{counter} is {value}, it was {before}"
         self.account.event(now, "--", step.text, line=step.line, met=not actual, tag=step.verb.tag)
-        going = self.account.judge_line(step.verb.tag, step.line, step.text, actual)
+        going = self.account.judge_line(step.verb.tag, step.line, step.text, actual, missing=True)
         return Progress.DONE if going else Progress.END
 
 

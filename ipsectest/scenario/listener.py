@@ -11,13 +11,15 @@ from ipsectest.scenario.account import Account
 from ipsectest.scenario.association import Arrival, Carried, arrival_of
 from ipsectest.scenario.composer import Composer, shown
 from ipsectest.scenario.judge import Fit, Judge, text_of
-from ipsectest.scenario.model import Silence
+from ipsectest.scenario.model import DataPattern, Silence
 from ipsectest.scenario.results import Verdict
 from ipsectest.scenario.session import Labelled, Session, give_back_id
 from ipsectest.scenario.steps import AwaitAllStep, AwaitStep, Option, Step
 
 PATIENCE = 2.0
 """Default cap of an expected line in seconds."""
+_ECHOES = frozenset({"pong", "reset"})
+"""Contents that answer a packet of ours."""
 
 
 class Progress(Enum):
@@ -47,6 +49,11 @@ class Listener:
     """``no ...`` lines that were met, as far as they speak of the answer to one request: it may still come, late."""
     wake: Instant | None = None
     """When the first of the lines runs out of patience."""
+    slowest: float = 0.0
+    """The longest that an answer took, as a part of the patience with it."""
+    _entered: Instant = 0.0
+    _overdue: dict[int, Instant] = field(default_factory=dict)
+    """Lines that would convict, by number, and when they ran out of patience: what comes now tells of slowness only."""
     _closest: str = ""
     """What came that was not quite it."""
 
@@ -65,9 +72,11 @@ class Listener:
         self.left = list(steps)
         self.later = later
         self._closest = ""
+        self._overdue.clear()
 
     def listen(self, entered: Instant, now: Instant) -> Progress:
         """Look at what has come and at the time."""
+        self._entered = entered
         for arrival in list(self.arrivals):
             self.judge.decode(arrival)
             if not self._take(arrival, now):
@@ -79,19 +88,28 @@ class Listener:
             due, is_silence = self._due(step, entered)
             if now < due - 1e-9:
                 continue
+            if not is_silence and step.line not in self._overdue and _convicts(step):
+                self._overdue[step.line] = now
+                continue
             self.left.remove(step)
             if is_silence:
                 self._silent(step, now)
-            elif not self._unmet(step, self._closest or "nothing came", now):
+            elif not self._unmet(step, self._closest or "nothing came", now, missing=True):
                 return Progress.END
         if not self.left:
             return Progress.DONE
         self.wake = min(self._due(step, entered)[0] for step in self.left)
         return Progress.WAIT
 
+    def forgive(self, now: Instant) -> None:
+        """We slept: what is late already has its grace again."""
+        self._overdue = dict.fromkeys(self._overdue, now)
+
     def _due(self, step: AwaitStep, entered: Instant) -> tuple[Instant, bool]:
         """When a line is over. A busy machine may repeat a request late; its answer has a fair chance all the same."""
         seconds, is_silence = self._cap(step)
+        if step.line in self._overdue:
+            return self._overdue[step.line] + PATIENCE * self.slow, False
         repeated, chance = self.session.repeated_at, self.session.place.retransmit
         if is_silence or repeated is None or repeated < entered:
             return entered + seconds, is_silence
@@ -150,8 +168,14 @@ class Listener:
         self._show(arrival, step, met=True)
         self.account.silence = None
         self._label(step, option, arrival, now)
-        going = self.account.judge_line(step.tag, step.line, step.text, "")
-        for condition in step.conditions:
+        is_echo = isinstance(option.what, DataPattern) and option.what.content in _ECHOES
+        if option.answers or is_echo:
+            self.slowest = max(self.slowest, (arrival.at - self._entered) / (PATIENCE * self.slow))
+        late = step.line in self._overdue
+        going = not late and self.account.judge_line(step.tag, step.line, step.text, "")
+        if late:
+            self._late(step, arrival)
+        for condition in () if late else step.conditions:
             actual = self.judge.condition(arrival, condition, option)
             actual = f"{text_of(arrival)}: {actual}" if actual else ""
             going = self.account.judge_line(condition.tag, condition.spot.line, condition.text, actual) and going
@@ -172,12 +196,17 @@ class Listener:
         self.session.dealt_with[arrival.raw] = arrival.exchange
         self.session.labels[step.key] = Labelled(message, [arrival.datagram], arrival.exchange)
 
+    def _late(self, step: AwaitStep, arrival: Arrival) -> None:
+        """It is what was wanted: no RFC says how fast a machine has to be, so nobody is convicted."""
+        actual = f"{text_of(arrival)}, {arrival.at - self._overdue[step.line]:.2f} s after its time"
+        self.account.give_up(Verdict.INCONCLUSIVE, step.line, step.text, actual, "the peer or the machine is slow")
+
     # Lines that are over --------------------------------------------------------------------------------------------
 
-    def _unmet(self, step: AwaitStep, actual: str, now: Instant) -> bool:
+    def _unmet(self, step: AwaitStep, actual: str, now: Instant, *, missing: bool = False) -> bool:
         """Enter an unmet line; False if the case ends. Its request keeps its message ID for the next one."""
         self.account.event(now, "--", f"not met: {step.text}", line=step.line, met=False, tag=step.tag)
-        going = self.account.judge_line(step.tag, step.line, step.text, actual)
+        going = self.account.judge_line(step.tag, step.line, step.text, actual, missing=missing)
         if going:
             self._give_back_id(step)
         return going
@@ -282,3 +311,8 @@ class Listener:
         if exchange.response is not None:
             size = sum(len(d.data) for d in exchange.response_datagrams)
             self.account.event(now, "->", shown(exchange.response), octets=size, message=exchange.response)
+
+
+def _convicts(step: AwaitStep) -> bool:
+    """Whether somebody is accused if the line is not met."""
+    return step.tag is not None and step.tag.level.verdict_if_unmet is not Verdict.PASS

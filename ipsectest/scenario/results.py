@@ -93,3 +93,5 @@ class CaseResult:
     started: Instant = 0.0
     finished: Instant = 0.0
     key_tables: Mapping[str, str] = field(default_factory=dict)
+    missing: bool = False
+    """Whether the verdict rests on something that did not come in time: on a slow machine it may have been late."""

@@ -88,6 +88,11 @@ class Run:
         self._session.ways.update((datagram.source, datagram.destination) for datagram in outgoing)
         return outgoing
 
+    @property
+    def slowest(self) -> float:
+        """The longest that an answer of the peer took, as a part of the patience with it."""
+        return 0.0 if self._unsupported else self._listener.slowest
+
     def get_timer(self) -> Instant | None:
         """When `handle_timer` is due."""
         return None if self.result is not None else self._timer
@@ -126,10 +131,18 @@ class Run:
             self.result = self._outcome(now)
         return self.result
 
+    def stalled(self, now: Instant) -> None:
+        """Nobody read the wire for a while, until now: what is waited for gets its whole time again."""
+        waits = self._at < len(self._steps) and isinstance(self._steps[self._at], AwaitStep | AwaitAllStep)
+        if self.result is None and self._closing is None and waits and self._entered is not None:
+            self._entered = now
+            self._listener.forgive(now)
+
     def _forgive(self, now: Instant) -> None:
         """A machine too busy to wake us in time says nothing about the peer, which runs on the same one."""
         if self._entered is not None and self._timer is not None and now > self._timer + STALL:
             self._entered = now
+            self._listener.forgive(now)
 
     # Walking through the steps --------------------------------------------------------------------------------------
 

@@ -48,6 +48,8 @@ class Script:
     silence: float = 3600.0
     settings: PeerSettings = field(init=False)
     result: CaseResult | None = None
+    slowest: float = 0.0
+    stalls: list[Instant] = field(default_factory=list)
     answers: list[int | IpsectestError | None] = field(default_factory=list)
     _out: list[Datagram] = field(default_factory=list)
     _requests: list[PeerRequest] = field(default_factory=list)
@@ -76,6 +78,9 @@ class Script:
 
     def get_timer(self) -> Instant | None:
         return self._timer
+
+    def stalled(self, now: Instant) -> None:
+        self.stalls.append(now)
 
     def peer_requests(self) -> Sequence[PeerRequest]:
         requests, self._requests = self._requests, []

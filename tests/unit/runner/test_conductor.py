@@ -11,7 +11,7 @@ from ipsectest.runner import slots, virtual
 from ipsectest.runner.conductor import CASE_CAP, DATAGRAM_CAP, Conductor, Finished
 from ipsectest.scenario.model import Case
 from ipsectest.scenario.ports import Selector, Verb
-from ipsectest.scenario.results import CaseResult, Verdict
+from ipsectest.scenario.results import CaseResult, Check, Level, Reason, Verdict
 from tests.unit.runner.runner_fakes import Echo, Script, case
 
 
@@ -212,7 +212,7 @@ def test_a_result_that_cannot_be_filed_ends_the_run(echo: Echo) -> None:
 
 
 def test_time_that_a_daemon_takes_for_its_configuration_is_not_that_of_the_case(echo: Echo) -> None:
-    stage, times = Stage(echo), iter([0.6, 0.7, 0.8])
+    stage, times = Stage(echo), iter([0.0, 0.6, 0.7, 0.8])
     conductor = stage.conductor([case("a/1")])
     conductor._clock = lambda: next(times)
     woken: list[float] = []
@@ -225,7 +225,7 @@ def test_time_that_a_daemon_takes_for_its_configuration_is_not_that_of_the_case(
 
     conductor._begin = watched  # type: ignore[assignment]
     conductor.start(range(1, 2), 0.0)
-    assert woken == [0.6]
+    assert woken == [0.7]
 
 
 def test_lines_are_judged_at_the_instant_up_to_which_the_wire_was_read(echo: Echo) -> None:
@@ -255,3 +255,69 @@ def test_cases_for_the_same_traffic_run_one_after_another(echo: Echo) -> None:
         conductor.handle_timer(now)
     assert stage.verdicts() == [Verdict.PASS] * 3
     assert now == pytest.approx(3 * 60.0)
+
+
+def test_time_in_which_nobody_reads_the_wire_is_not_that_of_the_other_cases(echo: Echo) -> None:
+    stage, times = Stage(echo), [0.0]
+    conductor = stage.conductor([case("a/1"), case("a/2")])
+    conductor._clock = lambda: times[0]
+    conductor.start(range(1, 3), 0.0)
+
+    def takes_long(_: object) -> None:
+        times[0] += 1.0
+
+    echo.configure = takes_long  # type: ignore[method-assign,assignment]
+    conductor.handle_timer(0.0)
+    assert [run.stalls for run in stage.runs] == [[1.0], [1.0]]
+
+
+def fails_by_silence(run: Script, now: Instant) -> None:
+    reason = Reason(3, "<- ESP(net) pong", "nothing came", "why")
+    checks = [Check("7296-2.1-02", Level.MUST, 3, False)]
+    run.result = CaseResult(Verdict.FAIL, checks, reason, started=0.0, finished=now, missing=True)
+
+
+@pytest.mark.parametrize(("slowest", "verdict", "met"), [(0.4, Verdict.FAIL, False), (0.6, Verdict.INCONCLUSIVE, None)])
+def test_silence_convicts_nobody_while_another_case_gets_slow_answers(
+    echo: Echo, slowest: float, verdict: Verdict, met: bool | None
+) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case("a/1"), case("a/2")])
+    conductor.start(range(1, 3), 0.0)
+    conductor.handle_timer(0.0)
+    stage.runs[1].slowest = slowest
+    conductor.datagrams_to_send(1.0)
+    fails_by_silence(stage.runs[0], 4.0)
+    conductor.datagrams_to_send(4.0)
+    (finished,) = stage.ended
+    assert (finished.result.verdict, finished.result.checks[0].met) == (verdict, met)
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(0.5, Verdict.FAIL), (1.5, Verdict.INCONCLUSIVE)])
+def test_silence_convicts_nobody_while_the_daemon_is_slow_to_forget(
+    echo: Echo, seconds: float, verdict: Verdict
+) -> None:
+    stage, times = Stage(echo), [0.0]
+    conductor = stage.conductor([case("a/1")])
+    conductor._clock = lambda: times[0]
+    conductor.start(range(1, 3), 0.0)
+
+    def takes_long(_: object) -> None:
+        times[0] += seconds
+
+    echo.forget = takes_long  # type: ignore[method-assign,assignment]
+    fails_by_silence(stage.runs[0], 4.0)
+    times[0] = 4.0
+    conductor.datagrams_to_send(4.0)
+    assert stage.verdicts() == [verdict]
+
+
+def test_what_was_slow_before_a_case_began_does_not_help_it(echo: Echo) -> None:
+    stage = Stage(echo)
+    conductor = stage.conductor([case("a/1")])
+    conductor._pace.answered(0.9, 1.0)
+    conductor.start(range(1, 3), 2.0)
+    fails_by_silence(stage.runs[0], 6.0)
+    stage.runs[0].result = replace(stage.runs[0].result, started=2.0)
+    conductor.datagrams_to_send(6.0)
+    assert stage.verdicts() == [Verdict.FAIL]

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant
 from ipsectest.peers.builtin import Builtin
 from ipsectest.runner import slots, virtual
 from ipsectest.runner.conductor import Conductor, Finished
+from ipsectest.scenario.listener import PATIENCE
 from ipsectest.scenario.load import load
 from ipsectest.scenario.model import Case
 from ipsectest.scenario.results import CaseResult, Verdict
@@ -159,7 +162,9 @@ def test_a_request_repeated_late_still_has_time_for_its_answer(tmp_path: Path) -
     assert run.get_timer() == 3.4
     run.handle_timer(3.4)
     assert run._account.checks == []
-    run.handle_timer(4.4)
+    while not run._account.checks:
+        run.handle_timer(run.get_timer() or 0.0)
+    assert run._now > 3.4 + PATIENCE
     assert [check.met for check in run._account.checks] == [False]
 
 
@@ -211,3 +216,77 @@ def test_a_silence_begins_when_the_message_leaves(tmp_path: Path) -> None:
     assert run._account.checks == []
     run.handle_timer(0.7)
     assert [check.met for check in run._account.checks] == [True]
+
+
+class _Slow(Builtin):
+    """Answers each request that is no repetition after so many seconds; None: never."""
+
+    delays: Sequence[float | None] = ()
+
+    def __init__(self, *delays: float | None) -> None:
+        super().__init__(random.Random(1).randbytes)
+        self.delays = list(delays)
+        self._late: list[tuple[Instant, Datagram]] = []
+        self._heard: set[bytes] = set()
+
+    def receive(self, datagram: Datagram, now: Instant) -> None:
+        if datagram.data in self._heard:
+            return
+        self._heard.add(datagram.data)
+        super().receive(datagram, now)
+        delay = self.delays.pop(0) if len(self.delays) > 1 else self.delays[0]
+        sent = super().datagrams_to_send(now)
+        self._late += [] if delay is None else [(now + delay, one) for one in sent]
+
+    def datagrams_to_send(self, now: Instant) -> Sequence[Datagram]:
+        due = [one for at, one in self._late if at <= now]
+        self._late = [(at, one) for at, one in self._late if at > now]
+        return [*due, *super().datagrams_to_send(now)]
+
+    def get_timer(self) -> Instant | None:
+        times = [super().get_timer(), *(at for at, _ in self._late)]
+        return min((time for time in times if time is not None), default=None)
+
+
+TAGGED = "-> IKE_SA_INIT ...\n<- IKE_SA_INIT SA KE Nr ... [{} 7296-2.1-02]"
+
+
+@pytest.mark.parametrize("level", ["MUST", "SHOULD"])
+def test_what_comes_a_little_late_convicts_nobody(tmp_path: Path, level: str) -> None:
+    result = _play(tmp_path, TAGGED.format(level), _Slow(PATIENCE + 0.36))
+    assert (result.verdict, [check.met for check in result.checks]) == (Verdict.INCONCLUSIVE, [None])
+    assert result.reason
+    assert "0.36 s after its time" in result.reason.actual
+    assert not result.missing
+
+
+def test_a_silent_peer_is_convicted_when_the_grace_is_over(tmp_path: Path) -> None:
+    result = _play(tmp_path, TAGGED.format("MUST"), _Slow(None))
+    assert (result.verdict, [check.met for check in result.checks]) == (Verdict.FAIL, [False])
+    assert result.missing
+    assert result.finished - result.started < 2 * PATIENCE + 1
+
+
+def test_a_wrong_answer_convicts_though_it_is_late(tmp_path: Path) -> None:
+    script = "-> IKE_SA_INIT ...\n<- IKE_SA_INIT N(COOKIE) [MUST 7296-2.1-02]"
+    result = _play(tmp_path, script, _Slow(PATIENCE + 0.36))
+    assert (result.verdict, result.missing) == (Verdict.FAIL, False)
+
+
+def test_a_line_that_convicts_nobody_has_no_grace(tmp_path: Path) -> None:
+    result = _play(tmp_path, TAGGED.format("INFO"), _Slow(PATIENCE + 0.36))
+    assert (result.verdict, [check.met for check in result.checks]) == (Verdict.PASS, [False])
+
+
+TWO = "-> IKE_SA_INIT ...\n<- IKE_SA_INIT SA KE Nr ...\n-> IKE_AUTH ...\n<- IKE_AUTH SA ... [MUST 7296-2.1-02]"
+
+
+def test_silence_after_slow_answers_convicts_nobody(tmp_path: Path) -> None:
+    result = _play(tmp_path, TWO, _Slow(1.2, None))
+    assert (result.verdict, [check.met for check in result.checks]) == (Verdict.INCONCLUSIVE, [None])
+    assert result.reason
+    assert "an answer took 1.2 s" in result.reason.text
+
+
+def test_silence_after_quick_answers_convicts(tmp_path: Path) -> None:
+    assert _play(tmp_path, TWO, _Slow(0.8, None)).verdict is Verdict.FAIL

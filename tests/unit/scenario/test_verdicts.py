@@ -161,7 +161,8 @@ def test_the_end_by_the_runner_keeps_what_was_found(tmp_path: Path) -> None:
     run = Run(case, slots.environment(1), random.Random(2).randbytes, 0.0)
     run.handle_timer(0.0)
     run.handle_timer(2.0)
-    result = run.stop(Verdict.INCONCLUSIVE, Reason(0, "", "", "the cap"), 3.0)
+    run.handle_timer(4.0)
+    result = run.stop(Verdict.INCONCLUSIVE, Reason(0, "", "", "the cap"), 5.0)
     assert result.verdict is Verdict.FAIL
     other = Run(case, slots.environment(1), random.Random(2).randbytes, 0.0)
     assert other.stop(Verdict.FAIL, Reason(0, "", "", "it crashed"), 3.0).verdict is Verdict.FAIL
