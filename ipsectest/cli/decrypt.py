@@ -132,7 +132,7 @@ def _decrypt_in_parts(
 ) -> bool:
     """Use several workers, if they were asked for and the file can be cut."""
     jobs = arguments.jobs or os.cpu_count() or 1
-    if (jobs < 2 and not arguments.dask) or name == _STANDARD or arguments.tries:
+    if (jobs < 2 and not arguments.dask) or name == _STANDARD:
         return False
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
     from ipsectest.decrypt.parallel import Workers, decrypt_in_parts  # noqa: PLC0415

@@ -35,6 +35,10 @@ class Bounded(Generic[K, V]):
         """All of them, the oldest first."""
         return [value for value, _ in self._entries.values()]
 
+    def items(self) -> list[tuple[K, V]]:
+        """All of them with their keys, the oldest first."""
+        return [(key, value) for key, (value, _) in self._entries.items()]
+
     def clear(self) -> None:
         """Take everything out."""
         for key in list(self._entries):

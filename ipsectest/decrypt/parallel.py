@@ -6,6 +6,7 @@ negotiations are followed here, because an IKE SA's exchanges may lie in any par
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
+from enum import Enum, auto
 from pathlib import Path
 
 from ipsectest.decrypt.capture.opening import open_capture
@@ -17,6 +18,8 @@ from ipsectest.decrypt.output import InterfaceNumbers, Output
 from ipsectest.decrypt.pipeline import Decryption, Totals
 from ipsectest.decrypt.sas import Tracks
 from ipsectest.decrypt.seams import Seams
+from ipsectest.decrypt.trial import TrialState
+from ipsectest.decrypt.trial_seams import TrialSeams
 from ipsectest.decrypt.worker import Conditions, Found, Job, Placed
 
 LONGEST_PART = 1 << 25
@@ -45,8 +48,8 @@ def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output 
     hold the parts that were done.
     """
     place = output.place() if output else None
-    if (output and not place) or keys.ikev1 or keys.dh or keys.without_salt:
-        return False  # messages open by what earlier ones tell
+    if (output and not place) or _depend(run, keys):
+        return False
     size = path.stat().st_size
     longest = LONGEST_PART if run.tells is None else LONGEST_TOLD
     parts = cut(path, min(longest, size // (workers.count * _PARTS_EACH)))
@@ -89,6 +92,11 @@ def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output 
     return is_whole
 
 
+def _depend(run: Decryption, keys: KeyRing) -> bool:
+    """Whether messages open by what earlier ones tell; derived keys are tried from the message on that tells them."""
+    return bool(keys.ikev1 or keys.dh or keys.without_salt or (run.trial and keys.ike))
+
+
 def declare(output: Output, path: Path) -> None:
     """Declare the interfaces that a capture has in front of its first frame, in their order."""
     capture = open_capture(path)
@@ -120,6 +128,17 @@ class _Piece:
     lines: bytes | None = None
     """JSON lines; None: it is not written yet."""
     tracks: Tracks = field(default_factory=dict)
+    trial: TrialState | None = None
+
+
+class _Turn(Enum):
+    """What is to be done with a part."""
+
+    WAIT = auto()
+    AGAIN = auto()
+    READY = auto()
+    TORN = auto()
+    """One process has to read the whole file."""
 
 
 class _Queue:
@@ -130,6 +149,7 @@ class _Queue:
         """End of what was written without a gap."""
         self._run = run
         self._seams = seams
+        self._tries = TrialSeams(run.trial, run.sas) if run.trial else None
         self._offset = offset
         self._step = step
         self._pieces: list[_Piece] = []
@@ -175,41 +195,75 @@ class _Queue:
     def _job(self, piece: _Piece) -> Job:
         derived = self._run.derived
         behind = [keys for keys in derived[piece.before :] if (keys.protocol, keys.spi) not in piece.own]
-        return Job(piece.part, (*derived[: piece.before], *behind), piece.learned, piece.tracks)
+        if self._tries:
+            piece.trial = self._tries.state
+        return Job(piece.part, (*derived[: piece.before], *behind), piece.learned, piece.tracks, piece.trial)
 
     def _place(self) -> bool:
-        """Tell every worker whose turn it is where to write, or to do it again with more keys."""
+        """Tell every worker whose turn it is where to write, or to do it again; False if one process has to."""
         while self._placed < len(self._pieces):
             piece = self._pieces[self._placed]
-            found, misses_esp = piece.found, False
-            if found is None:
-                return True
-            following = self._following()
-            if self._seams.waits(found) and following is None and len(self._of) > 1:
-                return True  # another worker has it
-            if not found.is_whole or self._seams.tears(found, following):
-                return False
-            if not piece.is_heard:
-                piece.is_heard = True
-                piece.learned = self._run.nat_t.pairs
-                piece.before, piece.own = len(self._run.derived), found.derived
-                misses_esp = not found.refused.isdisjoint(piece.learned)
-                for packet in found.messages:
-                    self._run.learn(packet)
-                found.messages.clear()
-            if misses_esp or _opens_more(piece, found, self._run):
-                self._again(piece)
-                return True
-            if tracks := self._seams.tracks_for(found):
-                piece.tracks |= tracks
-                self._again(piece)
-                return True
-            piece.offset = self._offset
-            self._offset += found.octets
-            self._placed += 1
-            piece.worker.send(Placed(piece.offset, self._seams.frames))
-            self._seams.pass_on(found)
+            match self._turn(piece):
+                case _Turn.WAIT:
+                    return True
+                case _Turn.AGAIN:
+                    self._again(piece)
+                    return True
+                case _Turn.TORN:
+                    return False
+            self._put(piece)
         return True
+
+    def _turn(self, piece: _Piece) -> "_Turn":
+        """What is to be done with the part whose turn it is."""
+        found, following = piece.found, self._following()
+        if found is None or (self._seams.waits(found) and following is None and len(self._of) > 1):
+            return _Turn.WAIT  # another worker has what is behind it
+        if not found.is_whole or self._seams.tears(found, following) or self._overflows(found):
+            return _Turn.TORN
+        if self._misses_keys(piece, found) or self._tries_otherwise(piece, found):
+            return _Turn.AGAIN
+        tracks = self._seams.tracks_for(found)
+        if not tracks:
+            return _Turn.READY
+        if not tracks.keys().isdisjoint(piece.tracks):  # they did not help
+            return _Turn.TORN
+        piece.tracks |= tracks
+        return _Turn.AGAIN
+
+    def _misses_keys(self, piece: _Piece, found: Found) -> bool:
+        """Follow its IKE messages, once; whether keys or ports of NAT traversal open more of it."""
+        misses_esp = False
+        if not piece.is_heard:
+            piece.is_heard = True
+            piece.learned = self._run.nat_t.pairs
+            piece.before, piece.own = len(self._run.derived), found.derived
+            misses_esp = not found.refused.isdisjoint(piece.learned)
+            for packet in found.messages:
+                self._run.learn(packet)
+            found.messages.clear()
+        return misses_esp or _opens_more(piece, found, self._run)
+
+    def _put(self, piece: _Piece) -> None:
+        """In its place all of it is what one process would have."""
+        found = piece.found
+        if found is None:
+            return
+        piece.offset = self._offset
+        self._offset += found.octets
+        self._placed += 1
+        piece.worker.send(Placed(piece.offset, self._seams.frames))
+        self._seams.pass_on(found)
+        if self._tries and found.tries:
+            self._tries.pass_on(found.tries, found.sas)
+
+    def _tries_otherwise(self, piece: _Piece, found: Found) -> bool:
+        if self._tries is None or found.tries is None or piece.trial is None:
+            return False
+        return self._tries.differs(piece.trial, found.tries)
+
+    def _overflows(self, found: Found) -> bool:
+        return self._tries is not None and found.tries is not None and self._tries.overflows(found.tries)
 
     def _following(self) -> Found | None:
         """What is known of the part behind the one whose turn it is."""

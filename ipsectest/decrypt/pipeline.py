@@ -237,6 +237,7 @@ class Decryption:
         """What takes back all that is learned from now on (``learn``)."""
         counts = len(self.sas.sas), len(self.derived), len(self.missing)
         kept, ike, pairs = deepcopy(self._negotiations), self.ike.copy(), self.nat_t.pairs
+        trial = self.trial.state() if self.trial else None
 
         def back() -> None:
             self.sas.forget(counts[0])
@@ -244,6 +245,8 @@ class Decryption:
             del self.missing[counts[2] :]
             self._negotiations, self.ike = kept, ike
             self.nat_t.restore(pairs)
+            if self.trial and trial:
+                self.trial.restore(trial)
 
         return back
 

@@ -5,6 +5,7 @@ header and inner IP header are weighed against chance, over as many packets as t
 """
 
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from ipsectest.base.iana import ProtocolId
@@ -35,8 +36,9 @@ MOST_PACKETS = 16
 """Packets of an SA that are tried before it is given up."""
 MOST_ATTEMPTS = 1_000_000
 """Of one run: about a minute."""
-_MOST_FLOWS = 10_000
-_MOST_EVIDENCE = 200_000
+MOST_FLOWS = 10_000
+"""SAs that are remembered."""
+MOST_EVIDENCE = 200_000
 """Candidates without an ICV that are weighed at once, of all SAs."""
 _ENOUGH = 48
 """Bits of evidence: one in 2^48 by chance, for each pair of an SA and a key."""
@@ -70,7 +72,7 @@ class _Candidate:
 
 
 @dataclass(slots=True)
-class _Tried:
+class Tried:
     """What the packets of a flow gave so far."""
 
     packets: int = 0
@@ -78,19 +80,52 @@ class _Tried:
     """Bits, by number of a candidate without an ICV that every packet so far spoke for."""
 
 
-class Trial:
-    """Of one run. ``take`` packets that nothing opened."""
+@dataclass(frozen=True, slots=True)
+class TrialState:
+    """What is known after a part of a capture."""
 
-    def __init__(self, database: SaDatabase) -> None:
+    found: tuple[SaKeys, ...] = ()
+    flows: dict[Flow, Tried] = field(default_factory=dict)
+    attempts: int = 0
+    busy: frozenset[tuple[int, bytes]] = frozenset()
+    """Protocol and SPI of SAs that opened packets: nothing is tried for these any more."""
+
+
+class Trial:
+    """Of one run. ``take`` packets that nothing opened. ``state`` is that of the run whose capture goes on here."""
+
+    def __init__(self, database: SaDatabase, state: TrialState | None = None) -> None:
         self.found: list[SaKeys] = []
         """Keys with the SPI and the addresses that they turned out to be for."""
         self.attempts = 0
+        self.asked: set[Flow] = set()
+        """SAs for which keys were sought."""
+        self._busy: frozenset[tuple[int, bytes]] = frozenset()
         self._database = database
         self._candidates: list[_Candidate] = []
         self._read = 0
         self._entered: set[SaKeys] = set()
         database.guesses = False
-        self._flows: Bounded[Flow, _Tried] = Bounded(_MOST_FLOWS, _MOST_EVIDENCE)
+        self._flows: Bounded[Flow, Tried] = Bounded(MOST_FLOWS, MOST_EVIDENCE)
+        if state:
+            self.restore(state)
+
+    def state(self) -> TrialState:
+        """What is known by now; later attempts do not change it."""
+        return TrialState(tuple(self.found), deepcopy(dict(self._flows.items())), self.attempts, self._busy)
+
+    def restore(self, state: TrialState) -> None:
+        """Know this and nothing else. Keys that were found have to be in the database, or will be."""
+        self.found, self.attempts, self._busy = [*state.found], state.attempts, state.busy
+        self._entered = set(state.found)
+        self._read = min(self._read, len(self._database.sas))
+        self._flows.clear()
+        for flow, tried in state.flows.items():
+            self._flows.put(flow, deepcopy(tried), 1 + len(tried.evidence))
+
+    def enter(self, keys: SaKeys) -> None:
+        """Keys that another run found for a later part of the capture."""
+        self._enter(keys)
 
     @property
     def is_over(self) -> bool:
@@ -99,7 +134,11 @@ class Trial:
 
     def take(self, flow: Flow, ip: IpPacket, data: bytes) -> CapturedSa | None:
         """The SA of a packet, entered into the database; None if no keys are known to be its own."""
-        tried = self._flows.get(flow) or _Tried()
+        if (flow.protocol, flow.spi) in self._busy:
+            return None
+        if len(self.asked) <= MOST_FLOWS:
+            self.asked.add(flow)
+        tried = self._flows.get(flow) or Tried()
         if tried.packets >= MOST_PACKETS or self.is_over:
             return None
         self._read_candidates()
@@ -113,7 +152,7 @@ class Trial:
         self._flows.put(flow, tried, 1 + len(tried.evidence))
         return self._enter(found) if found else None
 
-    def _left(self, tried: _Tried) -> list[int]:
+    def _left(self, tried: Tried) -> list[int]:
         """Candidates whose ICV may have been wrong for a damaged packet, and those that are weighed still."""
         return [
             number
@@ -129,7 +168,7 @@ class Trial:
                 self._candidates.append(_Candidate(sa.keys, _forms(sa.keys)))
         self._read = len(sas)
 
-    def _try(self, number: int, tried: _Tried, flow: Flow, ip: IpPacket, data: bytes) -> SaKeys | None:
+    def _try(self, number: int, tried: Tried, flow: Flow, ip: IpPacket, data: bytes) -> SaKeys | None:
         candidate = self._candidates[number]
         keys = candidate.keys
         if keys.protocol != flow.protocol:

@@ -17,6 +17,8 @@ from ipsectest.decrypt.nat_t import NatT, Pair
 from ipsectest.decrypt.output import InterfaceNumbers, Output
 from ipsectest.decrypt.pipeline import Decryption, Totals
 from ipsectest.decrypt.sas import SaRecord, Tracks
+from ipsectest.decrypt.trial import Trial, TrialState
+from ipsectest.decrypt.trial_seams import Tries
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Job:
     nat_t: frozenset[Pair] = frozenset()
     tracks: Tracks = field(default_factory=dict)
     """Of SAs whose numbers have to be looked at together with those of the parts before."""
+    trial: TrialState | None = None
+    """Where keys are tried: what the parts before tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Found:
     """Number of its first frame with something in clear; 0: none, or the fast path took all."""
     derived: frozenset[tuple[int, bytes]] = frozenset()
     """Protocol and SPI of SAs whose keys follow from messages in the part alone."""
+    tries: Tries | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -127,6 +132,7 @@ def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found,
     ring = KeyRing()
     ring.add(conditions.keys)
     ring.sas += job.derived
+    ring.sas += job.trial.found if job.trial else ()
     messages: list[bytes] = []
     numbers = InterfaceNumbers(dict(conditions.numbers.inner), dict(conditions.numbers.outer))
     with ExitStack() as stack:
@@ -139,6 +145,8 @@ def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found,
         run = Decryption(ring, output, jsonl, nat_t=NatT(conditions.nat_t_ports, job.nat_t))
         run.heard = messages.append
         run.sas.go_on(job.tracks)
+        if job.trial:
+            run.trial = Trial(run.sas, job.trial)
         capture = open_part(job.part)
         stack.callback(capture.close)
         declared = len(capture.interfaces)
@@ -153,7 +161,8 @@ def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found,
         whole and numbers == conditions.numbers, run.totals, sas, dict(run.sas.unknown), messages,
         buffer.tell() - start, output.written if output else 0, run.nat_t.refused,
         {*run.ike.fragmented}, {*run.ike.incomplete}, late, run.told_first,
-        frozenset((keys.protocol, keys.spi) for keys in run.derived), [*run.notes, *capture.notes],
+        frozenset((keys.protocol, keys.spi) for keys in run.derived),
+        Tries.since(job.trial, run.trial) if job.trial and run.trial else None, [*run.notes, *capture.notes],
     ), start, text.getvalue()  # fmt: skip
 
 

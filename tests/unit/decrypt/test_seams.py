@@ -3,7 +3,7 @@
 import io
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from scapy.layers.inet import IP
 from scapy.layers.inet import fragment as cut_up
 
 from ipsectest.cli.main import main
+from ipsectest.decrypt import trial, trial_seams
 from ipsectest.decrypt.capture import open_capture, parts
 from ipsectest.decrypt.capture.parts import cut
 from ipsectest.decrypt.jsonl import JsonLines, counted_on
@@ -22,10 +23,12 @@ from ipsectest.decrypt.pipeline import Decryption, Totals
 from ipsectest.decrypt.seams import Seams
 from ipsectest.decrypt.sequence import SequenceTrack
 from ipsectest.decrypt.summary import summary
+from ipsectest.decrypt.trial import Trial
 from ipsectest.decrypt.worker import Found, decrypt_one
+from ipsectest.ipsec.packets import protect
 from tests.unit.decrypt.test_ike import ike_keys
 from tests.unit.decrypt.test_parallel import NAME, in_two, packets_of, sealed, write
-from tests.unit.decrypt.test_unwrap import PCAPS
+from tests.unit.decrypt.test_unwrap import INNER, INNER_V6, PCAPS, keys_of, sender
 
 
 @pytest.fixture(autouse=True)
@@ -43,12 +46,13 @@ class Outcome:
     in_parts: bool = False
 
 
-def decrypt(path: Path, ring: KeyRing, workers: int, *, with_outer: bool = False) -> Outcome:
+def decrypt(path: Path, ring: KeyRing, workers: int, *, with_outer: bool = False, tries: bool = False) -> Outcome:
     text, out = io.StringIO(), path.with_suffix(".out")
     made = Outcome()
     with out.open("wb") as file:
         output = Output(file, with_outer=with_outer)
         run = Decryption(ring, output, JsonLines(text))
+        run.trial = Trial(run.sas) if tries else None
         made.in_parts = workers > 1 and decrypt_in_parts(run, path, ring, output, Workers(workers))
         if not made.in_parts:
             declare(output, path)
@@ -56,6 +60,8 @@ def decrypt(path: Path, ring: KeyRing, workers: int, *, with_outer: bool = False
             decrypt_one(run, capture, output, fast=True)
             capture.close()
     made.packets, made.lines, made.told = out.read_bytes(), text.getvalue(), summary(run)
+    if run.trial:
+        made.told |= {"found": run.trial.found, "attempts": run.trial.attempts}
     return made
 
 
@@ -117,7 +123,7 @@ def test_packets_that_a_capture_has_twice(tmp_path: Path) -> None:
 def test_packets_that_overtake_each_other(tmp_path: Path) -> None:
     ring, packets = sealed(600)
     draw = random.Random(3)
-    order = sorted(range(600), key=lambda number: number + draw.randrange(12))
+    order = sorted(range(600), key=lambda number: number + draw.randrange(6))
     many = same(write(tmp_path / "in", [packets[n] for n in order], classic=True), ring, 3)
     assert many.in_parts
     assert sum(sa["late"] for sa in many.told["sas"]) > 100
@@ -143,7 +149,7 @@ def test_outer_frames_and_fragments_are_in_their_order(tmp_path: Path) -> None:
     same(write(tmp_path / "in", frames, classic=True), ring, 3, with_outer=True)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_whatever_comes_in_whatever_order(seed: int, tmp_path: Path) -> None:
     draw = random.Random(seed)
     ring, packets = sealed(250)
@@ -168,6 +174,51 @@ def test_whatever_comes_in_whatever_order(seed: int, tmp_path: Path) -> None:
             case _:
                 frames.append(packet)
     same(write(tmp_path / "in", frames, classic=bool(seed % 2)), ring, 2 + seed % 3, with_outer=seed % 4 == 3)
+
+
+def nameless(ring: KeyRing) -> KeyRing:
+    """The same keys, for other SAs."""
+    made = KeyRing()
+    made.sas += [replace(one, spi=(0xDEAD + n).to_bytes(4, "big")) for n, one in enumerate(reversed(ring.sas))]
+    return made
+
+
+def test_keys_that_are_found_by_trial(tmp_path: Path) -> None:
+    ring, packets = sealed(400)
+    many = same(write(tmp_path / "in", packets, classic=True), nameless(ring), 3, tries=True)
+    assert many.in_parts
+    assert many.told["opened"] == 400
+    assert len(many.told["found"]) == 3
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_trial_of_whatever_comes(seed: int, tmp_path: Path) -> None:
+    """Damaged first packets, SAs without any keys, keys without ICV, SAs that begin late."""
+    draw = random.Random(seed)
+    suites = ["aes128gcm16", "aes128", "aes128-sha256", "aes256gcm16", "aes192"]
+    sas = [sender(suite, spi=(0x1000 + n).to_bytes(4, "big"), seed=n) for n, suite in enumerate(suites)]
+    ring = KeyRing()
+    ring.sas += [keys_of(sa) for n, sa in enumerate(sas) if n != seed % 6]
+    frames: list[bytes] = []
+    for number in range(500):
+        at = draw.randrange(min(len(sas), 1 + number // 60))
+        packet = bytearray(protect(sas[at], (INNER, INNER_V6)[number % 2], draw.randbytes))
+        if draw.random() < (0.9 if number % 100 < 20 else 0.05):
+            packet[draw.randrange(28, len(packet))] ^= 1
+        frames.append(bytes(packet))
+    many = same(write(tmp_path / "in", frames, classic=bool(seed % 2)), nameless(ring), 2 + seed % 3, tries=True)
+    assert many.in_parts
+    assert many.told["found"]
+
+
+def test_the_bound_of_attempts_is_one_for_all_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (trial, trial_seams):
+        monkeypatch.setattr(module, "MOST_ATTEMPTS", 60)
+    ring, packets = sealed(400)
+    del ring.sas[1:]
+    many = same(write(tmp_path / "in", packets, classic=True), nameless(ring), 3, tries=True)
+    assert not many.in_parts
+    assert "no more keys were tried" in "".join(many.told["notes"])
 
 
 def test_standard_output(tmp_path: Path, capfdbinary: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
