@@ -123,7 +123,7 @@ def test_packets_that_a_capture_has_twice(tmp_path: Path) -> None:
 def test_packets_that_overtake_each_other(tmp_path: Path) -> None:
     ring, packets = sealed(600)
     draw = random.Random(3)
-    order = sorted(range(600), key=lambda number: number + draw.randrange(6))
+    order = sorted(range(600), key=lambda number: number + draw.randrange(12))
     many = same(write(tmp_path / "in", [packets[n] for n in order], classic=True), ring, 3)
     assert many.in_parts
     assert sum(sa["late"] for sa in many.told["sas"]) > 100
