@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,7 +81,7 @@ def execute(arguments: Namespace) -> int:
         testbed = Testbed(topology, tunnels, peers, worker.loop, folder, planes)
         # First: an interrupt may come when it is just complete. Without having been entered there is nothing to close.
         stack.callback(worker.clean, testbed.close)
-        with _waiting("building the network"):
+        with _waiting("building the network") as testbed.say:
             worker.call(testbed.__enter__)
         conversation = _Conversation(arguments, worker, testbed)
         conversation.hold(is_down=arguments.down)
@@ -99,7 +99,7 @@ class _Conversation:
         self._given: list[str] | None = arguments.command
         self._is_asked = self._given is None and sys.stdin.isatty()
         self.is_good = True
-        """Whether every command did what it should."""
+        """Whether every command did what it should; who typed it has seen."""
 
     def hold(self, *, is_down: bool) -> None:
         """Until there is nothing more to do."""
@@ -107,7 +107,7 @@ class _Conversation:
             self._do("nodes")
         if not is_down:
             self._do("up")
-        for line in self._given if self._given is not None else _lines():
+        for line in self._given if self._given is not None else _lines(self._testbed):
             if line.strip() in _LEAVE:
                 break
             if line.strip():
@@ -126,16 +126,20 @@ class _Conversation:
                 raise
             _say("interrupted; Ctrl-D takes the lab down")
             return
-        self.is_good = self.is_good and not outcome.problem
+        self.is_good = self.is_good and (self._is_asked or not outcome.problem)
         (_print_json if self._as_json else _print)(outcome)
 
 
-def _lines() -> Iterator[str]:
+def _lines(testbed: "Testbed") -> Iterator[str]:
     if not sys.stdin.isatty():
         yield from sys.stdin
         return
-    with suppress(ImportError):  # editing and history, where Python has them
-        import readline  # noqa: F401, PLC0415
+    with suppress(ImportError):  # editing, history and completion, where Python has them
+        import readline  # noqa: PLC0415
+
+        readline.set_completer(_completer(testbed))
+        readline.set_completer_delims(" ")
+        readline.parse_and_bind("tab: complete")
     _say("help lists the commands; Ctrl-D takes the lab down")
     while True:
         try:
@@ -143,6 +147,20 @@ def _lines() -> Iterator[str]:
         except EOFError:
             print()  # noqa: T201
             return
+
+
+def _completer(testbed: "Testbed") -> Callable[[str, int], str | None]:
+    from ipsectest.runner.testbed.commands import COMMANDS  # noqa: PLC0415
+
+    topology = testbed.topology
+    words = [*COMMANDS, "run", "shell", "quit", "ike", "child", "by", *topology.nodes]
+    words += [tunnel.name for tunnel in testbed.tunnels] + [link.name for link in topology.links]
+
+    def complete(text: str, number: int) -> str | None:
+        found = sorted({f"{word} " for word in words if word.startswith(text)})
+        return found[number] if number < len(found) else None
+
+    return complete
 
 
 def _inside(worker: "Worker", testbed: "Testbed", line: str, *, is_captured: bool) -> "Outcome | None":
@@ -272,16 +290,15 @@ def _folder(arguments: Namespace) -> Path:
 
 
 @contextmanager
-def _waiting(text: str) -> Iterator[None]:
-    """Something turns on a terminal."""
+def _waiting(text: str) -> Iterator[Callable[[str], None]]:
+    """Something turns on a terminal, beside what is told of the progress."""
     if not sys.stderr.isatty():
-        yield
+        yield lambda _line: None
         return
-
     from rich.console import Console  # noqa: PLC0415
 
-    with Console(stderr=True).status(text):
-        yield
+    with Console(stderr=True, emoji=False).status(text) as status:
+        yield lambda line: status.update(f"{text}: {line}")
 
 
 def _say(text: str) -> None:

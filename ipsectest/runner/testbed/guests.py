@@ -1,5 +1,7 @@
 """Nodes of a testbed that stand in the lab's virtual machine, because their daemon needs the ESP of a kernel."""
 
+from collections.abc import Callable
+
 from ipsectest.base.errors import LabError
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace, add_bridge
@@ -41,11 +43,11 @@ class GuestNode(GuestNamespace):
 class GuestSite:
     """One guest with all nodes that stand in it; ends with the lab."""
 
-    def __init__(self, lab: Lab, topology: Topology, peers: dict[str, PeerName]) -> None:
+    def __init__(self, lab: Lab, topology: Topology, peers: dict[str, PeerName], say: Callable[[str], None]) -> None:
         ends = sum(len(topology.ends_of(node)) for node in peers)
         self.namespace = lab.namespace("guest")
         cards = tuple(Tap(f"card{number}") for number in range(max(_CARDS, ends)))
-        image = guest.build(list(dict.fromkeys(peers.values())))
+        image = guest.build(list(dict.fromkeys(peers.values())), say)
         self.machine = start(lab, guest.cache_directory(), image, cards, namespace=self.namespace)
         self._used = 0
         self.nodes = {name: GuestNode(self, name) for name in peers}

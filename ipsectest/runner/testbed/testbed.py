@@ -90,6 +90,8 @@ class Testbed:
     folder: Path
     planes: Mapping[str, Plane] = field(default_factory=dict)
     """Node -> whose ESP it uses; user space where nothing is said."""
+    say: Callable[[str], None] = lambda _line: None
+    """Told what takes long."""
     network: Network = field(init=False)
     guests: dict[str, GuestNode] = field(default_factory=dict)
     """The nodes that stand in the virtual machine."""
@@ -103,7 +105,7 @@ class Testbed:
             lab = stack.enter_context(Lab())
             guests = {node: peer for node, peer in self.peers.items() if self._plane(node) is Plane.GUEST}
             if guests:
-                site = GuestSite(lab, self.topology, guests)
+                site = GuestSite(lab, self.topology, guests, self.say)
                 stack.callback(site.close)
                 self.guests = site.nodes
             self.network = realise(lab, self.topology, self.guests)
