@@ -22,7 +22,7 @@ from ipsectest.runner.interop.echoes import echoes_in
 from ipsectest.runner.interop.ends import BuiltinEnd, DaemonEnd, End
 from ipsectest.runner.interop.places import INITIATOR, RESPONDER, inner_address, inner_prefixes, label_of, quieten
 from ipsectest.runner.interop.play import Place, View
-from ipsectest.runner.interop.settings import Ends
+from ipsectest.runner.interop.settings import RETRANSMIT_TRIES, Ends
 from ipsectest.runner.interop.stand import Stand
 
 MOST_PEERS = 8
@@ -117,7 +117,9 @@ class Bench(Stand):
             self.abilities[str(peer)] = Abilities(peer.driver, __version__)
             return
         host = NamespaceHost(lab, label, seat.namespace, table.root_of(peer))
-        daemon = table.PEERS[peer.driver].driver(host, side.credentials, DaemonOptions(keys_in_log=True))
+        daemon = table.PEERS[peer.driver].driver(
+            host, side.credentials, DaemonOptions(retransmit_tries=RETRANSMIT_TRIES, keys_in_log=True)
+        )
         why = daemon.without_children or ("" if daemon.without_kernel else "its ESP is the kernel's")
         if not why:
             daemon.start()

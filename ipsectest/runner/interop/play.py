@@ -25,6 +25,8 @@ PINGS = 3
 """Echo requests answered in each direction, each time."""
 PATIENCE = 8.0
 """Seconds for an exchange or for the pings of one direction."""
+SLUGGISH = PATIENCE / 8
+"""Seconds for an answer, or to ask an end what it has, after which a cell that came to nothing convicts nobody."""
 _POLL = 0.01
 _LAST_BREATH = 0.5
 _SECRET_OCTETS = 32
@@ -65,6 +67,7 @@ class Played:
     expected: str = ""
     actual: str = ""
     notes: list[str] = field(default_factory=list)
+    attempt: int = 1
     duration: float = 0.0
     seen: Seen = field(default_factory=Seen)
     log: str = ""
@@ -76,9 +79,10 @@ class Played:
 class Disagreement(Exception):  # noqa: N818 - a verdict, no mistake of ours
     """The two ends do not do what they were told, or not the same."""
 
-    def __init__(self, problem: str, expected: str, actual: str) -> None:
+    def __init__(self, problem: str, expected: str, actual: str, *, missing: bool = False) -> None:
+        """``missing``: what was waited for did not come in time."""
         super().__init__(problem)
-        self.problem, self.expected, self.actual = problem, expected, actual
+        self.problem, self.expected, self.actual, self.missing = problem, expected, actual, missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +118,47 @@ class Player:
     def __init__(self, loop: EventLoop, random: RandomBytes, slow: float = 1.0) -> None:
         self._loop = loop
         self._random = random
+        self._slow = slow
         self._patience = PATIENCE * slow
+        self._missing = False
+        """Whether the cell failed because something did not come in time."""
+        self._sign = ""
+        """What shows that the machine is slow."""
+
+    def patient(self, factor: float) -> "Player":
+        """A player that waits longer."""
+        return Player(self._loop, self._random, self._slow * factor)
 
     def play(self, cell: Cell, place: Place, initiator: End, responder: End) -> Played:
         """The result; daemons are left as they were before."""
         played = Played(cell)
+        self._missing, self._sign = False, ""
         begun = self._loop.clock.now()
         with self._watching(place, played), self._judged(played, initiator, responder):
             self._converse(cell, place, initiator, responder, played)
         played.duration = self._loop.clock.now() - begun
         if played.verdict is Verdict.PASS:
             self._look_at_wire(played, place.ends)
+        elif played.verdict is Verdict.FAIL and self._missing:
+            self._weigh(played)
         return played
+
+    def _weigh(self, played: Played) -> None:
+        """A slow machine looks like a peer that does not do what it is asked."""
+        slowest = played.seen.slowest_answer()
+        if slowest > SLUGGISH * self._slow:
+            self._sign = self._sign or f"an answer took {slowest:.1f} s"
+        if self._sign:
+            played.verdict, played.problem = Verdict.INCONCLUSIVE, f"{played.problem}, but {self._sign}"
+
+    def _reports(self, end: End) -> list[IkeReport]:
+        """What an end has, and how long it needs to say so."""
+        begun = self._loop.clock.now()
+        found = end.report()
+        took = self._loop.clock.now() - begun
+        if took > SLUGGISH * self._slow:
+            self._sign = f"it took {took:.1f} s to ask an end what it has"
+        return found
 
     def _converse(self, cell: Cell, place: Place, initiator: End, responder: End, played: Played) -> None:
         secret = self._random(_SECRET_OCTETS)
@@ -155,8 +188,8 @@ class Player:
             raise Disagreement("the Child SA changed with the IKE SA", str(second.child), str(third.child))
         self._cross(place, " after the rekey of the IKE SA", played)
         initiator.perform(Verb.DELETE_IKE)
-        if not self._wait(lambda: not initiator.report() and not responder.report()):
-            raise Disagreement("the IKE SA was not deleted", "no SA", _told(both))
+        if not self._in_time(lambda: not self._reports(initiator) and not self._reports(responder)):
+            raise Disagreement("the IKE SA was not deleted", "no SA", _told(both), missing=True)
 
     def _agreed(
         self,
@@ -171,17 +204,26 @@ class Player:
         old_spi = old.spi_in if old else None
 
         def look() -> bool:
-            mine = both[0].report()
+            mine = self._reports(both[0])
             if not any(child.spi_in != old_spi for ike in mine for child in ike.children):
                 return False  # the other end need not be asked
-            tunnel = _tunnel(mine, both[1].report(), old)
+            tunnel = _tunnel(mine, self._reports(both[1]), old)
             if tunnel and suits(tunnel):
                 found.append(tunnel)
             return bool(found)
 
-        if not self._wait(look, patience):
-            raise Disagreement(problem, "one IKE SA and one Child SA, the same at both ends", _told(both))
+        if not self._in_time(look, patience):
+            expected = "one IKE SA and one Child SA, the same at both ends"
+            raise Disagreement(problem, expected, _told(both), missing=True)
         return found[0]
+
+    def _in_time(self, condition: Callable[[], bool], patience: float | None = None) -> bool:
+        """Wait; and if it was in vain as long again, to see whether the machine is slow only."""
+        if self._wait(condition, patience):
+            return True
+        if self._wait(condition, patience):
+            self._sign = "it came when the time was over"
+        return False
 
     def _wait(self, condition: Callable[[], bool], patience: float | None = None) -> bool:
         poll = _Poll(self._loop.clock.now())
@@ -202,7 +244,7 @@ class Player:
         for way, echoes in ways.items():
             if echoes.received < echoes.count:
                 actual = f"{echoes.received} replies to {echoes.sent} echo requests"
-                raise Disagreement(f"no way from {way}{when}", f"{PINGS} replies", actual)
+                raise Disagreement(f"no way from {way}{when}", f"{PINGS} replies", actual, missing=True)
             if echoes.sent > echoes.received:
                 played.notes.append(f"{echoes.sent - echoes.received} of {echoes.sent} pings lost from {way}{when}")
 
@@ -224,6 +266,7 @@ class Player:
         except Disagreement as error:
             played.verdict, played.problem = Verdict.FAIL, error.problem
             played.expected, played.actual = error.expected, error.actual
+            self._missing = error.missing
         except UnsupportedError as error:
             played.verdict, played.problem = Verdict.UNSUPPORTED, str(error)
         except (PeerError, LabError) as error:
@@ -234,6 +277,7 @@ class Player:
             for role, end in (("initiator", initiator), ("responder", responder)):
                 if why := end.crash():
                     played.verdict, played.problem = Verdict.FAIL, f"the {role} crashed: {why}"
+                    self._missing = False
                 try:
                     log, ring = end.finish()
                 except PeerError as error:

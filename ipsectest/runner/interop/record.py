@@ -48,6 +48,7 @@ class Records:
             reason=_reason(played),
             ladder=played.seen.ladder(),
             notes=list(played.notes),
+            attempt=played.attempt,
         )
         if self.folder and played.seen.pcapng:
             files: dict[str, str | bytes] = {

@@ -14,6 +14,8 @@ from ipsectest.scenario.results import Verdict
 
 Progress = Callable[[CaseRecord], None]
 """Is told each cell as it ends."""
+PATIENT = 3.0
+"""Factor on the patience of a second try."""
 
 
 class Stage(Protocol):
@@ -45,11 +47,21 @@ class Session:
             self.progress(self.records.add(Played(cell, Verdict.UNSUPPORTED, why)))
 
     def _play(self, cell: Cell) -> Played:
+        """The cell; once more and with more patience if it came to nothing."""
+        first = self._once(cell, self.player)
+        if first.verdict is not Verdict.INCONCLUSIVE:
+            return first
+        second = self._once(cell, self.player.patient(PATIENT))
+        second.attempt = 2
+        second.notes.append(f"a second try: the first was inconclusive, {first.problem}")
+        return second
+
+    def _once(self, cell: Cell, player: Player) -> Played:
         try:
             initiator, responder = self.bench.ends(cell)
         except PeerError as error:  # it died, and does not come up again
             return Played(cell, Verdict.INCONCLUSIVE, str(error))
-        return self.player.play(cell, self.bench.place(cell), initiator, responder)
+        return player.play(cell, self.bench.place(cell), initiator, responder)
 
 
 def spread(cells: Sequence[Cell], count: int) -> list[Cell]:

@@ -9,6 +9,8 @@ from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Sel
 
 INITIATOR, RESPONDER = "initiator.example.org", "responder.example.org"
 """Identities, and names in the certificates."""
+RETRANSMIT_TRIES = 6
+"""Twenty seconds and more for an answer: a loaded machine must not make an end give up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +46,6 @@ def settings_of(cell: Cell, ends: Ends, secret: bytes, *, initiator: bool) -> Pe
         inner_remote=inner[there],
         mode=cell.mode,
         protocol=ProtocolId.AH if cell.is_ah else ProtocolId.ESP,
+        retransmit_tries=RETRANSMIT_TRIES,
         force_encapsulation=cell.encapsulation == "udp",
     )

@@ -126,6 +126,22 @@ class Seen:
                 lines.append(_described(frame, ip))
         return lines
 
+    def slowest_answer(self) -> float:
+        """The longest time in seconds between the first copy of an IKE request and its response."""
+        asked: dict[tuple[bytes, int, bool], int] = {}
+        slowest = 0.0
+        for frame in self.frames:
+            octets = _ike(frame)
+            message = parse_message(octets) if octets else None
+            if message is None or message.headerless:
+                continue
+            if not message.is_response:
+                asked.setdefault((message.initiator_spi, message.message_id, frame.sent), frame.at)
+                continue
+            begun = asked.pop((message.initiator_spi, message.message_id, not frame.sent), None)
+            slowest = max(slowest, (frame.at - begun) / 1e9 if begun is not None else 0.0)
+        return slowest
+
     def ladder(self) -> list[RungRecord]:
         """IKE messages one by one, ESP packets counted between them."""
         rungs: list[RungRecord] = []

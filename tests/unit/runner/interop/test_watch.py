@@ -95,3 +95,23 @@ def test_truncated_frames_do_no_harm() -> None:
             seen.in_clear(ENDS)
             seen.ladder()
             seen.protected()
+
+
+def _asked(seconds: float, message_id: int, *, sent: bool, response: bool = False) -> Frame:
+    flags = HeaderFlag.RESPONSE if response else HeaderFlag.INITIATOR
+    message = build_message(Message(bytes(8), bytes(8), ExchangeType.INFORMATIONAL, flags, message_id, []))
+    return replace(udp(500, message), at=int(seconds * 1e9), sent=sent)
+
+
+def test_the_slowest_answer_is_counted_from_the_first_copy_of_its_request() -> None:
+    frames = [
+        _asked(0.0, 0, sent=True), _asked(0.1, 0, sent=False, response=True),
+        _asked(1.0, 1, sent=True), _asked(1.5, 1, sent=True), _asked(4.2, 1, sent=False, response=True),
+        _asked(2.0, 0, sent=False), _asked(3.0, 0, sent=True, response=True),
+    ]  # fmt: skip
+    assert Seen(frames).slowest_answer() == pytest.approx(3.2)
+
+
+def test_what_nobody_answers_or_asks_is_no_slow_answer() -> None:
+    frames = [_asked(0.0, 0, sent=True), _asked(9.0, 7, sent=False, response=True), udp(500, b"x")]
+    assert Seen(frames).slowest_answer() == 0.0
