@@ -82,8 +82,13 @@ def install(name: PeerName, progress: Progress = lambda _line: None) -> Tree:
 def root_of(name: PeerName) -> Path | None:
     """The root file system to run a daemon peer in, None for the host's own; PeerError says how to get it."""
     if name.place == HOST:
-        if not Path(PEERS[name.driver].program).exists():
-            raise PeerError(f"{PEERS[name.driver].program} is not installed on this host")
+        peer = PEERS[name.driver]
+        if not Path(peer.program).exists():
+            instead = ", ".join(f"{name.driver}@{suite}" for suite in peer.suites)
+            raise PeerError(
+                f"{peer.program} is not installed on this host (Debian's package: {peer.recipe.main}); "
+                f"in a tree of its own: {instead}"
+            )
         return None
     tree = rootfs.find(name)
     if tree is None:

@@ -188,6 +188,8 @@ class Testbed:
     def save(self) -> list[Path]:
         """Write logs and keys as they are now; the files."""
         written = []
+        for name in ("logs", "keys"):
+            (self.folder / name).mkdir(mode=0o700, exist_ok=True)
         for node, seat in self.seats.items():
             for name, text in {f"{node}.log": seat.log(), **seat.keys()}.items():
                 folder = self.folder / ("logs" if name.endswith(".log") else f"keys/{node}")

@@ -1,5 +1,7 @@
 """Names of peers."""
 
+from dataclasses import replace
+
 import pytest
 
 from ipsectest.base.errors import PeerError, UsageError
@@ -48,3 +50,10 @@ def test_a_missing_tree_says_how_to_get_it(tmp_path: object, monkeypatch: pytest
     monkeypatch.setenv("IPSECTEST_CACHE", str(tmp_path))
     with pytest.raises(PeerError, match="ipsectest peers install strongswan@trixie"):
         table.root_of(table.parse("strongswan"))
+
+
+def test_a_daemon_that_the_host_lacks_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = replace(table.PEERS["libreswan"], program="/nowhere/pluto")
+    monkeypatch.setitem(table.PEERS, "libreswan", peer)
+    with pytest.raises(PeerError, match=r"package: libreswan\); in a tree of its own: libreswan@trixie"):
+        table.root_of(table.parse("libreswan@host"))
