@@ -68,9 +68,9 @@ class EarlyPackets:
         """Give what was kept of this SPI to the kernel, which has its SA by now or drops what comes for it."""
         if self._table is None or self._queues is None or spi not in self._held:
             return
-        self._count(now)
-        queue = self._held.pop(spi).queue
         try:
+            self._count(now)
+            queue = self._held.pop(spi).queue
             self._queues.accept_all(queue)
             self._table.remove(spi)
             self._queues.accept_all(queue)  # what has come meanwhile
@@ -88,7 +88,10 @@ class EarlyPackets:
     def readable(self, handle: int, now: Instant) -> None:
         """Count what waits."""
         del handle
-        self._count(now)
+        try:
+            self._count(now)
+        except OSError as error:
+            self._give_up(error)
 
     def get_timer(self) -> Instant | None:
         """When packets have waited long enough, or the table has been empty for so long."""
@@ -117,13 +120,13 @@ class EarlyPackets:
     def _count(self, now: Instant) -> None:
         if self._queues is None:
             return
-        owners = {held.queue: held for held in self._held.values()}
+        owners, late = {held.queue: held for held in self._held.values()}, set()
         octets = sum(held.octets for held in self._held.values())
         for one in self._queues.read():
             self.kept += 1
             held = owners.get(one.queue)
-            if held is None:  # it was on its way there when the SPI was released
-                self._queues.accept_all(one.queue)
+            if held is None:
+                late.add(one.queue)
             elif octets + one.length > OCTETS:
                 self.refused += 1
                 self._queues.drop(one)
@@ -132,6 +135,8 @@ class EarlyPackets:
                 held.octets += one.length
                 if held.until is None:
                     held.until = now + SECONDS
+        for queue in late:  # packets were on their way there when the SPI was released
+            self._queues.accept_all(queue)
 
     def _give_up(self, error: OSError | None) -> None:
         """Without the table no packet comes to a queue; the descriptor stays open, as a loop may watch it."""

@@ -156,11 +156,11 @@ def traffic(guest: Guest, **texts: str) -> Iterator[dict[str, Callable[[float], 
 
 
 def rekey(guest: Guest, daemon: StrongSwan | Libreswan) -> None:
-    """Rekeys of Child and IKE SA in turn, two by us and two by the daemon, for so long."""
+    """Rekeys of Child and IKE SA in turn, two by the daemon and two by us, for so long."""
     agent, given = guest.agent, for_daemon("west")
     end, rekeys = time.monotonic() + SECONDS, 0
     while time.monotonic() < end or rekeys < 4:
-        kind, theirs = ("child", "ike")[rekeys % 2], rekeys // 2 % 2
+        kind, theirs = ("child", "ike")[rekeys % 2], rekeys // 2 % 2 == 0
         if theirs:
             daemon.perform(PeerRequest(rekeys, Verb.REKEY_CHILD if kind == "child" else Verb.REKEY_IKE, given))
         else:

@@ -13,7 +13,7 @@ _NETLINK_NETFILTER = 12
 _SOL_NETLINK, _NETLINK_NO_ENOBUFS = 270, 5
 _SO_RCVBUFFORCE = 33
 _LARGEST = 1 << 16
-_BATCH = 256
+_BATCH = 4096
 
 
 class NetfilterSocket:
@@ -61,7 +61,7 @@ class NetfilterSocket:
         self._socket.sendto(data, (0, 0))
 
     def receive(self) -> list[bytes]:
-        """The bodies of what came unasked, some hundreds at most."""
+        """The bodies of what came unasked, thousands at most."""
         for _ in range(_BATCH):
             try:
                 self._read()
