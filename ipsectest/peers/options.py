@@ -13,7 +13,7 @@ class DaemonOptions:
 
     cookies: bool = False
     retransmit: float = 0.5
-    retransmit_tries: int = 4
+    retransmit_tries: int = 6
     user_space_esp: bool = True
     unique: bool = False
     """Whether a second IKE SA of an identity replaces the first."""

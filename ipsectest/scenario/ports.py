@@ -188,7 +188,7 @@ class PeerSettings:
     child_lifetime: float = 0.0
     retransmit: float = 0.5
     """Time to the first retransmission of the peer's requests; a driver comes as near as it can."""
-    retransmit_tries: int = 4
+    retransmit_tries: int = 6
     send_certificate: bool = True
     unique: str = "never"
     """What a second IKE SA of the same identity does to the first: never, replace or keep (the old one)."""

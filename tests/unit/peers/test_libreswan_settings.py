@@ -28,7 +28,7 @@ def test_a_plain_case() -> None:
     assert (found["ike"], found["esp"]) == ("aes_gcm_c128-sha2_256-dh31", "aes_gcm_c128-none")
     assert (found["leftauth"], found["rightauth"]) == ("secret", "secret")
     assert (found["esn"], found["pfs"], found["rekey"], found["auto"]) == ("no", "no", "no", "add")
-    assert (found["retransmit-interval"], found["retransmit-timeout"]) == ("500ms", "15500ms")
+    assert (found["retransmit-interval"], found["retransmit-timeout"]) == ("500ms", "63500ms")
     assert "replay-window" not in found
 
 
