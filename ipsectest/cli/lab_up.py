@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from ipsectest.cli.publish import REPORTS
 if TYPE_CHECKING:
     from ipsectest.lab.topology import Topology
     from ipsectest.peers.names import PeerName
+    from ipsectest.runner.pki import PkiSide
     from ipsectest.runner.testbed.commands import Outcome
     from ipsectest.runner.testbed.testbed import Plane, Testbed
     from ipsectest.runner.testbed.tunnels import Tunnel
@@ -27,6 +28,7 @@ _EPILOG = """commands, at the prompt, on standard input or with -c: status, node
 fail, repair, wait, log, save (help explains them), and in a node's namespace: run NODE COMMAND..., shell NODE"""
 _RUN_CAP = 600.0
 """Seconds for one command in the virtual machine."""
+_METHODS = "psk", "rsa", "ecdsa", "ed25519"
 _PROMPT = "lab> "
 _WIDE = {"ike", "esp", "form", "addresses", "capture", "what"}
 """Columns that take more lines where the terminal is narrow."""
@@ -52,6 +54,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="version of outer addresses (default: 4)")
     suites.add_arguments(parser)
+    parser.add_argument(
+        "--auth", choices=_METHODS, default=_METHODS[0], help="a shared secret, or certificates (default: psk)"
+    )
     parser.add_argument("--down", action="store_true", help="leave the tunnels down at first")
     parser.add_argument("-c", "--command", action="append", metavar="LINE", help="do this and no more; repeatable")
     parser.add_argument("--report", type=Path, metavar="DIR", help="folder to write (default: reports/lab-<time>)")
@@ -78,7 +83,7 @@ def execute(arguments: Namespace) -> int:
     folder = _folder(arguments)
     with ExitStack() as stack:
         worker = stack.enter_context(Worker(stack.enter_context(EventLoop())))
-        testbed = Testbed(topology, tunnels, peers, worker.loop, folder, planes)
+        testbed = Testbed(topology, tunnels, peers, worker.loop, folder, planes, _pki(peers, arguments.auth))
         # First: an interrupt may come when it is just complete. Without having been entered there is nothing to close.
         stack.callback(worker.clean, testbed.close)
         with _waiting("building the network") as testbed.say:
@@ -262,6 +267,18 @@ def _planes(peers: "dict[str, PeerName]", asked: str) -> "dict[str, Plane]":
     return dict.fromkeys(needy, Plane.GUEST if needy and _esp_refusal() else Plane.KERNEL)
 
 
+def _pki(nodes: Iterable[str], method: str) -> "dict[str, PkiSide]":
+    from ipsectest.runner.pki import make_hosts  # noqa: PLC0415
+    from ipsectest.runner.testbed.tunnels import host_name  # noqa: PLC0415
+    from ipsectest.scenario.ports import Authentication  # noqa: PLC0415
+
+    if method == Authentication.PSK:
+        return {}
+    names = {node: host_name(node) for node in nodes}
+    made = make_hosts(list(names.values()), datetime.now(UTC), secrets.token_bytes, [Authentication(method)])
+    return {node: made[name] for node, name in names.items()}
+
+
 def _esp_refusal() -> str:
     from ipsectest.lab import Lab  # noqa: PLC0415
     from ipsectest.lab.xfrm import esp_refusal  # noqa: PLC0415
@@ -272,8 +289,11 @@ def _esp_refusal() -> str:
 
 def _tunnels(topology: "Topology", arguments: Namespace) -> list["Tunnel"]:
     from ipsectest.runner.testbed.tunnels import Offer, tunnels_of  # noqa: PLC0415
+    from ipsectest.scenario.ports import Authentication  # noqa: PLC0415
 
-    offer = Offer(secrets.token_hex(16).encode(), arguments.ike, arguments.esp, arguments.ip)
+    offer = Offer(
+        secrets.token_hex(16).encode(), arguments.ike, arguments.esp, arguments.ip, Authentication(arguments.auth)
+    )
     try:
         return tunnels_of(topology, offer)
     except LookupError as error:

@@ -1,7 +1,7 @@
 """The test PKI of a run: made only if some case authenticates with certificates."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ipsectest.base.clock import RandomBytes
@@ -45,14 +45,26 @@ def make(at: datetime, random: RandomBytes) -> RunPki:
 
 def make_sides(first: str, second: str, at: datetime, random: RandomBytes) -> tuple[PkiSide, PkiSide]:
     """The same for two hosts of any names."""
+    made = make_hosts((first, second), at, random)
+    return _facing(made[first], second), _facing(made[second], first)
+
+
+def make_hosts(
+    hosts: Sequence[str], at: datetime, random: RandomBytes, kinds: Collection[Authentication] = _KEY_TYPES
+) -> dict[str, PkiSide]:
+    """Host -> its side, for any number of hosts that trust one root and name no peer."""
     from ipsectest.crypto import pki  # noqa: PLC0415 - X.509 costs start-up time that most runs do not need
 
-    made = pki.generate((first, second), at, random, key_types=tuple(_KEY_TYPES.values()))
+    made = pki.generate(hosts, at, random, key_types=tuple(_KEY_TYPES[kind] for kind in kinds))
     anchors = (made.root.credential.certificate_der,)
 
-    def side(host: str, other: str) -> PkiSide:
-        issued = {kind: made.credentials[f"{host}/{word}"] for kind, word in _KEY_TYPES.items()}
+    def side(host: str) -> PkiSide:
+        issued = {kind: made.credentials[f"{host}/{_KEY_TYPES[kind]}"] for kind in kinds}
         pairs = {kind: KeyPair((one.certificate_der,), one.key) for kind, one in issued.items()}
-        return PkiSide(Certificates(host, other, pairs, anchors, at), Credentials.of(made, host))
+        return PkiSide(Certificates(host, "", pairs, anchors, at), Credentials.of(made, host))
 
-    return side(first, second), side(second, first)
+    return {host: side(host) for host in hosts}
+
+
+def _facing(side: PkiSide, other: str) -> PkiSide:
+    return replace(side, certificates=replace(side.certificates, peer_host=other))

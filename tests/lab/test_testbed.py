@@ -8,6 +8,7 @@ import pytest
 
 from ipsectest.base.errors import PeerError
 from ipsectest.base.suites import parse_suite
+from ipsectest.cli.main import main
 from ipsectest.decrypt.capture import open_capture
 from ipsectest.decrypt.keys import detect
 from ipsectest.decrypt.pipeline import Decryption
@@ -96,6 +97,17 @@ def test_daemons_sit_where_they_are_told_to(opened: Open, name: str, peers: dict
             log = perform(testbed, f"log {node.replace('_', '-')}").text
             assert "IKE_SA" in log
             assert "bytes @" not in log, "octets, which may be keys"
+
+
+@pytest.mark.parametrize("peer", ["builtin", pytest.param("strongswan", marks=pytest.mark.peer)])
+def test_certificates_are_made_for_every_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peer: str) -> None:
+    require_lab("ip", "nft")
+    if peer != "builtin" and rootfs.find(table.parse(peer)) is None:
+        pytest.skip(f"ipsectest peers install {peer}")
+    monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
+    arguments = ["lab", "up", "hub-and-spoke", f"--peer=hub={peer}", "--auth=ecdsa", "--json"]
+    assert main([*arguments, f"--report={tmp_path / 'folder'}", "-c", "ping", "-c", "rekey ike"]) == 0
+    assert "CERT" in (tmp_path / "folder" / "logs" / "hub.log").read_text() or peer == "builtin"
 
 
 def test_what_was_recorded_opens_with_the_keys_that_were_kept(opened: Open) -> None:

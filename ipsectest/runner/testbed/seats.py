@@ -18,7 +18,7 @@ from ipsectest.runner.gateway import TunnelGateway
 from ipsectest.runner.interop.key_files import key_files, key_ring
 from ipsectest.runner.kernel_gateway import KernelGateway
 from ipsectest.runner.testbed.tunnels import Tunnel
-from ipsectest.scenario.ports import PeerRequest, Verb
+from ipsectest.scenario.ports import Certificates, PeerRequest, Verb
 
 OurGateway = TunnelGateway | KernelGateway
 
@@ -138,10 +138,10 @@ class DaemonSeat:
         return self._daemon.crash()
 
 
-def our_config(node: str, tunnels: list[Tunnel]) -> EndpointConfig:
+def our_config(node: str, tunnels: list[Tunnel], certificates: Certificates | None) -> EndpointConfig:
     """An endpoint of ours with a connection for each tunnel."""
     settings = [tunnel.settings[node] for tunnel in tunnels]
     return EndpointConfig(
         addresses=tuple(dict.fromkeys(one.local.host for one in settings)),
-        connections=tuple(connection(one, None) for one in settings),
+        connections=tuple(connection(one, certificates) for one in settings),
     )

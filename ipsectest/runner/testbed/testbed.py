@@ -5,7 +5,7 @@ All of it belongs to one event loop and is used from that loop's thread.
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -20,12 +20,12 @@ from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.peers.host import Host
 from ipsectest.peers.names import PeerName
-from ipsectest.peers.options import DaemonOptions
 from ipsectest.peers.reports import IkeReport
 from ipsectest.runner.gateway import TunnelGateway
 from ipsectest.runner.interop.echoes import Echoes, Pings, ping
 from ipsectest.runner.interop.guest_echoes import GuestEchoes
 from ipsectest.runner.kernel_gateway import KernelGateway
+from ipsectest.runner.pki import PkiSide
 from ipsectest.runner.testbed.captures import Captures
 from ipsectest.runner.testbed.guests import GuestNode, GuestSite
 from ipsectest.runner.testbed.seats import BuiltinSeat, DaemonSeat, Seat, our_config
@@ -90,6 +90,8 @@ class Testbed:
     folder: Path
     planes: Mapping[str, Plane] = field(default_factory=dict)
     """Node -> whose ESP it uses; user space where nothing is said."""
+    pki: Mapping[str, PkiSide] = field(default_factory=dict)
+    """Node -> its certificates, if the tunnels want some."""
     say: Callable[[str], None] = lambda _line: None
     """Told what takes long."""
     network: Network = field(init=False)
@@ -249,8 +251,11 @@ class Testbed:
             host = VmHost(away.machine, node, node, str(peer))
         else:
             host = NamespaceHost(lab, node, self.network[node], table.root_of(peer))
-        options = DaemonOptions(user_space_esp=plane is Plane.USER, keys_in_log=True)
-        daemon = table.PEERS[peer.driver].driver(host, None, options)
+        driver, side = table.PEERS[peer.driver], self.pki.get(node)
+        options = replace(
+            driver.options_for(mine[0].settings[node]), user_space_esp=plane is Plane.USER, keys_in_log=True
+        )
+        daemon = driver.driver(host, side.credentials if side else None, options)
         if why := daemon.without_children:
             raise PeerError(f"{peer} at {node}: no Child SA can come up, {why}")
         daemon.start()
@@ -258,7 +263,8 @@ class Testbed:
         return DaemonSeat(daemon, node, mine)
 
     def _our_gateway(self, node: str, tunnels: list[Tunnel]) -> TunnelGateway | KernelGateway:
-        config, namespace = our_config(node, tunnels), self.network[node].name
+        side, namespace = self.pki.get(node), self.network[node].name
+        config = our_config(node, tunnels, side.certificates if side else None)
         if self._plane(node) is Plane.KERNEL:
             return KernelGateway(self.loop, namespace, config)
         return TunnelGateway(self.loop, namespace, config, routes=beyond(tunnels, node))

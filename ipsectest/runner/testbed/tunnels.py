@@ -44,6 +44,7 @@ class Offer:
     esp: Proposal
     ip: int = 4
     """Version of the outer addresses."""
+    auth: Authentication = Authentication.PSK
 
 
 def tunnels_of(topology: Topology, offer: Offer) -> list[Tunnel]:
@@ -58,6 +59,11 @@ def tunnels_of(topology: Topology, offer: Offer) -> list[Tunnel]:
             if (here.role, there.role) == ("initiator", "responder"):
                 made.append(_tunnel(topology, offer, (first, here), (second, there)))
     return made
+
+
+def host_name(node: str) -> str:
+    """The identity of a node, which is the name in its certificate."""
+    return f"{node}.example"
 
 
 def beyond(tunnels: list[Tunnel], node: str) -> list[str]:
@@ -92,11 +98,11 @@ def _settings(name: str, offer: Offer, sides: tuple[Side, Side], hosts: tuple[Ho
         name=name,
         local=Address(_outer(offer.ip, here.local), IKE_PORT),
         remote=Address(_outer(offer.ip, here.remote) if here.remote else ANY_HOST, IKE_PORT),
-        local_id=Identity("fqdn", f"{node}.example"),
-        remote_id=Identity("fqdn", f"{other}.example"),
-        local_auth=Authentication.PSK,
-        remote_auth=Authentication.PSK,
-        secret=offer.secret,
+        local_id=Identity("fqdn", host_name(node)),
+        remote_id=Identity("fqdn", host_name(other)),
+        local_auth=offer.auth,
+        remote_auth=offer.auth,
+        secret=offer.secret if offer.auth is Authentication.PSK else b"",
         ike=(offer.ike,),
         esp=(offer.esp,),
         local_ts=tuple(_selector(prefix) for prefix in here.protects),
