@@ -239,7 +239,7 @@ def _report(run: "Decryption", arguments: Namespace) -> None:
 
     from ipsectest.decrypt.summary import summary  # noqa: PLC0415
 
-    found = summary(run)
+    found = summary(run, arguments.captures)
     if arguments.html:
         from ipsectest.report.timeline import page  # noqa: PLC0415
 

@@ -50,10 +50,24 @@ class Closed:
         return f"{names.get(ProtocolId(self.protocol), 'ESP')} SAs {':'.join(s.hex() for s in self.spis)}: {self.why}"
 
 
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """An exchange that settled SAs, whether their keys are known or not."""
+
+    request: Opened
+    response: Opened
+    chosen: Proposal
+    spis: tuple[bytes, bytes]
+    """Of the initiator and the responder of the exchange."""
+    ends: tuple[str, str]
+    """Outer addresses, in the same order."""
+
+
 @dataclass(slots=True)
 class Learned:
     """What a response brought about."""
 
+    agreed: Agreed | None = None
     sas: list[SaKeys] = field(default_factory=list)
     ike: list[IkeKeys] = field(default_factory=list)
     closed: list["Closed"] = field(default_factory=list)
@@ -78,7 +92,11 @@ class Negotiations:
             self._remember(opened)
             return Learned()
         request = self._requests.pop(_place(message))
-        return self._answered(request, opened, source, destination) if request else Learned()
+        if request is None:
+            return Learned()
+        learned = self._answered(request, opened, source, destination)
+        learned.agreed = _agreed_on(request, opened, (destination, source))
+        return learned
 
     def _answered(self, request: Opened, response: Opened, source: str, destination: str) -> Learned:
         match response.message.exchange_type:
@@ -153,6 +171,17 @@ class Negotiations:
         return init, (bytes(pair[0].data) if pair[0] else b"", bytes(pair[1].data) if pair[1] else b"")
 
 
+def _agreed_on(request: Opened, response: Opened, ends: tuple[str, str]) -> Agreed | None:
+    message, chosen = response.message, chosen_proposal(response.payloads)
+    if chosen is None:
+        return None
+    if message.exchange_type == ExchangeType.IKE_SA_INIT:
+        return Agreed(request, response, chosen, (message.initiator_spi, message.responder_spi), ends)
+    if response.keys is None or message.exchange_type not in {ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA}:
+        return None
+    return Agreed(request, response, chosen, (offered_spi(request, chosen), bytes(chosen.spi)), ends)
+
+
 def _ike(spis: tuple[bytes, bytes], derive: Callable[[], IkeKeys]) -> Learned:
     try:
         return Learned(ike=[derive()])
@@ -168,7 +197,7 @@ def _concluded(agreed: Agreement) -> Learned:
             exchanged = Exchanged(agreed.spis, agreed.nonces, agreed.secret or b"", agreed.more_secrets)
             return _ike(agreed.spis, lambda: ike_derivation.rekeyed(agreed.keys, function, agreed.chosen, exchanged))
         try:
-            return Learned(list(_derived(agreed, function)))
+            return Learned(sas=list(_derived(agreed, function)))
         except (UnsupportedAlgorithmError, ValueError, LookupError) as error:
             why = str(error)
     return Learned(closed=[Closed(agreed.chosen.protocol, agreed.spis, why)])

@@ -239,8 +239,8 @@ class _Queue:
             piece.learned = self._run.nat_t.pairs
             piece.before, piece.own = len(self._run.derived), found.derived
             misses_esp = not found.refused.isdisjoint(piece.learned)
-            for packet in found.messages:
-                self._run.learn(packet)
+            for at, packet in found.messages:
+                self._run.learn(at, packet)
             found.messages.clear()
         return misses_esp or _opens_more(piece, found, self._run)
 

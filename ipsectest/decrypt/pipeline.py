@@ -14,6 +14,7 @@ from ipsectest.decrypt.ikev1 import Ikev1Database, OpenedV1, QuickModes
 from ipsectest.decrypt.ikev1.messages import is_ikev1
 from ipsectest.decrypt.keys.model import IkeKeys, KeyRing, SaKeys
 from ipsectest.decrypt.keys.salts import Salts
+from ipsectest.decrypt.lineage import Lineage
 from ipsectest.decrypt.links import ip_packet
 from ipsectest.decrypt.nat_t import NatT
 from ipsectest.decrypt.negotiations import Closed, Negotiations
@@ -90,8 +91,10 @@ class Decryption:
         """Keys of IKE SAs that follow from shared secrets."""
         self.looked: Callable[[], None] = lambda: None
         """Called after each frame that did not go the fast way, for a progress bar."""
-        self.heard: Callable[[bytes], None] = lambda _: None
-        """Called with the IP packet of each IKE message."""
+        self.heard: Callable[[int, bytes], None] = lambda _at, _packet: None
+        """Called with the time and the IP packet of each IKE message."""
+        self.lineage = Lineage()
+        """Which IKE SA made which SAs, and which were rekeyed."""
         self.fast: FastPath | None = None
         self.observer: Observer | None = None
         """Told of every packet."""
@@ -179,7 +182,7 @@ class Decryption:
         ip = parse_ip(packet) if packet else None
         message = self._ike_octets(ip) if ip else None
         if ip and message:
-            self.heard(packet)
+            self.heard(frame.nanoseconds, packet)
             self._message(ip, message, frame, interface, is_inner=bool(unwrapped and unwrapped.packet))
         elif not unwrapped:
             self.totals.clear += 1
@@ -238,25 +241,26 @@ class Decryption:
         counts = len(self.sas.sas), len(self.derived), len(self.missing)
         kept, ike, pairs = deepcopy(self._negotiations), self.ike.copy(), self.nat_t.pairs
         trial = self.trial.state() if self.trial else None
+        lineage = deepcopy(self.lineage)
 
         def back() -> None:
             self.sas.forget(counts[0])
             del self.derived[counts[1] :]
             del self.missing[counts[2] :]
-            self._negotiations, self.ike = kept, ike
+            self._negotiations, self.ike, self.lineage = kept, ike, lineage
             self.nat_t.restore(pairs)
             if self.trial and trial:
                 self.trial.restore(trial)
 
         return back
 
-    def learn(self, packet: bytes) -> None:
-        """Derive keys from the IKE message in an IP packet that another run reports."""
+    def learn(self, at: int, packet: bytes) -> None:
+        """Derive keys from the IKE message in an IP packet captured ``at`` nanoseconds that another run reports."""
         ip = parse_ip(packet)
         message = self._ike_octets(ip) if ip else None
         opened = self._open(message, host_text(ip.source)) if ip and message else None
         if ip and opened:
-            self._derive(ip, opened)
+            self._derive(ip, opened, at)
 
     def _message(self, ip: IpPacket, octets: bytes, frame: Frame, interface: Interface, *, is_inner: bool) -> None:
         self.told_first = self.told_first or frame.number
@@ -270,7 +274,7 @@ class Decryption:
             return
         self.totals.ike_opened += opened.is_encrypted and opened.is_clear
         self.totals.ike_closed += opened.is_encrypted and not opened.is_clear
-        self._derive(ip, opened)
+        self._derive(ip, opened, frame.nanoseconds)
         if self._jsonl:
             self._jsonl.message(frame, opened)
         if self._output and not is_inner:
@@ -291,12 +295,16 @@ class Decryption:
             self.ike.add(told)
         return self.ike.open(octets)
 
-    def _derive(self, ip: IpPacket, opened: Opened | OpenedV1) -> None:
+    def _derive(self, ip: IpPacket, opened: Opened | OpenedV1, at: int) -> None:
         ends = host_text(ip.source), host_text(ip.destination)
+        self.lineage.take(opened, ends, at)
         if isinstance(opened, OpenedV1):
             learned = self._quick_modes.take(opened, *ends)
+            self.lineage.quick_mode(opened, learned.sas, at)
         else:
             learned = self._negotiations.take(opened, *ends)
+            if learned.agreed:
+                self.lineage.agree(learned.agreed, at)
         if len(self.derived) + len(self.derived_ike) > MOST_DERIVED:
             self.note(f"more than {MOST_DERIVED} SAs follow from the key exchanges: keys of the others are not derived")
             return

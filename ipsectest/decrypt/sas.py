@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ipsectest.base.iana import ProtocolId
 from ipsectest.base.suites import TransformSpec, format_suite
 from ipsectest.crypto import UnsupportedAlgorithmError
 from ipsectest.decrypt.keys.model import ANY, SaKeys
+from ipsectest.decrypt.marks import MOST, Marks
 from ipsectest.decrypt.sequence import SequenceTrack
 from ipsectest.ipsec.ah import open_ah
 from ipsectest.ipsec.drop import Drop, DropReason
@@ -49,6 +50,8 @@ class SaRecord:
     ends: tuple[str, str] | None
     continues: bool = False
     """Whether its sequence numbers are those of the parts before as well."""
+    replays: Marks = field(default_factory=Marks)
+    failed: Marks = field(default_factory=Marks)
 
 
 class CapturedSa:
@@ -66,6 +69,10 @@ class CapturedSa:
         self.ends: tuple[str, str] | None = None
         """Outer addresses of the packet that opened first."""
         self.continues = False
+        self.replays, self.failed = Marks(), Marks()
+        """When packets came twice, and when some did not open."""
+        self.room: Callable[[], int] | None = lambda: MOST
+        """Asked once how many marks of each kind may be kept, when there is the first."""
         first, *self._forms = _sequence_forms(keys)
         self.association = association_of(keys, esn=first[0], high=first[1])
         """What opens the packets: of several forms of sequence numbers the one that did it first."""
@@ -99,8 +106,9 @@ class CapturedSa:
     def record(self) -> SaRecord:
         """What was seen so far, without the contexts that hold the keys."""
         return SaRecord(
-            self.keys, self.esn, self.traffic, self.sequence, self.failures, self.ends, continues=self.continues
-        )
+            self.keys, self.esn, self.traffic, self.sequence, self.failures, self.ends, self.continues,
+            self.replays, self.failed,
+        )  # fmt: skip
 
     def go_on(self, sequence: SequenceTrack, *, esn: bool) -> None:
         """Take up the numbers of another process, which read the parts before."""
@@ -120,6 +128,9 @@ class CapturedSa:
         else:
             self.sequence.merge(later.sequence)
         self.failures += later.failures
+        self._limit_marks()
+        self.replays.merge(later.replays)
+        self.failed.merge(later.failed)
         self.ends = self.ends or later.ends
         if theirs.packets:
             self.association, self._others = association_of(self.keys, esn=later.esn), []
@@ -131,7 +142,7 @@ class CapturedSa:
         self.traffic.octets += octets
         self.traffic.first = first if self.traffic.first is None else self.traffic.first
         self.traffic.last = last
-        self.sequence.advance(packets)
+        self.sequence.advance(packets, first, last)
         self.association.replay.highest = self.sequence.highest
 
     def _seen(self, opened: Opened, at: int) -> None:
@@ -139,7 +150,16 @@ class CapturedSa:
         self.traffic.octets += len(opened.payload)
         self.traffic.first = at if self.traffic.first is None else self.traffic.first
         self.traffic.last = at
-        self.was_new = self.sequence.take(opened.sequence)
+        self.was_new = self.sequence.take(opened.sequence, at)
+        if not self.was_new:
+            self.replays.add(at)
+        if not self.was_new or self.sequence.gaps:
+            self._limit_marks()
+
+    def _limit_marks(self) -> None:
+        if self.room:
+            self.sequence.gaps.most = self.replays.most = self.failed.most = self.room()
+            self.room = None
 
     def _try(self, opener: "Opener", at: int) -> Opened | Drop:
         result = opener(self.association)
@@ -159,6 +179,8 @@ class CapturedSa:
             self._seen(result, at)
         else:
             self.failures[result.reason] += 1
+            self.failed.add(at)
+            self._limit_marks()
         return result
 
 
@@ -227,6 +249,7 @@ class SaDatabase:
         """Of all keys; grows with them."""
         self.guesses = True
         """Whether keys without an SPI are taken for those of any."""
+        self._marked = 0
         self._known: dict[SaKeys, CapturedSa] = {}
         """By keys without their origin."""
         self._by_spi: dict[tuple[int, bytes], list[CapturedSa]] = {}
@@ -244,6 +267,7 @@ class SaDatabase:
             if len(self.unusable) < MOST_UNUSABLE:
                 self.unusable.append((keys, str(error)))
             return None
+        made.room = self._room
         self._known[identity] = made
         if keys.protocol == ProtocolId.ESP and keys.spi:
             self.esp_spis.add(keys.spi)
@@ -279,6 +303,10 @@ class SaDatabase:
             if sa:
                 sa.go_on(sequence, esn=esn)
 
+    def _room(self) -> int:
+        self._marked += 1
+        return MOST if self._marked <= MOST_MARKED else MOST_OF_OTHERS
+
     def find(self, protocol: int, spi: bytes, source: str, destination: str) -> list[CapturedSa]:
         """The SAs that may have sealed a packet, the likeliest first.
 
@@ -305,6 +333,9 @@ class SaDatabase:
 MOST_OF_ONE_SPI = 256
 """SAs that are tried for a packet, the newest: a peer may choose the same SPI for all of its Child SAs."""
 MOST_UNUSABLE = 1000
+MOST_MARKED = 1000
+"""SAs of which each loss, replay and failure has a place in time; of others these are told by few places."""
+MOST_OF_OTHERS = 2
 MOST_UNKNOWN = 10_000
 """SPIs without keys that are told apart."""
 

@@ -1,5 +1,7 @@
 """What the sequence numbers of an SA tell of the way it went: loss, replay, reordering."""
 
+from ipsectest.decrypt.marks import Gap, Gaps
+
 WINDOW = 4096
 """So far behind the highest number a packet still counts as late; what is older cannot be told from a replay."""
 _ALL = (1 << WINDOW) - 1
@@ -13,7 +15,7 @@ class SequenceTrack:
     Loss is counted between the first and the highest number seen: a capture may begin in the middle of an SA.
     """
 
-    __slots__ = ("behind", "early", "first", "highest", "late", "replayed", "seen", "unique")
+    __slots__ = ("began", "behind", "early", "ended", "first", "gaps", "highest", "late", "replayed", "seen", "unique")
 
     def __init__(self) -> None:
         self.first = 0
@@ -30,18 +32,25 @@ class SequenceTrack:
         """The first numbers, as they came."""
         self.behind = 0
         """The lowest of all others; 0: there are none."""
+        self.gaps = Gaps()
+        """Numbers that are missing, with the times around them."""
+        self.began = self.ended = 0
+        """Times of the first packet and of the last, nanoseconds since 1970."""
 
-    def take(self, sequence: int) -> bool:
-        """Enter the number of a genuine packet; whether it is new."""
+    def take(self, sequence: int, at: int = 0) -> bool:
+        """Enter the number of a genuine packet captured ``at`` nanoseconds; whether it is new."""
+        since, self.ended = self.ended if self.unique else at, at
         if len(self.early) < _FIRST_ONES:
             self.early.append(sequence)
         elif sequence < self.behind or not self.behind:
             self.behind = sequence
         if not self.unique:
             self.first = self.highest = sequence
-            self.seen = 1
+            self.seen, self.began = 1, at
         elif sequence > self.highest:
             skipped = sequence - self.highest
+            if skipped > 1:
+                self.gaps.add(Gap(self.highest + 1, sequence - 1, skipped - 1, since, at))
             self.seen = (self.seen << skipped & _ALL | 1) if skipped < WINDOW else 1
             self.highest = sequence
         else:
@@ -50,13 +59,18 @@ class SequenceTrack:
                 self.replayed += 1
                 return False
             self.seen |= 1 << behind
-            self.first = min(self.first, sequence)
             self.late += 1
+            if sequence < self.first:
+                self.gaps.add(Gap(sequence + 1, self.first - 1, self.first - 1 - sequence, self.began, at))
+                self.first = sequence
+            else:
+                self.gaps.fill(sequence)
         self.unique += 1
         return True
 
-    def advance(self, count: int) -> None:
-        """Enter ``count`` numbers that follow the highest."""
+    def advance(self, count: int, first: int = 0, last: int = 0) -> None:
+        """Enter ``count`` numbers that follow the highest, from packets of these times on and to."""
+        self.began, self.ended = self.began if self.unique else first, last
         self.behind = self.behind or self.highest + 1
         self.highest += count
         self.unique += count
@@ -75,6 +89,7 @@ class SequenceTrack:
         """Add what was seen behind this, all of it new (``takes_as_new``)."""
         if not later.unique:
             return
+        self._merge_gaps(later)
         if not self.unique:
             self.first, self.highest = later.first, later.highest
         self.late += self._overtaken(later.early)
@@ -88,6 +103,28 @@ class SequenceTrack:
         self.unique += later.unique
         self.late += later.late
         self.replayed += later.replayed
+
+    def _merge_gaps(self, later: "SequenceTrack") -> None:
+        if not self.unique:
+            self.gaps, self.began, self.ended = later.gaps.copy(), later.began, later.ended
+            return
+        self.gaps = self.gaps.copy()  # a copy of this track may have the same
+        lowest = self.first
+        for number in later.early:
+            if number < lowest:
+                self.gaps.add(Gap(number + 1, lowest - 1, lowest - 1 - number, self.began, later.began))
+                lowest = number
+            elif number <= self.highest:
+                self.gaps.fill(number)
+        # What its first packet leaves out is missing from the last one before it on.
+        around = {"since": self.ended, "until": later.began}
+        ahead = [gap._replace(**around) if gap.last < later.early[0] else gap for gap in later.gaps.above(self.highest)]
+        between = later.first - self.highest - 1
+        if between > 0:
+            ahead.insert(0, Gap(self.highest + 1, later.first - 1, between, self.ended, later.began))
+        for gap in ahead:
+            self.gaps.add(gap)
+        self.ended = later.ended
 
     def _overtaken(self, numbers: list[int]) -> int:
         """How many of the first numbers behind these are late behind these only."""

@@ -53,8 +53,8 @@ class Found:
     totals: Totals
     sas: list[SaRecord]
     unknown: dict[tuple[int, bytes, str, str], int]
-    messages: list[bytes]
-    """IP packets with IKE messages."""
+    messages: list[tuple[int, bytes]]
+    """Times and IP packets of IKE messages."""
     octets: int
     """To be written."""
     packets: int
@@ -133,7 +133,7 @@ def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found,
     ring.add(conditions.keys)
     ring.sas += job.derived
     ring.sas += job.trial.found if job.trial else ()
-    messages: list[bytes] = []
+    messages: list[tuple[int, bytes]] = []
     numbers = InterfaceNumbers(dict(conditions.numbers.inner), dict(conditions.numbers.outer))
     with ExitStack() as stack:
         output = None
@@ -143,7 +143,7 @@ def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found,
         text = io.StringIO()
         jsonl = JsonLines(text) if conditions.lines else None
         run = Decryption(ring, output, jsonl, nat_t=NatT(conditions.nat_t_ports, job.nat_t))
-        run.heard = messages.append
+        run.heard = lambda at, packet: messages.append((at, packet))
         run.sas.go_on(job.tracks)
         if job.trial:
             run.trial = Trial(run.sas, job.trial)

@@ -126,5 +126,5 @@ def some_ike() -> IkeKeys:
 def test_an_authentic_peer_brings_about_so_many_sas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "MOST_DERIVED", -1)
     run = Decryption(KeyRing())
-    run.learn(isakmp(b"i" * 8 + bytes(8), (0, 0x20, 34, 8), b""))
+    run.learn(0, isakmp(b"i" * 8 + bytes(8), (0, 0x20, 34, 8), b""))
     assert any("keys of the others are not derived" in note for note in run.notes)

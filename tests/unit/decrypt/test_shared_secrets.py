@@ -70,7 +70,7 @@ def test_everything_follows_from_the_private_values_of_one_side(
     wanted = detect.read(tmp_path / "keys.toml")
     made = Decryption(KeyRing(dh=drawn[side::2]))
     for datagram in world.sent:
-        made.learn(packet(datagram))
+        made.learn(0, packet(datagram))
     assert [replace(one, origin="") for one in made.derived_ike] == [replace(one, origin="") for one in wanted.ike]
     assert len(made.derived_ike) == 2
     assert made.derived_ike[0].spi_i == sa.spi_i
