@@ -12,6 +12,7 @@ from ipsectest.runner.expectations import Expectations
 from ipsectest.runner.interop.abilities import Abilities
 from ipsectest.runner.interop.cells import Cell
 from ipsectest.runner.interop.key_files import key_files
+from ipsectest.runner.interop.ladder import ladder
 from ipsectest.runner.interop.play import Played
 from ipsectest.runner.recorder import git_revision, host_record
 from ipsectest.runner.records import CaseRecord, Outcome, PeerRecord, ReasonRecord, RunInfo, RunRecord, ToolRecord
@@ -34,6 +35,7 @@ class Records:
         """Judge, record and file a cell."""
         cell = played.cell
         scenario = SCENARIO.format(auth=cell.auth)
+        ring = merged(played.ring)
         outcome, expectation = self._judge(cell, scenario, played.verdict)
         record = CaseRecord(
             scenario=scenario,
@@ -46,7 +48,7 @@ class Records:
             repro=join(["ipsectest", "interop", "--cell", str(cell)]),
             dimensions=asdict(cell),
             reason=_reason(played),
-            ladder=played.seen.ladder(),
+            ladder=ladder(played.seen.frames, ring),
             notes=list(played.notes),
             attempt=played.attempt,
         )
@@ -58,7 +60,7 @@ class Records:
                 "ladder.txt": "".join(f"{r.at:10.4f} {r.direction} {r.text}\n" for r in record.ladder),
                 "repro.txt": record.repro + "\n",
             }
-            record.artifacts.update(artifacts.write(self.folder, record.folder, files | key_files(merged(played.ring))))
+            record.artifacts.update(artifacts.write(self.folder, record.folder, files | key_files(ring)))
         self.results.append(record)
         return record
 

@@ -3,19 +3,19 @@
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
 from ipsectest.base.clock import Instant
 from ipsectest.base.iana import IKE_PORT, NAT_T_PORT
+from ipsectest.decrypt.reassembly import Fragments
 from ipsectest.lab.capture import LinkCapture
 from ipsectest.lab.namespaces import Namespace
 from ipsectest.net.packet_wire import icmp_error_of
 from ipsectest.net.pcapng import PcapngWriter
 from ipsectest.net.wire import Direction
 from ipsectest.runner.interop.settings import Ends
-from ipsectest.runner.records import AGAIN, RungRecord
-from ipsectest.wire import parse_message, summary
+from ipsectest.wire import parse_message
 from ipsectest.wire.ip import AH, ESP, ICMP, ICMPV6, UDP, IpPacket, parse_ip
 
 PATTERN = b"ipsectest inside the tunnel "
@@ -104,7 +104,7 @@ class Seen:
 
     def protected(self) -> Counter[str]:
         """How many ESP packets went ``plain``, how many by ``udp``; how many with ``ah``."""
-        return Counter(kind for frame in self.frames if (kind := _kind(frame)) in _PROTECTED)
+        return Counter(kind for frame in self.frames if (kind := kind_of(frame)) in PROTECTED)
 
     def in_clear(self, ends: Ends, *, confidential: bool = True) -> list[str]:
         """A line for each packet that should have been inside the tunnel, or is nothing that gateways say.
@@ -116,13 +116,13 @@ class Seen:
         lines = []
         for frame in self.frames:
             ip = _ip(frame)
-            if not confidential and _kind(frame) == "ah":
+            if not confidential and kind_of(frame) == "ah":
                 continue
             has_pattern = any(pattern in frame.data for pattern in _PATTERNS)
             if ip is None and not has_pattern:
                 continue
             told = ip is None or {ip.source, ip.destination} & inner or has_pattern
-            if ip is None or told or _kind(frame) == "other":
+            if ip is None or told or kind_of(frame) == "other":
                 lines.append(_described(frame, ip))
         return lines
 
@@ -131,7 +131,7 @@ class Seen:
         asked: dict[tuple[bytes, int, bool], int] = {}
         slowest = 0.0
         for frame in self.frames:
-            octets = _ike(frame)
+            octets = ike_message(frame)
             message = parse_message(octets) if octets else None
             if message is None or message.headerless:
                 continue
@@ -142,28 +142,9 @@ class Seen:
             slowest = max(slowest, (frame.at - begun) / 1e9 if begun is not None else 0.0)
         return slowest
 
-    def ladder(self) -> list[RungRecord]:
-        """IKE messages one by one, ESP packets counted between them."""
-        rungs: list[RungRecord] = []
-        seen: set[tuple[bool, bytes]] = set()
-        begun = self.frames[0].at if self.frames else 0
-        esp = 0
-        for frame in self.frames:
-            at = round((frame.at - begun) / 1e9, 6)
-            esp += _kind(frame) in _PROTECTED
-            message = _ike(frame)
-            if message is None:
-                continue
-            if esp:
-                rungs.append(RungRecord(at, "--", f"{esp} ESP packets"))
-                esp = 0
-            text = summary(parse_message(message)) + (AGAIN if (frame.sent, message) in seen else "")
-            seen.add((frame.sent, message))
-            rungs.append(RungRecord(at, "->" if frame.sent else "<-", text, octets=len(message)))
-        return rungs
 
-
-_PROTECTED = frozenset({"plain", "udp", "ah"})
+PROTECTED = frozenset({"plain", "udp", "ah"})
+"""What `kind_of` says of packets with ESP or AH."""
 
 
 def _ip(frame: Frame) -> IpPacket | None:
@@ -171,7 +152,13 @@ def _ip(frame: Frame) -> IpPacket | None:
     return parse_ip(frame.data[_ETHERNET_HEADER:]) if is_ip else None
 
 
-def _kind(frame: Frame) -> str:
+def whole(frame: Frame, fragments: Fragments) -> Frame | None:
+    """The frame, or the packet that its IP fragment completes; None while pieces are missing."""
+    packet = fragments.take(frame.data[_ETHERNET_HEADER:], frame.at) if _ip(frame) else frame.data[_ETHERNET_HEADER:]
+    return None if packet is None else replace(frame, data=frame.data[:_ETHERNET_HEADER] + packet)
+
+
+def kind_of(frame: Frame) -> str:
     """``plain`` or ``udp`` ESP, ``ah``, ``ike``, ``link`` (keeps a link alive) or ``other``; not of its content.
 
     An ICMP error is of the link where it is about what gateways say: a daemon that has closed its socket lets the
@@ -186,7 +173,7 @@ def _kind(frame: Frame) -> str:
         return "link"
     if _is_error_about_gateways(ip):
         return "link"
-    return _kind_of_udp(ip) if ip.protocol == UDP else "other"
+    return _udp_kind(ip) if ip.protocol == UDP else "other"
 
 
 def _is_error_about_gateways(ip: IpPacket) -> bool:
@@ -197,7 +184,7 @@ def _is_error_about_gateways(ip: IpPacket) -> bool:
     return error.protocol in {ESP, AH} or (error.protocol == UDP and bool(ports & {IKE_PORT, NAT_T_PORT}))
 
 
-def _kind_of_udp(ip: IpPacket) -> str:
+def _udp_kind(ip: IpPacket) -> str:
     if ip.fragment_offset:
         return "ike"  # nothing but certificates makes datagrams of that size here
     ports = {int.from_bytes(ip.payload[0:2], "big"), int.from_bytes(ip.payload[2:4], "big")}
@@ -207,10 +194,10 @@ def _kind_of_udp(ip: IpPacket) -> str:
     return "ike" if IKE_PORT in ports else "other"
 
 
-def _ike(frame: Frame) -> bytes | None:
+def ike_message(frame: Frame) -> bytes | None:
     """The IKE message in a frame that begins one."""
     ip = _ip(frame)
-    if ip is None or _kind(frame) != "ike" or ip.fragment_offset:
+    if ip is None or kind_of(frame) != "ike" or ip.fragment_offset:
         return None
     ports = ip.payload[0:4]
     data = ip.payload[_UDP_HEADER:]

@@ -4,6 +4,8 @@ from ipaddress import ip_address
 import pytest
 
 from ipsectest.base.iana import ExchangeType, HeaderFlag
+from ipsectest.decrypt.keys.model import KeyRing
+from ipsectest.runner.interop.ladder import ladder
 from ipsectest.runner.interop.settings import Ends
 from ipsectest.runner.interop.watch import PATTERN, Frame, Seen
 from ipsectest.runner.records import AGAIN
@@ -78,13 +80,13 @@ def test_forms_of_esp_are_counted() -> None:
 def test_the_ladder_has_ike_messages_and_counts_esp_between_them() -> None:
     esp = frame(ESP, bytes(40))
     frames = [udp(500, IKE), esp, esp, replace(udp(4500, bytes(4) + IKE), at=2_000_000, sent=False)]
-    rungs = [(rung.at, rung.direction, rung.text.partition(" ")[0]) for rung in Seen(frames).ladder()]
+    rungs = [(rung.at, rung.direction, rung.text.partition(" ")[0]) for rung in ladder(frames, KeyRing())]
     assert rungs == [(0.0, "->", "IKE_SA_INIT"), (0.002, "--", "2"), (0.002, "<-", "IKE_SA_INIT")]
 
 
 def test_only_what_was_sent_before_is_told_as_repeated() -> None:
     answer = replace(udp(500, IKE), sent=False)
-    texts = [rung.text.endswith(AGAIN) for rung in Seen([udp(500, IKE), udp(500, IKE), answer]).ladder()]
+    texts = [rung.text.endswith(AGAIN) for rung in ladder([udp(500, IKE), udp(500, IKE), answer], KeyRing())]
     assert texts == [False, True, False]
 
 
@@ -93,7 +95,7 @@ def test_truncated_frames_do_no_harm() -> None:
         for length in range(len(whole.data)):
             seen = Seen([Frame(0, True, whole.data[:length])])
             seen.in_clear(ENDS)
-            seen.ladder()
+            ladder(seen.frames, KeyRing())
             seen.protected()
 
 
