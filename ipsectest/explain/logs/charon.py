@@ -8,13 +8,14 @@ from ipsectest.base.addresses import Address
 from ipsectest.explain.ladder import Rung
 from ipsectest.explain.logs.charon_rules import COOKIE_DEMANDED, RULES
 from ipsectest.explain.logs.clock import nanoseconds_of
-from ipsectest.explain.logs.model import LONGEST_LINE, LONGEST_TEXT, MOST_AGREED, LogFacts, LoggedSa, folded
+from ipsectest.explain.logs.model import LONGEST_LINE, LONGEST_TEXT, MOST_AGREED, MOST_SAS, LogFacts, LoggedSa, folded
 from ipsectest.explain.logs.suite_words import from_charon
 from ipsectest.explain.printable import printable
 
 MARK = re.compile(r"(?:^|\s)\d\d\[[A-Z]{3}\d?\] |\bcharon(?:-systemd|-nm)?(?:\[\d+\])?: ")
 _LINE = re.compile(
-    r"^(?P<head>.{0,100}?)(?:\b\d\d\[[A-Z]{3}\d?\]|\bcharon(?:-systemd|-nm)?(?:\[\d+\])?:(?: \d\d\[[A-Z]{3}\d?\])?)"
+    r"^(?P<head>.{0,100}?)(?:\b(?P<thread>\d\d)\[[A-Z]{3}\d?\]"
+    r"|\bcharon(?:-systemd|-nm)?(?:\[\d+\])?:(?: (?P<worker>\d\d)\[[A-Z]{3}\d?\])?)"
     r"[ ](?:<(?:[^<>|]{0,200}\|)?(?P<id>\d+)> )?(?P<text>.*)$"
 )
 _START = re.compile(r"^Starting (?:IKE )?charon")
@@ -58,12 +59,49 @@ class _Pending:
 
 
 @dataclass(slots=True)
+class _Nameless:
+    """Which IKE SA lines are about that name none, as is charon's default (``ike_name = no``)."""
+
+    _count: int = 0
+    _at: dict[str, str] = field(default_factory=dict)
+    """The IKE SA that a thread is at."""
+    _ends: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Of the packet that a thread received last."""
+    _between: dict[frozenset[str], str] = field(default_factory=dict)
+    """The newest IKE SA between two addresses."""
+
+    def label(self, thread: str, text: str) -> str:
+        """Of a line: what a packet's addresses tell, or else as the line before of the same thread."""
+        if text.startswith("initiating IKE_SA "):
+            self._begin(thread)
+            peer = text.rpartition(" ")[2]
+            self._between = {ends: label for ends, label in self._between.items() if peer not in ends}
+        elif text.startswith("parsed IKE_SA_INIT request ") and thread in self._ends:
+            self._between[self._ends[thread]] = self._begin(thread)
+        elif packet := _SENDING.match(text):
+            ends = frozenset((packet[2], packet[4]))
+            if packet[1] == "received":
+                self._ends[thread] = ends
+            if len(self._between) >= MOST_SAS and ends not in self._between:
+                self._between = {}
+            self._at[thread] = self._between.setdefault(ends, self._at.get(thread, ""))
+        return self._at.get(thread, "")
+
+    def _begin(self, thread: str) -> str:
+        self._count += 1
+        self._at[thread] = f"nameless {self._count}"
+        return self._at[thread]
+
+
+@dataclass(slots=True)
 class CharonLog:
     """Reads a log line by line."""
 
     facts: LogFacts
     _pending: dict[str, _Pending] = field(default_factory=dict)
+    """By IKE SA, or by thread where lines name none."""
     _starts: int = 0
+    _nameless: _Nameless = field(default_factory=_Nameless)
     _proposing: LoggedSa | None = None
     """Whose proposals were looked at last."""
 
@@ -74,14 +112,17 @@ class CharonLog:
         if match is None:
             return
         self.facts.lines += 1
-        label, text = match["id"] or "", match["text"]
+        text = match["text"]
+        thread = match["thread"] or match["worker"] or ""
+        label = match["id"] or self._nameless.label(thread, text)
         if _START.match(text):
             self._starts += 1  # IKE SAs are numbered from 1 again
         label = f"{self._starts}/{label}"
         sa = self.facts.sa(label)
-        if label not in self._pending and len(self._pending) > len(self.facts.sas):
+        place = label if match["id"] else f"thread {thread}"
+        if place not in self._pending and len(self._pending) > MOST_SAS:
             self._pending = {}
-        pending = self._pending.setdefault(label, _Pending())
+        pending = self._pending.setdefault(place, _Pending())
         at = nanoseconds_of(match["head"])
         if any(reader(sa, pending, text[:LONGEST_TEXT], number, at) for reader in _READERS):
             if not pending.demands_cookie:

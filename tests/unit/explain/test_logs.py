@@ -237,6 +237,43 @@ def test_what_is_no_log() -> None:
     assert daemons_of("") == []
 
 
+@pytest.mark.parametrize("head", ["06:12:19.976 {:02}[IKE] ", "Nov 29 06:12:19 gw charon-systemd[7]: "])
+def test_lines_that_name_no_ike_sa(head: str) -> None:
+    """As charon writes them by default, from a file with threads and from the journal without; two peers at once."""
+    here, peer, other = "192.0.2.1[500]", "192.0.2.2[500]", "192.0.2.3[500]"
+    log = CharonLog(LogFacts("charon.log", "strongSwan"))
+    lines = [
+        (1, "initiating IKE_SA site[1] to 192.0.2.2"),
+        (1, "generating IKE_SA_INIT request 0 [ SA KE No ]"),
+        (1, f"sending packet: from {here} to {peer} (200 bytes)"),
+        (2, f"received packet: from {other} to {here} (200 bytes)"),
+        (2, "parsed IKE_SA_INIT request 0 [ SA KE No ]"),
+        (2, "192.0.2.3 is initiating an IKE_SA"),
+        (2, "generating IKE_SA_INIT response 0 [ SA KE No ]"),
+        (2, f"sending packet: from {here} to {other} (200 bytes)"),
+        (3, f"received packet: from {peer} to {here} (200 bytes)"),
+        (3, "parsed IKE_SA_INIT response 0 [ N(NO_PROP) ]"),
+        (3, "received NO_PROPOSAL_CHOSEN notify error"),
+        (2, f"received packet: from {other} to {here} (200 bytes)"),
+        (2, "parsed IKE_AUTH request 1 [ IDi AUTH SA TSi TSr ]"),
+        (2, "IKE_SA client[2] established between 192.0.2.1[a]...192.0.2.3[b]"),
+        (2, "generating IKE_AUTH response 1 [ IDr AUTH SA TSi TSr ]"),
+        (2, f"sending packet: from {here} to {other} (200 bytes)"),
+        (1, "initiating IKE_SA site[3] to 192.0.2.2"),
+        (1, "generating IKE_SA_INIT request 0 [ SA KE No ]"),
+        (1, f"sending packet: from {here} to {peer} (200 bytes)"),
+    ]
+    for number, (thread, text) in enumerate(lines, 1):
+        log.take(number, head.format(thread) + text)
+    sas = [one for one in log.facts.sas.values() if one.rungs]
+    assert [(one.remote, one.is_initiator, one.is_established, len(one.rungs)) for one in sas] == [
+        ("192.0.2.2", True, False, 2),
+        ("192.0.2.3", False, True, 4),
+        ("192.0.2.2", True, False, 1),
+    ]
+    assert only(log.facts).subject == {"192.0.2.1", "192.0.2.2"}
+
+
 def test_the_journal_of_two_daemons() -> None:
     """A handshake between two charons, rekeyed, and one that pluto refuses; what ``journalctl -o json`` printed."""
     one, other = read_logs(VECTORS / "journal.json", "journal")
