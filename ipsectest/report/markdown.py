@@ -2,7 +2,7 @@
 
 from ipsectest.report.junit import message
 from ipsectest.report.marks import MARKS
-from ipsectest.runner.records import CaseRecord, Outcome, RunRecord, count, surprises
+from ipsectest.runner.records import CaseRecord, Outcome, RunRecord, count, second_tries, surprises
 from ipsectest.scenario.results import Verdict
 
 _LISTED = 50
@@ -26,7 +26,9 @@ def render(record: RunRecord) -> str:
             lines += ["", f"... and {len(troubled) - _LISTED} more."]
     regressions, fixed, inconclusive = surprises(record.results)
     lines += ["", f"**{regressions} regressions, {fixed} fixed, {inconclusive} unexpectedly inconclusive** "]
-    lines[-1] += f"in {len(record.results)} cases, {record.run.duration_s:.1f} s."
+    lines[-1] += f"in {len(record.results)} cases, {record.run.duration_s:.1f} s"
+    again = second_tries(record.results)
+    lines[-1] += f"; {again} of them at a second try." if again else "."
     return "\n".join(lines) + "\n"
 
 

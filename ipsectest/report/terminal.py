@@ -10,7 +10,7 @@ from rich.tree import Tree
 
 from ipsectest.report import interop
 from ipsectest.report.marks import MARKS
-from ipsectest.runner.records import CaseRecord, Outcome, RunRecord, count, surprises
+from ipsectest.runner.records import CaseRecord, Outcome, RunRecord, count, second_tries, surprises
 from ipsectest.scenario.results import Verdict
 
 _WORTH_A_BLOCK = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NONSTRICT, Verdict.UNSUPPORTED)
@@ -55,6 +55,8 @@ def summary(record: RunRecord) -> list[Text]:
     counts = Text(f"{len(record.results)} cases in {record.run.duration_s:.1f} s: ")
     parts = [Text(f"{n} {v}", MARKS[v].style) for v, n in totals.items() if n]
     counts.append_text(Text(", ").join(parts) if parts else Text("nothing ran"))
+    if again := second_tries(record.results):
+        counts.append(f"; {again} at a second try", "dim")
     regressions, fixed, inconclusive = surprises(record.results)
     last = Text(f"{regressions} regression{'' if regressions == 1 else 's'}", "bold red" if regressions else "green")
     if fixed:
@@ -80,7 +82,12 @@ def _tree(peer: str, cases: list[CaseRecord], *, plain: bool, verbose: bool) -> 
             label.append_text(_sign(case.verdict, plain=plain))
         branch = tree.add(label)
         for case in members:
-            if verbose or case.verdict is not Verdict.PASS or case.outcome is not Outcome.AS_EXPECTED:
+            if (
+                verbose
+                or case.attempt > 1
+                or case.verdict is not Verdict.PASS
+                or case.outcome is not Outcome.AS_EXPECTED
+            ):
                 branch.add(_entry(case, plain=plain))
     return tree
 
@@ -92,6 +99,8 @@ def _entry(case: CaseRecord, *, plain: bool) -> Text:
         entry.append(f"  {case.outcome}", "bold red")
     elif case.expectation:
         entry.append("  expected", "dim")
+    if case.attempt > 1:
+        entry.append("  second try", "dim")
     return entry
 
 

@@ -221,6 +221,11 @@ def surprises(results: Iterable[CaseRecord]) -> tuple[int, int, int]:
     return len(odd) - fixed - inconclusive, fixed, inconclusive
 
 
+def second_tries(results: Iterable[CaseRecord]) -> int:
+    """How many cases were played again, because the first time said nothing."""
+    return sum(result.attempt > 1 for result in results)
+
+
 def exit_code(results: Iterable[CaseRecord]) -> int:
     """Design section 7: 1 for any regression or fixed, 3 if nothing worse than inconclusive came out, else 0."""
     regressions, fixed, inconclusive = surprises(results)

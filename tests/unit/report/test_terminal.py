@@ -92,3 +92,14 @@ def test_a_regression_outweighs_inconclusive(record: RunRecord) -> None:
     results = _with(record, Verdict.INCONCLUSIVE, Outcome.REGRESSION)
     results += _with(record, Verdict.FAIL, Outcome.REGRESSION)
     assert exit_code(results) == 1
+
+
+def test_a_pass_at_a_second_try_is_not_silent(record: RunRecord) -> None:
+    (only,) = [c for c in record.results if c.verdict is Verdict.PASS and not c.ends][:1]
+    name = only.scenario.rpartition("/")[2]
+    once, again = (replace(record, results=[replace(only, attempt=attempt)]) for attempt in (1, 2))
+    assert name not in _text(once)
+    assert any(name in line and line.endswith("second try") for line in _text(again).splitlines())
+    for text in (_text(again), markdown.render(again)):
+        assert "1 of them at a second try" in text or "1 at a second try" in text
+    assert "second try" not in _text(once) + markdown.render(once)
