@@ -67,19 +67,7 @@ class NamespaceHost:
         if beside is None:
             return self._run_alone(argv)
         enter = ["nsenter", f"--target={beside.pid}", "--mount", "--net", "--root", "--wd", "--"]
-        try:
-            done = subprocess.run(  # noqa: S603 - words of our own
-                [*enter, *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=_ENVIRONMENT,
-                timeout=_RUN_CAP,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise PeerError(f"{argv[0]} does not end within {_RUN_CAP:.0f} s") from None
-        return done.returncode, done.stdout.decode(errors="replace")
+        return _ended([*enter, *argv], argv[0])
 
     def _run_alone(self, argv: Sequence[str]) -> tuple[int, str]:
         process = self.spawn(argv, {})
@@ -93,18 +81,9 @@ class NamespaceHost:
 
     def configure(self, lines: str) -> None:
         """Run lines of shell in the daemon's network, with the programs of this machine; PeerError if one fails."""
-        done = subprocess.run(  # noqa: S603 - words of our own
-            ["nsenter", f"--net={self.namespace.path}", "--", "sh", "-ec", lines],  # noqa: S607
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=_ENVIRONMENT,
-            timeout=_RUN_CAP,
-            check=False,
-        )
-        if done.returncode:
-            said = done.stdout.decode(errors="replace").strip()[-200:]
-            raise PeerError(f"the peer's network cannot be set up: {said}")
+        status, said = _ended(["nsenter", f"--net={self.namespace.path}", "--", "sh", "-ec", lines], "sh")
+        if status:
+            raise PeerError(f"the peer's network cannot be set up: {said.strip()[-200:]}")
 
     def esp_refusal(self) -> str:
         """Why this kernel takes no ESP SA, tried in a namespace of its own; empty if it takes one."""
@@ -140,3 +119,20 @@ class NamespaceHost:
                 return sender.recv(_MAX_ANSWER)
             except TimeoutError:
                 return b""
+
+
+def _ended(argv: Sequence[str], name: str) -> tuple[int, str]:
+    """Status and output of a short program; PeerError if it goes on for too long."""
+    try:
+        done = subprocess.run(  # noqa: S603 - words of our own
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=_ENVIRONMENT,
+            timeout=_RUN_CAP,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise PeerError(f"{name} does not end within {_RUN_CAP:.0f} s") from None
+    return done.returncode, done.stdout.decode(errors="replace")

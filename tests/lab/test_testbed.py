@@ -161,7 +161,7 @@ WRONG = [
     ("log nobody", "left, right"),
     ("status 'left", "quotation"),
     ("help me", "me"),
-    ("down left-right", "left-right has no IKE SA"),
+    ("down left-right", "left-right: there is no IKE SA"),
 ]
 
 

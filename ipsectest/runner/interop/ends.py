@@ -1,21 +1,19 @@
 """The two ends of a cell: our own gateway, or a daemon's, each told the same and asked the same."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
 from ipsectest.base.clock import RandomBytes
-from ipsectest.base.errors import PeerError, UnsupportedError
+from ipsectest.base.errors import PeerError
 from ipsectest.decrypt.keys.model import KeyRing
-from ipsectest.ike.endpoint import Endpoint
 from ipsectest.ike.keylog import KeyLog
-from ipsectest.ike.sa import IkeSa
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers.builtin import event_line
 from ipsectest.peers.builtin_settings import Encapsulating, endpoint_config
 from ipsectest.peers.daemon import Daemon
 from ipsectest.peers.reports import IkeReport
-from ipsectest.runner.endpoint_reports import established, installed, report
+from ipsectest.runner.endpoint_reports import established, report
+from ipsectest.runner.endpoint_verbs import start
 from ipsectest.runner.gateway import TunnelGateway
 from ipsectest.runner.interop.key_files import key_ring
 from ipsectest.scenario.ports import Certificates, PeerRequest, PeerSettings, Verb
@@ -114,13 +112,7 @@ class BuiltinEnd:
         if verb is Verb.INITIATE:
             gateway.initiate(gateway.endpoint.config.connections[0])
             return
-        start = _STARTERS.get(verb)
-        if start is None:
-            raise UnsupportedError(f"{verb} in a cell")
-        sas = established(gateway.endpoint)
-        if not sas:
-            raise PeerError("there is no IKE SA")
-        start(gateway.endpoint, sas[-1], self._loop.clock.now())
+        start(verb, gateway.endpoint, established(gateway.endpoint), self._loop.clock.now())
         gateway.flush()
 
     def report(self) -> list[IkeReport]:
@@ -154,17 +146,3 @@ class BuiltinEnd:
         if self._gateway is None:
             raise PeerError("no cell is prepared")
         return self._gateway
-
-
-def _rekey_child(endpoint: Endpoint, sa: IkeSa, now: float) -> None:
-    child = next(iter(installed(sa)), None)
-    if child is None:
-        raise PeerError("there is no Child SA")
-    endpoint.rekey_child(child, now)
-
-
-_STARTERS: dict[Verb, Callable[[Endpoint, IkeSa, float], object]] = {
-    Verb.REKEY_IKE: Endpoint.rekey_ike,
-    Verb.REKEY_CHILD: _rekey_child,
-    Verb.DELETE_IKE: Endpoint.delete_ike,
-}

@@ -1,11 +1,9 @@
 """Who sits at a node of a topology and speaks IKE: our own gateway or a daemon, with all tunnels that end there."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from ipsectest.base.errors import PeerError
 from ipsectest.ike.config import EndpointConfig
-from ipsectest.ike.endpoint import Endpoint
 from ipsectest.ike.events import ChildInstalled
 from ipsectest.ike.keylog import KeyLog
 from ipsectest.ike.sa import ChildSa, IkeSa
@@ -13,7 +11,8 @@ from ipsectest.peers.builtin import event_line
 from ipsectest.peers.builtin_settings import connection
 from ipsectest.peers.daemon import Daemon
 from ipsectest.peers.reports import IkeReport
-from ipsectest.runner.endpoint_reports import established, installed, report
+from ipsectest.runner.endpoint_reports import established, report
+from ipsectest.runner.endpoint_verbs import start
 from ipsectest.runner.gateway import TunnelGateway
 from ipsectest.runner.interop.key_files import key_files, key_ring
 from ipsectest.runner.kernel_gateway import KernelGateway
@@ -60,10 +59,10 @@ class BuiltinSeat:
             named = (one for one in gateway.endpoint.config.connections if one.name == tunnel.name)
             gateway.initiate(next(named))
             return
-        sas = self._sas(tunnel)
-        if not sas:
-            raise PeerError(f"{tunnel.name} has no IKE SA")
-        _VERBS[verb](gateway.endpoint, sas[-1], gateway.loop.clock.now())
+        try:
+            start(verb, gateway.endpoint, self._sas(tunnel), gateway.loop.clock.now())
+        except PeerError as error:
+            raise PeerError(f"{tunnel.name}: {error}") from None
         gateway.flush()
 
     def report(self, tunnel: Tunnel) -> list[IkeReport]:
@@ -90,21 +89,6 @@ class BuiltinSeat:
     def _is_encapsulated(self, child: ChildSa) -> bool:
         told = (event for event in self._gateway.events if isinstance(event, ChildInstalled))
         return any(event.udp_ports is not None for event in told if event.child is child)
-
-
-def _rekey_child(endpoint: Endpoint, sa: IkeSa, now: float) -> None:
-    child = next(iter(installed(sa)), None)
-    if child is None:
-        raise PeerError("there is no Child SA")
-    endpoint.rekey_child(child, now)
-
-
-_VERBS: dict[Verb, Callable[[Endpoint, IkeSa, float], object]] = {
-    Verb.REKEY_IKE: Endpoint.rekey_ike,
-    Verb.REKEY_CHILD: _rekey_child,
-    Verb.DELETE_IKE: Endpoint.delete_ike,
-    Verb.LIVENESS: Endpoint.liveness,
-}
 
 
 class DaemonSeat:
