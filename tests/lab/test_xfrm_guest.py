@@ -29,7 +29,7 @@ TESTS = [
 ]
 MEMORY = 512
 """MiB: interpreter and packages stand in a file system in memory."""
-CAP = 500.0
+CAP = 900.0
 
 
 def test_states_policies_and_events_on_a_kernel_with_esp() -> None:
