@@ -2,7 +2,7 @@
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _STANDARD = "-"
 _BUFFER = 1 << 20
+_MOST_JOBS = 256
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -39,7 +40,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
     parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="workers for each large file; 0: as many as cores (default: 1)"
+        "--jobs",
+        type=_jobs,
+        default=1,
+        metavar="N",
+        help="workers for each large file; 0: as many as cores (default: 1)",
     )
     parser.add_argument(
         "--dask", metavar="ADDRESS", help="have large files decrypted by the Dask cluster of this scheduler"
@@ -52,6 +57,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="a UDP port of NAT traversal beside 4500, for captures without the IKE messages that show it",
     )  # fmt: skip
     parser.add_argument("--slow", action="store_true", help="do without the compiled fast path")
+
+
+def _jobs(text: str) -> int:
+    if not text.isdigit() or int(text) > _MOST_JOBS:
+        raise ArgumentTypeError(f"a number from 0 to {_MOST_JOBS}")
+    return int(text)
 
 
 def execute(arguments: Namespace) -> int:

@@ -122,6 +122,8 @@ def detect(source: Source) -> list[Notation]:
         found = NOTATIONS[best]
         others = (one for one, count in zip(NOTATIONS, marks, strict=True) if count and one.is_log and found.is_log)
         return [found, *(one for one in others if one is not found)]
+    if not any(line.strip() for line in lines):
+        raise InputError("there is nothing in it", source.place())
     for mark, why in _WITHOUT_KEYS:
         if any(mark.search(line[:2000]) for line in lines):
             raise InputError(why, source.place())

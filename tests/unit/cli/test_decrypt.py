@@ -121,6 +121,8 @@ def test_what_stays_closed_is_told(capsys: pytest.CaptureFixture) -> None:
         ([files(NAME)[0], "-o", "one", "--html", "./one"], "two outputs"),
         ([files(NAME)[0], "-o", "one", "--wireshark", "one"], "two outputs"),
         ([files(NAME)[0], "--html", "/nonexistent/page.html"], "its folder does not exist"),
+        ([files(NAME)[0], "--jobs", "-1"], "a number from 0 to 256"),
+        ([files(NAME)[0], "-k", os.devnull], "there is nothing in it"),
         ([files(NAME)[0], "--nat-t-port", "65536"], "65536 is no UDP port"),
     ],
 )

@@ -139,6 +139,7 @@ def test_cilium(tmp_path: Path) -> None:
         ("interface: outside\n    inbound esp sas:\n      spi: 0x1 (1)\n", "Cisco"),
         ('[{\n "src": "192.0.2.1"\n}]\n', "JSON"),
         ("hello\n", "known: "),
+        (" \n\n", "there is nothing in it"),
     ],
 )
 def test_what_has_no_keys_is_refused_with_a_reason(text: str, answer: str, tmp_path: Path) -> None:
