@@ -299,7 +299,7 @@ class Conductor:
 
     def _perform(self, request: PeerRequest) -> int | IpsectestError | None:
         try:
-            with self._calling(f"begin to {request.verb}"):
+            with self._calling(f"obey the verb {request.verb}"):
                 return self.peer.perform(request)
         except (UnsupportedError, PeerError) as error:
             return error

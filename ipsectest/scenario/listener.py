@@ -74,8 +74,8 @@ class Listener:
         self._closest = ""
         self._overdue.clear()
 
-    def listen(self, entered: Instant, now: Instant) -> Progress:
-        """Look at what has come and at the time."""
+    def listen(self, entered: Instant, now: Instant, *, reading: bool) -> Progress:
+        """Look at what has come and at the time. ``reading``: more may have come already, so nothing is missed yet."""
         self._entered = entered
         for arrival in list(self.arrivals):
             self.judge.decode(arrival)
@@ -86,7 +86,7 @@ class Listener:
         self.background(now)
         for step in list(self.left):
             due, is_silence = self._due(step, entered)
-            if now < due - 1e-9:
+            if now < due - 1e-9 or (reading and not is_silence):
                 continue
             if not is_silence and step.line not in self._overdue and _convicts(step):
                 self._overdue[step.line] = now

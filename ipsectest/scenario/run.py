@@ -75,7 +75,7 @@ class Run:
         if self.result is None and not self._unsupported:
             self._forgive(now)
             self._listener.receive(datagram, now)
-            self._advance(now)
+            self._advance(now, reading=True)
 
     def datagrams_to_send(self, now: Instant) -> list[Datagram]:
         """What goes on the wire now."""
@@ -146,8 +146,8 @@ class Run:
 
     # Walking through the steps --------------------------------------------------------------------------------------
 
-    def _advance(self, now: Instant) -> None:
-        """Go on until something has to be waited for."""
+    def _advance(self, now: Instant, *, reading: bool = False) -> None:
+        """Go on until something has to be waited for. ``reading``: the wire may hold more."""
         self._now = now
         while self.result is None:
             if self._closing is not None:
@@ -157,7 +157,7 @@ class Run:
                 self._begin_closing(now)
                 continue
             step = self._steps[self._at]
-            progress = self._attempt(step, now)
+            progress = self._attempt(step, now, reading=reading)
             if progress is Progress.WAIT:
                 self._set_timer(step)
                 return
@@ -171,10 +171,10 @@ class Run:
             self._entered = None
             self._asking.wake = None
 
-    def _attempt(self, step: Step, now: Instant) -> Progress:
+    def _attempt(self, step: Step, now: Instant, *, reading: bool) -> Progress:
         """Do a step; what cannot be done ends the case without convicting."""
         try:
-            return self._do(step, now)
+            return self._do(step, now, reading=reading)
         except UnsupportedError as error:
             self._account.give_up(Verdict.UNSUPPORTED, step.line, step.text, str(error), "not possible here")
         except (LookupError, ValueError) as error:
@@ -182,7 +182,7 @@ class Run:
             self._account.give_up(Verdict.INCONCLUSIVE, step.line, step.text, why, "the line cannot be carried out")
         return Progress.END
 
-    def _do(self, step: Step, now: Instant) -> Progress:
+    def _do(self, step: Step, now: Instant, *, reading: bool) -> Progress:
         is_new = self._entered is None
         if self._entered is None:
             self._entered = now
@@ -196,7 +196,7 @@ class Run:
                 if is_new:
                     awaits = (step,) if isinstance(step, AwaitStep) else step.awaits
                     self._listener.expect(awaits, self._steps[self._at + 1 :])
-                return self._listener.listen(self._entered, now)
+                return self._listener.listen(self._entered, now, reading=reading)
             case AskStep():
                 self._listener.background(now)
                 self._asking.ask(step, now)

@@ -290,3 +290,19 @@ def test_silence_after_slow_answers_convicts_nobody(tmp_path: Path) -> None:
 
 def test_silence_after_quick_answers_convicts(tmp_path: Path) -> None:
     assert _play(tmp_path, TWO, _Slow(0.8, None)).verdict is Verdict.FAIL
+
+
+def test_nothing_is_missed_while_more_may_lie_on_the_wire(tmp_path: Path) -> None:
+    """Both were there when we came back, and the first is not what the line speaks of."""
+    case = load(written(tmp_path, TAGGED.format("MUST"))).cases[0]
+    place = slots.environment(1)
+    run, peer = Run(case, place, random.Random(2).randbytes, 0.0), Builtin(random.Random(1).randbytes)
+    peer.configure(run.settings)
+    run.handle_timer(0.0)
+    for datagram in run.datagrams_to_send(0.0):
+        peer.receive(datagram, 0.0)
+    run.receive(Datagram(b"noise", place.peer, place.tester), PATIENCE + 0.1)
+    for datagram in peer.datagrams_to_send(0.0):
+        run.receive(datagram, PATIENCE + 0.1)
+    run.handle_timer(PATIENCE + 0.1)
+    assert [check.met for check in run._account.checks] == [True]
