@@ -16,6 +16,7 @@ from ipsectest.base.iana import ExchangeType
 from ipsectest.base.suites import parse_suite
 from ipsectest.cli.main import main
 from ipsectest.peers import rootfs, table
+from ipsectest.peers.strongswan_settings import connection
 from ipsectest.scenario.ports import Authentication, Identity, PeerRequest, Selector, Verb
 from ipsectest.wire import Message, Nonce, build_message
 from tests.lab.two_namespaces import require_lab
@@ -185,6 +186,22 @@ def test_a_peer_that_dies(daemons: FailingPair, initiator: str, capsys: pytest.C
             run.end()
     for files in ([run.capture], [run.left.logs[initiator]], [run.capture, run.left.logs[initiator]]):
         assert "dead-peer" in failed(explained(capsys, *files))
+
+
+def test_eap_where_none_is_wanted(daemons: FailingPair, capsys: pytest.CaptureFixture) -> None:
+    with daemons.run(CHARON) as run:
+        one = daemons.given[CHARON]
+        by_eap = {"local": {"auth": "eap-md5", "id": one.local_id.value}}
+        with daemons.charon._vici() as session:
+            session.load_conn({one.name: connection(one, daemons.charon._credentials) | by_eap})
+        run.initiate("AUTHENTICATION_FAILED")
+    left = run.left
+    for files in ([left.capture, *left.logs.values()], [left.logs[PLUTO]]):
+        told = explained(capsys, *files)
+        assert failed(told) == ["eap-failed"]
+        assert ADDRESSES[CHARON] in told["findings"][0]["who"]
+    for file in (left.capture, left.logs[CHARON]):
+        assert failed(explained(capsys, file)) == ["authentication-failed"]
 
 
 def test_both_sides_at_once(daemons: FailingPair, capsys: pytest.CaptureFixture) -> None:

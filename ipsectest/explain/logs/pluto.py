@@ -42,7 +42,7 @@ _CHILD = re.compile(r"^(?:initiator |responder )?(?:established|rekeyed) Child S
 _TUNNEL = re.compile(r"IPsec (\w+ \[.*?\])(?: \{|$)")
 _CHOSEN = re.compile(r"^proposal \d+:(IKE|ESP|AH)=\S+ (?:SPI=\S+ )?chosen from remote proposals (.*)$")
 _CONFIGURED = re.compile(r"^  \d+:(IKE|ESP|AH)=")
-_REASON = re.compile(r"^(?:authentication failed|Peer ID|X509|NSS|ERROR: .*certificate)")
+_REASON = re.compile(r"^(?:authentication failed|Peer ID|Peer attempted EAP|X509|NSS|ERROR: .*certificate)")
 
 
 @dataclass(slots=True)

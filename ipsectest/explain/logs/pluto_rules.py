@@ -184,6 +184,16 @@ _AUTHENTICATION = (
         change=("Add a line with both IDs to ipsec.secrets, and read it (ipsec secrets).",),
     ),
     Rule(
+        pattern=r"^Peer attempted EAP authentication, but (?:IKE_AUTH is required|EAP is not allowed)",
+        kind=kinds.EAP_FAILED,
+        text="{them} wants to prove itself by EAP, which the connection of {us} does not take.",
+        change=(
+            "Let {remote} use a certificate or a pre-shared key, as the connection of {local} asks for.",
+            "Libreswan takes EAP-TLS, where rightauth=eaponly and rightautheap=tls say so.",
+        ),
+        by_us=False,
+    ),
+    Rule(
         pattern=r"^Peer ID '(?P<other>.*?)' mismatched on first found connection",
         kind=kinds.NO_CONNECTION_WITH_PEER_ID,
         text="{them} is {other}, and {us} has no connection with it.",

@@ -99,6 +99,13 @@ def test_pluto_tells_one_cause_of_a_refused_certificate(lines: list[str], code: 
     assert found.code == code
 
 
+def test_pluto_tells_why_it_refuses_eap_once() -> None:
+    refusal = (
+        "responding to IKE_AUTH message (ID 1) from 192.0.2.1:500 with encrypted notification AUTHENTICATION_FAILED"
+    )
+    assert only(pluto("Peer attempted EAP authentication, but EAP is not allowed", refusal)).code == "eap-failed"
+
+
 def test_pluto_refuses_to_load_a_certificate_that_expired() -> None:
     found = only(
         pluto(
