@@ -4,6 +4,7 @@ Each case is a connection of its own towards its own tester address. Verbs are s
 them is seen on the wire.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import vici
 from vici.exception import CommandException, SessionException
 
 from ipsectest.base.addresses import ANY_HOST
-from ipsectest.base.errors import PeerError, UnsupportedError
+from ipsectest.base.errors import LabError, PeerError, UnsupportedError
 from ipsectest.peers.binding import bind, unbind
 from ipsectest.peers.crash import CrashWatch
 from ipsectest.peers.credentials import Credentials
@@ -79,6 +80,8 @@ class StrongSwan:
         self._stopping = threading.Event()
         self._log = host.directory / "charon.log"
         self._session: vici.Session | None = None
+        self._is_astray = False
+        """Whether an answer over vici is overdue, and would be taken for that to the next request."""
         self.version = ""
 
     @property
@@ -320,8 +323,12 @@ class StrongSwan:
             if self._session is None:
                 raise PeerError("strongSwan is not running")
             try:
+                if self._is_astray:
+                    self._session.transport.socket.close()
+                    self._open(self._host.connect("charon.vici"))
                 yield self._session
-            except (OSError, SessionException) as error:
+            except (OSError, SessionException, LabError) as error:
+                self._is_astray = True
                 raise PeerError(f"strongSwan does not answer over vici: {error}") from None
             except CommandException as error:
                 raise PeerError(f"strongSwan refuses: {error}") from None
@@ -338,9 +345,12 @@ class StrongSwan:
                     self._process.stop()
                     raise PeerError(f"charon did not start: {output.strip() or 'no output'}") from None
             else:
-                control.settimeout(_ANSWER_CAP)
-                self._session = vici.Session(control)
+                self._open(control)
                 return
+
+    def _open(self, control: socket.socket) -> None:
+        control.settimeout(_ANSWER_CAP)
+        self._session, self._is_astray = vici.Session(control), False
 
     def _log_size(self) -> int:
         return self._log.stat().st_size if self._log.exists() else 0

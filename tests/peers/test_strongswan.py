@@ -29,7 +29,7 @@ from ipsectest.lab.hosts import NamespaceHost
 from ipsectest.lab.processes import Launch
 from ipsectest.lab.topology import PEER, furnish_peer, pair
 from ipsectest.net.packet_wire import PacketWire
-from ipsectest.peers import rootfs, table
+from ipsectest.peers import rootfs, strongswan, table
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.names import PeerName
 from ipsectest.peers.options import DaemonOptions
@@ -261,6 +261,27 @@ def test_it_initiates_towards_each_tester_address(lab: Lab, root: Path) -> None:
             assert "initiating IKE_SA" in peer.log(settings(slot))
             peer.forget(settings(slot))
         assert peer.sas(settings(1)) == []
+
+
+def test_an_answer_that_comes_too_late_is_not_taken_for_the_next(
+    lab: Lab, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strongswan, "_ANSWER_CAP", 0.5)
+    with behind_a_wire(lab, root, DaemonOptions()) as (peer, _):
+        peer.configure(settings(1))
+        charon = peer._process.pid
+        os.kill(charon, signal.SIGSTOP)
+        threads = list(Path(f"/proc/{charon}/task").glob("*/stat"))
+        assert eventually(lambda: all(") T " in stat.read_text() for stat in threads))
+        try:
+            with pytest.raises(PeerError, match="timed out"):
+                peer.sas(settings(1))
+        finally:
+            os.kill(charon, signal.SIGCONT)
+        assert peer.sas(settings(1)) == []
+        assert peer.key_exchanges()
+        peer.configure(settings(2))
+        assert peer.crash() is None
 
 
 def test_it_demands_cookies_from_the_first_message_on(lab: Lab, root: Path) -> None:
