@@ -172,7 +172,7 @@ def _all_fine(told: Explanation, *, hidden: bool) -> Finding:
             kind=Kind(code="no-ike", title="No IKE in here", severity=Severity.NOTE),
             text="What there is of ESP and AH is judged by itself." if told.traffic else "There is nothing to explain.",
         )
-    text = f"{up} of {len(told.stories)} IKE SAs are up"
+    text = f"{up} of {len(told.stories)} IKE SAs came up"
     text += f", {made} Child SAs were seen being made." if made else "."
     if hidden:
         text += " Encrypted messages were judged by their length: with keys (-k) more can be told."

@@ -2,6 +2,12 @@
 
 from ipsectest.explain.findings import Kind, Severity
 
+ANSWERS_LATE = Kind(
+    code="answers-late",
+    title="Answers come late",
+    clause="RFC 7296 section 2.4",
+    severity=Severity.WARNING,
+)
 ANSWERS_LOST = Kind(
     code="answers-lost", title="Answers do not arrive", clause="RFC 7296 section 2.1", requirement="7296-2.1-02"
 )

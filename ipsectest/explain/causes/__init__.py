@@ -13,6 +13,7 @@ from ipsectest.explain.causes import (
     ikev1,
     init,
     reachability,
+    slowness,
     traffic,
 )
 from ipsectest.explain.conversations import Conversation
@@ -33,6 +34,7 @@ OF_CONVERSATIONS: tuple[Cause, ...] = (
     reachability.silent_auth,
     reachability.dead_peer,
     reachability.answers_lost,
+    slowness.answers_late,
     fragments.of_ike,
     encapsulation.through_nat,
     authentication.refused,

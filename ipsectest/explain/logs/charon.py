@@ -174,7 +174,9 @@ def _message(sa: LoggedSa, pending: _Pending, text: str, number: int, at: int) -
         return False
     kind, exchange, half, message_id, payloads = match.groups()
     is_fragment = payloads.startswith("EF(")
-    told = f"{exchange} {half} {message_id}: {folded(payloads) or 'empty'}"
+    nonce = "Ni" if half == "request" else "Nr"
+    shown = " ".join(nonce if name == "No" else name for name in folded(payloads).split())
+    told = f"{exchange} {half} {message_id}: {shown or 'empty'}"
     if kind == "generating":
         if exchange == "IKE_SA_INIT" or sa.is_initiator is None:
             sa.is_initiator = half == "request"

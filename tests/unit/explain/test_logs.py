@@ -206,8 +206,8 @@ def test_a_ladder_from_a_log() -> None:
     told = explain([], [log.facts])
     (story,) = told.stories
     assert [(rung.number, rung.text, rung.to_right, rung.times) for rung in story.rungs] == [
-        (2, "IKE_SA_INIT request 0: SA KE No +2 N +1 V", True, 2),
-        (6, "IKE_SA_INIT response 0: SA KE No +1 N", False, 1),
+        (2, "IKE_SA_INIT request 0: SA KE Ni +2 N +1 V", True, 2),
+        (6, "IKE_SA_INIT response 0: SA KE Nr +1 N", False, 1),
     ]
     assert story.rungs[0].seconds == pytest.approx(0.1)
     assert story.is_established

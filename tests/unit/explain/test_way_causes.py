@@ -25,6 +25,26 @@ def test_answers_that_do_not_arrive() -> None:
     assert "4 times" in found.text
 
 
+def test_answers_that_come_late_are_told_with_the_side_that_took_so_long() -> None:
+    scene = Scene()
+    for pause in (0, 1, 2):
+        scene.ike(INIT, sa(SUITE), ke(31), Nonce(b"i" * 32), after=pause)
+    scene.ike(INIT, sa(SUITE), ke(31), Nonce(b"r" * 32), response=True, after=1.2)
+    scene.auth_request().auth_response()
+    found = scene.finding("answers-late")
+    assert found.severity is Severity.WARNING
+    assert found.who == f"{RESPONDER} (responder)"
+    assert "4.2 s" in found.text
+
+
+def test_one_late_answer_without_a_repetition_is_nothing() -> None:
+    scene = Scene()
+    scene.ike(INIT, sa(SUITE), ke(31), Nonce(b"i" * 32))
+    scene.ike(INIT, sa(SUITE), ke(31), Nonce(b"r" * 32), response=True, after=1.9)
+    scene.auth_request().auth_response()
+    assert scene.codes() == ["all-fine"]
+
+
 def test_one_repetition_is_nothing() -> None:
     scene = Scene()
     for _ in range(2):
