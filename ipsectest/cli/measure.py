@@ -56,7 +56,8 @@ def execute(arguments: Namespace) -> int:
     bench = _guest_bench(plan, arguments.peer) if arguments.lab == "vm" else None
     privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
     samples, found = _in_guest(bench) if bench else _here(plan)
-    run = {**found, "topology": plan.topology.name, "ip": str(plan.ip), "esp": format_suite(arguments.esp)}
+    what = {"topology": plan.topology.name, "ip": str(plan.ip), "esp": format_suite(arguments.esp)}
+    run = {"plane": found["plane"], **what, **found}
     if arguments.json:
         print(measurements.to_json(samples, {**run, "ike": format_suite(arguments.ike)}))  # noqa: T201
     elif arguments.prometheus:
@@ -72,12 +73,13 @@ def execute(arguments: Namespace) -> int:
 
 
 def _here(plan: "Plan") -> "Measured":
-    from ipsectest.runner.measure import measure  # noqa: PLC0415
+    from ipsectest.runner.measure import Bench  # noqa: PLC0415
     from ipsectest.runner.measure.traffic import has_iperf3  # noqa: PLC0415
 
     if not has_iperf3():
         _say("throughput is left out: apt-get install iperf3")
-    return measure(plan, _say), {"plane": "user"}
+    bench = Bench(plan)
+    return list(bench.samples(_say)), {"plane": "user", **bench.labels}
 
 
 def _guest_bench(plan: "Plan", peer: str | None) -> "GuestBench":

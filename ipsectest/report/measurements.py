@@ -8,6 +8,13 @@ from rich.table import Table
 from ipsectest.runner.measure.samples import METRICS, Sample
 
 _PREFIX = "ipsectest_"
+_NAMES = {
+    "first_seal_seconds": "engine: seal, new flow,",
+    "seal_seconds": "engine: seal, known flow,",
+    "open_seconds": "engine: open,",
+    "bypass_seconds": "engine: let pass in clear,",
+}
+"""Rows whose metric alone does not tell that no network takes part."""
 _SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 
 Labels = Mapping[str, str]
@@ -26,7 +33,8 @@ def table(samples: Sequence[Sample]) -> Table:
         unit = METRICS[metric].unit
         shown = [_scaled(values[ipsec], unit) if ipsec in values else "" for ipsec in (True, False)]
         ratio = f"{values[True] / values[False]:.3g}" if len(values) == 2 and values[False] else ""
-        name = metric.removesuffix("_seconds").removesuffix("_bits_per_second").removesuffix("_per_second")
+        plain = metric.removesuffix("_seconds").removesuffix("_bits_per_second").removesuffix("_per_second")
+        name = _NAMES.get(metric, plain)
         made.add_row(f"{name.replace('_', ' ')} {which}".strip(), *shown, ratio)
     return made
 

@@ -21,11 +21,15 @@ def _lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
 
 
-@pytest.mark.parametrize(("topology", "ip"), [("host-to-host", 4), ("host-to-host", 6), ("two-paths", 4)])
+@pytest.mark.parametrize(
+    ("topology", "ip"),
+    [("host-to-host", 4), ("host-to-host", 6), ("two-paths", 4), ("hub-and-spoke", 4), ("two-clients-one-nat", 4)],
+)
 def test_numbers_with_and_without_ipsec(capsys: pytest.CaptureFixture[str], topology: str, ip: int) -> None:
     assert main(["measure", f"--topology={topology}", f"--ip={ip}", "--json", *QUICK]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["run"]["topology"], document["run"]["ip"]) == (topology, str(ip))
+    assert document["run"]["without"].endswith("(outer addresses)" if "nat" in topology else "(same hosts)")
     found = {(row["metric"], row["ipsec"], *row["labels"].values()): row["value"] for row in document["samples"]}
     assert 0 < found["round_trip_seconds", False, "0.5"] < found["round_trip_seconds", True, "0.5"] < 1
     assert 0 < found["handshake_seconds", True, "0.5"] < 5

@@ -15,7 +15,7 @@ class Metric:
 
 METRICS = {
     "round_trip_seconds": Metric(
-        "s", "ICMP echo between the protected addresses; without IPsec between the outer ones"
+        "s", "ICMP echo between the protected hosts; without IPsec between the same, or the outer addresses at a NAT"
     ),
     "throughput_bits_per_second": Metric("bit/s", "TCP payload in one stream, as iperf3 counts it"),
     "handshake_seconds": Metric("s", "IKE_SA_INIT and IKE_AUTH until both ends have the first Child SA"),

@@ -82,7 +82,7 @@ Host = tuple[str, str]
 
 
 def _tunnel(topology: Topology, offer: Offer, first: Side, second: Side) -> Tunnel:
-    hosts = _host(topology, *first), _host(topology, *second)
+    hosts = speaker(topology, *first), speaker(topology, *second)
     name = f"{first[0]}-{second[0]}"
     settings = {
         first[0]: _settings(name, offer, (first, second), hosts),
@@ -112,19 +112,25 @@ def _settings(name: str, offer: Offer, sides: tuple[Side, Side], hosts: tuple[Ho
     )
 
 
-def _host(topology: Topology, node: str, place: EndpointPlace) -> Host:
-    """Who speaks for what an endpoint protects: a plain host behind it, else itself; IPv4 before IPv6."""
+def speaker(topology: Topology, node: str, place: EndpointPlace, version: int | None = None) -> Host:
+    """Who speaks for what an endpoint protects: a plain host behind it, else itself; IPv4 before IPv6.
+
+    ``version``: of its address, if only that will do. LookupError where nobody has one.
+    """
     inside = [ip_network(prefix) for prefix in place.protects]
     found: list[tuple[bool, bool, int, str, str]] = []
     for owner in topology.nodes.values():
         texts = [*owner.addresses, *(text for end in topology.ends_of(owner.name) for text in end.addresses)]
         is_host = owner.role is Role.HOST and owner.endpoint is None
         addresses = [
-            address for text in texts if any((address := ip_interface(text).ip) in prefix for prefix in inside)
+            address
+            for text in texts
+            if any((address := ip_interface(text).ip) in prefix for prefix in inside)
+            and version in {None, address.version}
         ]
         found += [(not is_host, owner.name != node, one.version, owner.name, str(one)) for one in addresses]
     if not found:
-        raise LookupError(f"no node has an address that {node} protects")
+        raise LookupError(f"no node has an {f'IPv{version} ' if version else ''}address that {node} protects")
     *_, name, text = min(found, key=lambda one: one[:3])
     return name, text
 
