@@ -344,8 +344,11 @@ with Lab() as lab:
     peer.start()
     peer.configure(settings(1))
     peer.perform(PeerRequest(1, Verb.INITIATE, settings(1)))
-    select.select(wire.handles(), [], [], 10)
-    print(wire.receive(wire.handles()[0], 0.0)[0].destination)
+    datagrams = []
+    while not datagrams:  # neighbours speak too
+        assert select.select(wire.handles(), [], [], 10)[0], "charon sends nothing"
+        datagrams = wire.receive(wire.handles()[0], 0.0)
+    print(datagrams[0].destination)
     peer.stop()
     wire.close()
 """

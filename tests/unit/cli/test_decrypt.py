@@ -96,8 +96,8 @@ def test_the_page_has_a_bar_for_each_sa(tmp_path: Path, capsys: pytest.CaptureFi
     sas = json.loads(capsys.readouterr().out)["sas"]
     spis = {row[0].removeprefix("0x") for row in tshark(Path(capture), "esp.spi") if row[0]}
     assert {sa["spi"] for sa in sas} == spis
-    drawn = re.findall(r"<title>ESP ([0-9a-f]{8}) [^<]*</title>\n.*\n<rect ", out.read_text())
-    assert sorted(drawn) == sorted(spis)
+    drawn = re.findall(r"<title>ESP ([0-9a-f]{8}) [^<]*</title>\n<text .*\n<line .*\n<rect ", out.read_text())
+    assert sorted(drawn) == sorted([*spis, *spis]), "a wide picture and a narrow one"
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
 
 
