@@ -4,6 +4,7 @@ import os
 import select
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,11 +47,13 @@ class Terminal:
 
     def end(self) -> int:
         """The exit status."""
-        try:
-            return self._process.wait(20)
-        finally:
-            self._process.kill()
-            os.close(self._ours)
+        return self._process.wait(20)
+
+    def close(self) -> None:
+        """Leave nothing of it."""
+        self._process.kill()
+        self._process.wait()
+        os.close(self._ours)
 
 
 def test_a_started_machine_is_left_alone_until_it_is_stopped() -> None:
@@ -68,14 +71,17 @@ def test_a_started_machine_is_left_alone_until_it_is_stopped() -> None:
         assert command("shell", "ls", "-d", "/lab").stdout == "/lab\n"
         assert command("shell", given="read x\necho $((6 * 8)); false\n").returncode == 1
         assert command("shell", given="echo $((6 * 8))\n").stdout == "48\n"
-        shell = Terminal()
-        shell.until(b"# ")
-        shell.type(b"sleep 1000\n")
-        shell.until(b"sleep 1000\r\n")
-        shell.type(b"\x03echo $((6 * 9))\n")
-        shell.until(b"54")
-        shell.type(b"\x1d")
-        assert shell.end() == 0
+        with closing(Terminal()) as shell:
+            shell.until(b"# ")
+            # Not until the shell has begun to run the line does an interrupt end it.
+            shell.type(b"echo be''gun; sleep 1000\n")
+            shell.until(b"begun\r\n")
+            shell.type(b"\x03")
+            shell.until(b"# ")
+            shell.type(b"echo $((6 * 9))\n")
+            shell.until(b"54\r\n")
+            shell.type(b"\x1d")
+            assert shell.end() == 0
         again = command("start")
         assert again.returncode == 3
         assert "running already" in again.stderr
