@@ -42,8 +42,8 @@ def configurations(
         sides = [tuple(TrafficSelector.of(prefix) for prefix in place.protects) for place in (here, there)]
         return ConnectionConfig(
             other,
-            Address(_of_version(ip, here.local), IKE_PORT),
-            Address(_of_version(ip, here.remote) if here.remote else ANY_HOST, IKE_PORT),
+            Address(of_version(ip, here.local), IKE_PORT),
+            Address(of_version(ip, here.remote) if here.remote else ANY_HOST, IKE_PORT),
             Identity.of(f"{name}.example"),
             Identity.of(f"{other}.example"),
             key,
@@ -54,7 +54,7 @@ def configurations(
 
     return {
         name: EndpointConfig(
-            (_of_version(ip, here.local),),
+            (of_version(ip, here.local),),
             tuple(connection(name, other) for other, there in placed.items() if there.role != here.role),
         )
         for name, here in placed.items()
@@ -81,7 +81,8 @@ def _beyond(topology: Topology, name: str) -> list[str]:
     return list(dict.fromkeys(prefix for other in others for prefix in other.protects))
 
 
-def _of_version(ip: int, addresses: tuple[str, ...]) -> str:
+def of_version(ip: int, addresses: tuple[str, ...]) -> str:
+    """The one address of an IP version (4 or 6); LookupError if there is none."""
     for text in addresses:
         if ip_address(text).version == ip:
             return text

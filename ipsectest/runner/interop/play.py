@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 
-from ipsectest.base.clock import Instant, RandomBytes
+from ipsectest.base.clock import RandomBytes
 from ipsectest.base.errors import LabError, PeerError, UnsupportedError
 from ipsectest.base.iana import TransformType
 from ipsectest.base.suites import TransformSpec, format_suite
@@ -18,6 +18,7 @@ from ipsectest.runner.interop.echoes import Pings, ping
 from ipsectest.runner.interop.ends import End
 from ipsectest.runner.interop.settings import Ends, settings_of
 from ipsectest.runner.interop.watch import Seen, Watch
+from ipsectest.runner.polling import poll_until
 from ipsectest.scenario.ports import Verb
 from ipsectest.scenario.results import Verdict
 
@@ -27,7 +28,6 @@ PATIENCE = 8.0
 """Seconds for an exchange or for the pings of one direction."""
 SLUGGISH = PATIENCE / 8
 """Seconds for an answer, or to ask an end what it has, after which a cell that came to nothing convicts nobody."""
-_POLL = 0.01
 _LAST_BREATH = 0.5
 _SECRET_OCTETS = 32
 
@@ -91,25 +91,6 @@ class _Tunnel:
 
     ike: IkeReport
     child: ChildReport
-
-
-class _Poll:
-    """Lets the loop come round while nothing of ours has a deadline: daemons do not tell when they are done."""
-
-    def __init__(self, now: Instant) -> None:
-        self._due = now
-
-    def handles(self) -> tuple[int, ...]:
-        return ()
-
-    def readable(self, handle: int, now: Instant) -> None:
-        """Not called."""
-
-    def get_timer(self) -> Instant:
-        return self._due
-
-    def handle_timer(self, now: Instant) -> None:
-        self._due = now + _POLL
 
 
 class Player:
@@ -226,12 +207,7 @@ class Player:
         return False
 
     def _wait(self, condition: Callable[[], bool], patience: float | None = None) -> bool:
-        poll = _Poll(self._loop.clock.now())
-        self._loop.add(poll)
-        try:
-            return self._loop.run_until(condition, self._patience if patience is None else patience)
-        finally:
-            self._loop.remove(poll)
+        return poll_until(self._loop, condition, self._patience if patience is None else patience)
 
     def _cross(self, place: Place, when: str, played: Played) -> None:
         inner, names = (place.ends.inner_initiator, place.ends.inner_responder), ("initiator", "responder")

@@ -10,7 +10,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from ipsectest.base.clock import Instant
 from ipsectest.base.errors import PeerError
 from ipsectest.lab.hosts import NamespaceHost
 from ipsectest.lab.lab import Lab
@@ -26,6 +25,7 @@ from ipsectest.runner.interop.echoes import Echoes, Pings, ping
 from ipsectest.runner.interop.guest_echoes import GuestEchoes
 from ipsectest.runner.kernel_gateway import KernelGateway
 from ipsectest.runner.pki import PkiSide
+from ipsectest.runner.polling import poll_until
 from ipsectest.runner.testbed.captures import Captures
 from ipsectest.runner.testbed.guests import GuestNode, GuestSite
 from ipsectest.runner.testbed.seats import BuiltinSeat, DaemonSeat, Seat, our_config
@@ -35,7 +35,6 @@ from ipsectest.scenario.ports import Verb
 PATIENCE = 10.0
 """Seconds that something asked for may take."""
 PINGS = 3
-_POLL = 0.05
 
 
 class Plane(StrEnum):
@@ -57,25 +56,6 @@ class Crossing:
     destination: tuple[str, str]
     sent: int
     received: int
-
-
-class _Poll:
-    """Lets the loop come round: daemons do not tell when they are done."""
-
-    def __init__(self, now: Instant) -> None:
-        self._due = now
-
-    def handles(self) -> tuple[int, ...]:
-        return ()
-
-    def readable(self, handle: int, now: Instant) -> None:
-        """Not called."""
-
-    def get_timer(self) -> Instant:
-        return self._due
-
-    def handle_timer(self, now: Instant) -> None:
-        self._due = now + _POLL
 
 
 @dataclass(slots=True)
@@ -214,13 +194,8 @@ class Testbed:
             self.loop.remove(link)
 
     def _wait(self, condition: Callable[[], bool], problem: str) -> None:
-        poll = _Poll(self.loop.clock.now())
-        self.loop.add(poll)
-        try:
-            if self.loop.run_until(condition, PATIENCE):
-                return
-        finally:
-            self.loop.remove(poll)
+        if poll_until(self.loop, condition, PATIENCE):
+            return
         dead = "".join(f"; {node} is dead: {why}" for node, why in self.crashed().items())
         raise PeerError(f"{problem} within {PATIENCE:g} s{dead}")
 

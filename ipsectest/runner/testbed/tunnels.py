@@ -8,6 +8,7 @@ from ipsectest.base.addresses import ANY_HOST, Address
 from ipsectest.base.iana import IKE_PORT
 from ipsectest.base.suites import TransformSpec
 from ipsectest.lab.topology.model import EndpointPlace, Role, Topology
+from ipsectest.runner.endpoints import of_version
 from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector
 
 Proposal = tuple[TransformSpec, ...]
@@ -96,8 +97,8 @@ def _settings(name: str, offer: Offer, sides: tuple[Side, Side], hosts: tuple[Ho
     (node, here), (other, there) = sides
     return PeerSettings(
         name=name,
-        local=Address(_outer(offer.ip, here.local), IKE_PORT),
-        remote=Address(_outer(offer.ip, here.remote) if here.remote else ANY_HOST, IKE_PORT),
+        local=Address(of_version(offer.ip, here.local), IKE_PORT),
+        remote=Address(of_version(offer.ip, here.remote) if here.remote else ANY_HOST, IKE_PORT),
         local_id=Identity("fqdn", host_name(node)),
         remote_id=Identity("fqdn", host_name(other)),
         local_auth=offer.auth,
@@ -133,13 +134,6 @@ def speaker(topology: Topology, node: str, place: EndpointPlace, version: int | 
         raise LookupError(f"no node has an {f'IPv{version} ' if version else ''}address that {node} protects")
     *_, name, text = min(found, key=lambda one: one[:3])
     return name, text
-
-
-def _outer(ip: int, addresses: tuple[str, ...]) -> str:
-    for text in addresses:
-        if ip_address(text).version == ip:
-            return text
-    raise LookupError(f"no IPv{ip} address among {', '.join(addresses)}")
 
 
 def _selector(prefix: str) -> Selector:
