@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ipsectest.base.errors import UsageError
+from ipsectest.base.errors import LabError, UsageError
 from ipsectest.cli import suites
 from ipsectest.cli.publish import REPORTS
 
@@ -258,12 +258,19 @@ def _planes(peers: "dict[str, PeerName]", asked: str) -> "dict[str, Plane]":
     from ipsectest.runner.testbed.testbed import Plane  # noqa: PLC0415
 
     daemons = {node: table.PEERS[peer.driver] for node, peer in peers.items() if peer.driver != table.BUILTIN}
-    if asked == Plane.GUEST:
-        return dict.fromkeys(daemons, Plane.GUEST)
-    if asked != "auto":
-        return dict.fromkeys(peers, Plane(asked))
     # What has no ESP in user space.
     needy = [node for node, daemon in daemons.items() if not daemon.user_space_esp]
+    match asked:
+        case Plane.GUEST:
+            if not daemons:
+                raise UsageError("--plane guest is for daemons: name one with --peer NODE=PEER")
+            return dict.fromkeys(daemons, Plane.GUEST)
+        case Plane.USER if needy:
+            raise UsageError(f"{peers[needy[0]]} has no ESP in user space: leave --plane out, or say guest")
+        case Plane.KERNEL if refusal := _esp_refusal():
+            raise LabError(f"this kernel takes no ESP ({refusal}): leave --plane out, or say guest for daemons")
+        case Plane.USER | Plane.KERNEL:
+            return dict.fromkeys(peers, Plane(asked))
     return dict.fromkeys(needy, Plane.GUEST if needy and _esp_refusal() else Plane.KERNEL)
 
 

@@ -21,6 +21,8 @@ WRONG = [
     (["road-warrior", "--ip", "6"], "no IPv6 address"),
     (["road-warrior", "--esp", "rot13"], "rot13"),
     (["road-warrior", "--plane", "paper"], "invalid choice"),
+    (["road-warrior", "--plane", "guest"], "--plane guest is for daemons"),
+    (["road-warrior", "--plane", "user", "--peer", "gateway=libreswan@host"], "has no ESP in user space"),
 ]
 
 
@@ -30,6 +32,16 @@ def test_mistakes_are_one_line_and_code_2(words: list[str], said: str, capsys: p
     captured = capsys.readouterr()
     assert said in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_a_kernel_without_esp_is_told_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ipsectest.cli.lab_up._esp_refusal", lambda: "no such algorithm")
+    monkeypatch.setattr("ipsectest.lab.privileges.reexec", lambda _argv: None)
+    assert main(["lab", "up", "road-warrior", "--plane", "kernel", f"--report={tmp_path / 'lab'}"]) == 3
+    assert "takes no ESP (no such algorithm): leave --plane out" in capsys.readouterr().err
+    assert not (tmp_path / "lab").exists()
 
 
 def test_the_topologies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
