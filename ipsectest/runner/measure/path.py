@@ -8,6 +8,7 @@ from itertools import pairwise
 from ipsectest.base.errors import UsageError
 from ipsectest.lab.topology import Network, Topology
 from ipsectest.lab.topology.model import EndpointPlace, Node, Role
+from ipsectest.runner.endpoints import of_version
 from ipsectest.runner.testbed.tunnels import Host, speaker
 
 _METRIC = 1
@@ -167,7 +168,7 @@ def _outer(node: Node, ip: int) -> str:
 
 
 def _of_version(addresses: tuple[str, ...], ip: int, name: str = "the other end") -> str:
-    for text in addresses:
-        if ip_address(text).version == ip:
-            return text
-    raise UsageError(f"{name} has no IPv{ip} address for its endpoint")
+    try:
+        return of_version(ip, addresses)
+    except LookupError:
+        raise UsageError(f"{name} has no IPv{ip} address for its endpoint") from None
