@@ -47,10 +47,8 @@ def files(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            below = sorted(
-                p for p in path.rglob("*.toml") if not {"expected", "profiles", "requirements"} & set(p.parts)
-            )
-            found += below
+            below = sorted(path.rglob("*.toml"))
+            found += [p for p in below if not {"expected", "profiles", "requirements"} & set(p.relative_to(path).parts)]
         elif path.is_file():
             found.append(path)
         else:
@@ -82,11 +80,12 @@ def examine(path: Path, root: Path | None = None) -> Examined:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        return Examined(path, text, None, (_toml_problem(str(error), text),))
+        return Examined(path, text, None, (toml_problem(str(error), text),))
     return _Reading(path, text, document, scenario_id(path, root), hashlib.sha256(data).hexdigest()).examined()
 
 
-def _toml_problem(message: str, text: str) -> Problem:
+def toml_problem(message: str, text: str) -> Problem:
+    """What tomllib says, at the place it names."""
     match = re.search(r"\(at line (\d+), column (\d+)\)", message)
     where = Spot(int(match[1]), int(match[2])) if match else Spot(text.count("\n") + 1, 1)
     return Problem(where, re.sub(r" \(at .*\)$", "", message))

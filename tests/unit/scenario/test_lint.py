@@ -4,7 +4,7 @@ import pytest
 
 from ipsectest.base.errors import InputError
 from ipsectest.scenario.lint import Finding, lint
-from ipsectest.scenario.load import load, scenario_id
+from ipsectest.scenario.load import files, load, scenario_id
 from tests.unit.scenario.conftest import written
 
 KNOWN = {"ignores-ke-group", "none"}
@@ -157,3 +157,11 @@ def test_a_variant_overrides_facts(tmp_path: Path) -> None:
     case = load(written(tmp_path, FINE, facts="peer.window = 2\npeer.dpd = 5", after=after)).cases[0]
     assert case.peer == {"window": 4, "dpd": 5.0}
     assert case.proof == ("ignores-ke-group",)
+
+
+def test_a_checkout_may_lie_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "profiles" / "scenarios"
+    (folder / "expected").mkdir(parents=True)
+    for name in ("case.toml", "expected/peer.toml"):
+        (folder / name).write_text("")
+    assert files([folder]) == [folder / "case.toml"]
