@@ -15,7 +15,7 @@ from ipsectest.cli.progress import RunProgress
 from ipsectest.lab import privileges
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
-from ipsectest.peers.names import HOST, PeerName
+from ipsectest.peers.names import PeerName
 from ipsectest.runner import expectations
 from ipsectest.runner.interop import cells
 from ipsectest.runner.interop.benches import Benches
@@ -61,7 +61,7 @@ def execute(arguments: Namespace) -> int:
         raise UsageError("--cells takes a number above 0")
     older = publish.baseline(arguments)
     for peer in peers:
-        if peer.place not in {"", HOST}:
+        if table.needs_tree(peer):
             table.install(peer, lambda line: print(f"  {line}", file=sys.stderr))  # noqa: T201
     privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
     started, begun = datetime.now(UTC), time.monotonic()

@@ -68,7 +68,6 @@ def execute(arguments: Namespace) -> int:
     from ipsectest.lab import privileges  # noqa: PLC0415
     from ipsectest.net.loop import EventLoop  # noqa: PLC0415
     from ipsectest.peers import table  # noqa: PLC0415
-    from ipsectest.peers.names import HOST  # noqa: PLC0415
     from ipsectest.runner.testbed.testbed import Testbed  # noqa: PLC0415
     from ipsectest.runner.testbed.worker import Worker  # noqa: PLC0415
 
@@ -76,7 +75,7 @@ def execute(arguments: Namespace) -> int:
     peers = _peers(topology, arguments.peer)
     tunnels = _tunnels(topology, arguments)
     for peer in dict.fromkeys(peers.values()):
-        if peer.place not in {"", HOST}:
+        if table.needs_tree(peer):
             table.install(peer, lambda line: print(f"  {line}", file=sys.stderr))  # noqa: T201
     privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
     planes = _planes(peers, arguments.plane)

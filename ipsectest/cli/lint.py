@@ -1,4 +1,4 @@
-"""Check scenario files without running them: grammar, names, requirement ids, tags, proofs."""
+"""Check scenario files without running them: grammar, names, requirement ids, tags, proofs; and profiles."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from ipsectest.cli import selection
 from ipsectest.runner import library
-from ipsectest.scenario import requirements
+from ipsectest.scenario import profile_files, requirements
 from ipsectest.scenario.lint import lint
 
 
@@ -20,6 +20,8 @@ def execute(arguments: Namespace) -> int:
     """Print what is wrong; exit code 2 if anything is."""
     folder = selection.folder(arguments)
     paths = library.select(arguments.scenario, folder)
+    if not arguments.scenario:
+        paths += profile_files.files(folder).values()
     catalogue = requirements.load(folder / "requirements")
     findings = lint(paths, catalogue=catalogue)
     if arguments.json:

@@ -44,12 +44,16 @@ def _list(*, as_json: bool) -> int:
     rows = []
     for name in map(str, table.names()):
         tree = installed.get(name)
-        rows.append({"peer": name, "version": tree.version if tree else "", "root": str(tree.root) if tree else ""})
+        root = str(tree.root) if tree else ""
+        rows.append({"peer": name, "version": tree.version if tree else "", "root": root, "title": ""})
+    for peer in table.speaking():
+        profile = table.profile_of(peer)
+        rows.append({"peer": str(peer), "version": "", "root": "", "title": profile.title if profile else ""})
     if as_json:
         print(json.dumps(rows, indent=1))  # noqa: T201
         return 0
     for row in rows:
-        always = "always there" if row["peer"] == table.BUILTIN else "-"
+        always = row["title"] or ("always there" if row["peer"] == table.BUILTIN else "-")
         place = f"  {row['root']}" if row["root"] else ""
-        print(f"{row['peer']:<22} {row['version'] or always}{place}")  # noqa: T201
+        print(f"{row['peer']:<24}{row['version'] or always}{place}")  # noqa: T201
     return 0

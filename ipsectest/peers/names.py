@@ -1,4 +1,4 @@
-"""Names of peers as a user types them: ``strongswan``, ``strongswan@bookworm``, ``strongswan@host``, ``builtin``."""
+"""Names of peers as a user types them: ``strongswan``, ``strongswan@bookworm``, ``...@host``, ``builtin@aws``."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,10 @@ HOST = "host"
 
 @dataclass(frozen=True, slots=True, order=True)
 class PeerName:
-    """A driver and where its daemon comes from: a Debian suite, ``host``, or nothing for the built-in peer."""
+    """A driver and where its daemon comes from: a Debian suite or ``host``.
+
+    The built-in peer comes from nowhere; it may have the name of a profile, which it speaks like.
+    """
 
     driver: str
     place: str = ""

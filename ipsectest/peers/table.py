@@ -13,7 +13,9 @@ from ipsectest.peers.names import HOST, PeerName
 from ipsectest.peers.options import DaemonOptions
 from ipsectest.peers.rootfs import Progress, Recipe, Tree
 from ipsectest.peers.strongswan import StrongSwan
+from ipsectest.scenario import profile_files
 from ipsectest.scenario.ports import PeerSettings
+from ipsectest.scenario.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,11 @@ PEERS: dict[str, DaemonPeer] = {
 }
 
 
-def parse(text: str) -> PeerName:
-    """A name as typed, the default suite filled in; UsageError says what there is instead."""
+def parse(text: str, *, profiles: bool = False) -> PeerName:
+    """A name as typed, the default suite filled in; UsageError says what there is instead.
+
+    ``profiles``: whether the built-in peer may be asked to speak like somebody (``builtin@aws``).
+    """
     driver, _, place = text.partition("@")
     known = [*PEERS, BUILTIN]
     if driver not in known:
@@ -58,23 +63,47 @@ def parse(text: str) -> PeerName:
             f"no peer {driver!r}" + (f", did you mean {near[0]!r}?" if near else f" (there are {', '.join(known)})")
         )
     if driver == BUILTIN:
-        if place:
-            raise UsageError(f"{BUILTIN} comes from nowhere: write just {BUILTIN!r}")
-        return PeerName(BUILTIN)
+        return _speaking_like(place, profiles=profiles) if place else PeerName(BUILTIN)
     suites = PEERS[driver].suites
     if place and place not in {*suites, HOST}:
         raise UsageError(f"no {driver} from {place!r} (there are {', '.join([*suites, HOST])})")
     return PeerName(driver, place or suites[0])
 
 
+def _speaking_like(profile: str, *, profiles: bool) -> PeerName:
+    """The built-in peer with a profile."""
+    known = profile_files.named(profile)  # no such one is told first
+    if not profiles:
+        raise UsageError(
+            f"{BUILTIN}@{profile} ({known.title}) is for interop and lab up: here write just {BUILTIN!r}, "
+            "scenarios say themselves what it is told"
+        )
+    return PeerName(BUILTIN, profile)
+
+
+def profile_of(name: PeerName) -> Profile | None:
+    """What the built-in peer of this name speaks like; None for itself, and for daemons."""
+    return profile_files.named(name.place) if name.driver == BUILTIN and name.place else None
+
+
+def speaking() -> list[PeerName]:
+    """The built-in peer with each profile there is."""
+    return [PeerName(BUILTIN, profile) for profile in profile_files.files()]
+
+
 def names() -> list[PeerName]:
-    """Every peer that can be asked for."""
+    """Every daemon that can be asked for, and the built-in peer as itself."""
     return [PeerName(BUILTIN), *(PeerName(d, place) for d, peer in PEERS.items() for place in (*peer.suites, HOST))]
+
+
+def needs_tree(name: PeerName) -> bool:
+    """Whether it runs in a root file system of its own."""
+    return name.driver != BUILTIN and name.place != HOST
 
 
 def install(name: PeerName, progress: Progress = lambda _line: None) -> Tree:
     """The tree of a peer, built first if need be; UsageError for a peer that needs none."""
-    if name.place in {"", HOST}:
+    if not needs_tree(name):
         raise UsageError(f"{name} needs no root file system")
     return rootfs.install(name, PEERS[name.driver].recipe, progress)
 

@@ -1,10 +1,11 @@
-"""The rules a scenario file has to keep beyond its grammar (docs/notation.md, "Tags and verdicts")."""
+"""The rules a scenario file has to keep beyond its grammar (docs/notation.md, "Tags and verdicts"); profiles too."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ipsectest.base.errors import Place
+from ipsectest.scenario import profile_files
 from ipsectest.scenario.load import Examined, examine, files
 from ipsectest.scenario.model import (
     AnyOrder,
@@ -56,7 +57,10 @@ def lint(
     catalogue: Mapping[str, Requirement] | None = None,
     root: Path | None = None,
 ) -> list[Finding]:
-    """Check files and folders. ``impairments``: known names of ``proof``; None takes those of the built-in endpoint."""
+    """Check files and folders; a file that is named and lies in a folder ``profiles`` is a profile.
+
+    ``impairments``: known names of ``proof``; None takes those of the built-in endpoint.
+    """
     if impairments is None:
         from ipsectest.ike import impair as ike  # noqa: PLC0415 - the crypto behind both costs start-up time
         from ipsectest.ipsec import impair as ipsec  # noqa: PLC0415
@@ -65,13 +69,21 @@ def lint(
     catalogue = load_requirements() if catalogue is None else catalogue
     findings: list[Finding] = []
     for path in files(paths):
+        if profile_files.is_profile(path):
+            profile = profile_files.examine(path)
+            findings += _findings(profile, profile.problems)
+            continue
         examined = examine(path, root)
-        problems = dict.fromkeys((*examined.problems, *_rules(examined, impairments, catalogue)))
-        findings += [_finding(examined, p) for p in sorted(problems, key=lambda p: (p.spot.line, p.spot.column))]
+        findings += _findings(examined, (*examined.problems, *_rules(examined, impairments, catalogue)))
     return findings
 
 
-def _finding(examined: Examined, problem: Problem) -> Finding:
+def _findings(examined: Examined | profile_files.Examined, problems: Iterable[Problem]) -> list[Finding]:
+    unique = sorted(dict.fromkeys(problems), key=lambda p: (p.spot.line, p.spot.column))
+    return [_finding(examined, problem) for problem in unique]
+
+
+def _finding(examined: Examined | profile_files.Examined, problem: Problem) -> Finding:
     lines = examined.text.split("\n")
     line = problem.spot.line
     source = lines[line - 1] if 0 < line <= len(lines) else ""

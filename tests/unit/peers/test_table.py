@@ -32,12 +32,26 @@ def test_names(text: str, name: PeerName) -> None:
         ("racoon", "there are"),
         ("", "there are"),
         ("strongswan@warty", "trixie"),
-        ("builtin@host", "just 'builtin'"),
+        ("builtin@host", "no profile 'host'"),
+        ("builtin@azur", "did you mean 'azure'"),
+        ("builtin@azure", "for interop and lab up: here write just 'builtin'"),
     ],
 )
 def test_wrong_names_are_usage_errors(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         table.parse(text)
+
+
+def test_the_built_in_peer_speaks_like_a_profile_where_that_is_asked_for() -> None:
+    name = table.parse("builtin@aws", profiles=True)
+    assert name == PeerName("builtin", "aws")
+    profile = table.profile_of(name)
+    assert profile is not None
+    assert profile.name == "aws"
+    assert name in table.speaking()
+    assert not table.needs_tree(name)
+    assert table.profile_of(PeerName("builtin")) is None
+    assert table.profile_of(PeerName("strongswan", "trixie")) is None
 
 
 def test_what_needs_no_tree_cannot_be_installed() -> None:
