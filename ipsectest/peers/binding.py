@@ -1,17 +1,21 @@
 """Child SAs that a packet's selectors alone do not choose: shell lines for the network of a peer with XFRM.
 
 What `scenario.ports.PeerSettings.bound_to` speaks of: an interface of the Child SA and routes to it, or a mark and
-what sets it.
+what sets it. pluto finds its interface by a name made of the number, and wants it on the card that
+has its address; charon takes any.
 """
 
 from ipaddress import ip_address
 
 from ipsectest.scenario.ports import BOUND_PORTS, PeerSettings
 
+_FIRST = 1000
+"""Less are the kernel's routing tables, and 1, with which pluto tries whether the kernel has such interfaces."""
+
 
 def number_of(settings: PeerSettings) -> int:
     """The if_id or mark of a case, unlike that of any other which runs at once."""
-    return int.from_bytes(ip_address(settings.inner_remote).packed[-2:], "big") or 1
+    return _FIRST + int.from_bytes(ip_address(settings.inner_remote).packed[-2:], "big")
 
 
 def bind(settings: PeerSettings) -> str:
@@ -20,11 +24,12 @@ def bind(settings: PeerSettings) -> str:
         return ""
     number, host = number_of(settings), settings.inner_remote
     if settings.bound_to == "mark":
-        return "\n".join(_marking(number, host))
+        return "\n".join([*_marking(number, host), *_marking_esp(number, settings.remote.host)])
     ip = f"ip {_family(host)}"
     return "\n".join(
         (
-            f"ip link add {_link(number)} type xfrm if_id {number}",
+            f"set -- $(ip -o addr show to {settings.local.host})",  # 2: vlan0 inet ...
+            f'ip link add {_link(number)} type xfrm dev "$2" if_id {number}',
             f"ip link set {_link(number)} up",
             f"{ip} route replace {host} dev {_link(number)} table {number}",
             *(f"{ip} rule add {rule}" for rule in _rules(number, host)),
@@ -54,6 +59,19 @@ def _marking(number: int, host: str) -> list[str]:
     ]
 
 
+def _marking_esp(number: int, tester: str) -> list[str]:
+    """What comes out of an SA keeps the mark that it went in with, which the inbound policy looks for."""
+    chain = f"inet {_table(number)} in"
+    esp = "meta l4proto esp", "udp dport 4500 @th,64,32 != 0"  # behind the UDP header: an SPI, or zero and then IKE
+    return [
+        f"nft 'add chain {chain} {{ type filter hook prerouting priority mangle; }}'",
+        *(
+            f"nft 'add rule {chain} {'ip6' if ':' in tester else 'ip'} saddr {tester} {kind} meta mark set {number}'"
+            for kind in esp
+        ),
+    ]
+
+
 def _rules(number: int, host: str) -> list[str]:
     kinds = f"ipproto {_icmp(host)}", f"ipproto udp dport {BOUND_PORTS[0]}-{BOUND_PORTS[-1]}"
     return [f"to {host} {kind} lookup {number}" for kind in kinds]
@@ -68,7 +86,7 @@ def _family(host: str) -> str:
 
 
 def _link(number: int) -> str:
-    return f"xfrm{number}"
+    return f"ipsec{number}"
 
 
 def _table(number: int) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ipsectest.base.errors import PeerError, UnsupportedError
+from ipsectest.peers.binding import bind, unbind
 from ipsectest.peers.crash import CrashWatch
 from ipsectest.peers.credentials import Credentials
 from ipsectest.peers.host import Host
@@ -119,6 +120,8 @@ class Libreswan:
         section = connection(settings, self.version, self.nickname)
         if "leftcert=" in section and settings.local_auth not in self._credentials.mine:
             raise UnsupportedError(f"{settings.local_auth} authentication", "the peer was given no such certificate")
+        if lines := bind(settings):
+            self._host.configure(lines)
         conf = self._host.directory / f"{settings.name}.conf"
         conf.write_text(section)
         with self._lock:
@@ -131,7 +134,9 @@ class Libreswan:
             status, said = self._run("addconn", *arguments, settings.name)
         conf.unlink()
         if status:
-            why = said.strip() or self.log(settings).strip().rpartition("\n")[2]  # 4.x tells its log only
+            # 4.x tells its log only, and complains of files that a resolver would like to have.
+            told = [line for line in said.splitlines() if "error reading" not in line]
+            why = "\n".join(told).strip() or self.log(settings).strip().rpartition("\n")[2]
             raise UnsupportedError("configuration", why[-_SAID:] or f"addconn ends with status {status}")
         if settings.trap:
             with self._lock:
@@ -175,6 +180,8 @@ class Libreswan:
         self._log_starts.pop(settings.name, None)
         self._secrets.pop(settings.name, None)
         self._whack("--delete", "--name", settings.name)
+        if lines := unbind(settings):
+            self._host.configure(lines)
 
     def states(self, settings: PeerSettings) -> list[State]:
         """The IKE SAs and Child SAs of a case, half-open ones too, oldest first."""

@@ -16,6 +16,7 @@ from ipsectest.base.iana import KeyExchangeMethod as Ke
 from ipsectest.base.iana import ProtocolId, TransformType
 from ipsectest.base.iana import PseudorandomFunction as Prf
 from ipsectest.base.suites import TransformSpec
+from ipsectest.peers.binding import number_of
 from ipsectest.peers.options import DaemonOptions
 from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector
 
@@ -108,6 +109,9 @@ def connection(settings: PeerSettings, version: str, nickname: str = NICKNAME) -
         words["nopmtudisc"] = "yes"
     if settings.dpd:
         words |= {"dpddelay": _seconds(settings.dpd)}
+    if settings.bound_to:
+        number = str(number_of(settings))
+        words |= {"ipsec-interface": number} if settings.bound_to == "interface" else {"mark": f"{number}/0xffffffff"}
     if settings.replay_window is not None:
         words["replay-window"] = str(settings.replay_window)
     return _section(f"conn {settings.name}", words)
@@ -292,7 +296,6 @@ def _refuse(settings: PeerSettings) -> None:
         raise UnsupportedError("unique = keep", "Libreswan replaces the older IKE SA or keeps both")
     lacking = {
         "a security policy": bool(settings.spd),
-        "Child SAs bound to interfaces and marks": bool(settings.bound_to),
         "limits of packets and octets": bool(settings.child_packets or settings.child_bytes),
         "a Child SA that ends without a rekey": settings.child_expires,
     }

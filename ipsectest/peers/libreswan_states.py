@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 _STATE = re.compile(r'#(?P<number>\d+): "(?P<name>[^"]+)"(?:\[\d+\])?[^"(]*:\d+ (?P<state>\w+) \(')
 _PARENT = re.compile(r"(?:IKE SA |isakmp)#(?P<parent>\d+)")
-_SPIS = re.compile(r'#(?P<number>\d+): "[^"]+"(?:\[\d+\])?.* esp\.(?P<out>[0-9a-f]+)@\S+ esp\.(?P<in>[0-9a-f]+)@')
+_SPIS = re.compile(
+    r'#(?P<number>\d+): "[^"]+"(?:\[\d+\])?.* (?:esp|ah)[.:](?P<out>[0-9a-f]+)@\S+ (?:esp|ah)[.:](?P<in>[0-9a-f]+)@'
+)
+"""Between protocol and SPI stands a dot if the addresses are IPv4's, a colon if they are IPv6's."""
 _IKE, _CHILD = "ESTABLISHED_IKE_SA", "ESTABLISHED_CHILD_SA"
 
 

@@ -197,9 +197,8 @@ def _child(settings: PeerSettings) -> Section:
         child["start_action"] = "trap"
     if settings.bound_to:
         number = str(number_of(settings))
-        # What came out of the SA gets the mark that its own policy looks for.
-        marks = "mark_in", "mark_out", "set_mark_in"
-        child |= dict.fromkeys(("if_id_in", "if_id_out") if settings.bound_to == "interface" else marks, number)
+        kind = "if_id" if settings.bound_to == "interface" else "mark"
+        child |= {f"{kind}_in": number, f"{kind}_out": number}
     if not settings.copy_df:
         child["copy_df"] = "no"
     return child | _limits(settings)

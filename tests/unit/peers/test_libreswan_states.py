@@ -32,6 +32,9 @@ def test_states_of_both_releases() -> None:
     assert (ike.number, ike.connection, ike.is_ike, ike.is_child, ike.is_half_open) == (3, "case-1", True, False, False)
     assert (child.is_child, child.parent, child.spi.hex()) == (True, 3, "11223344")
     assert (half_open.connection, half_open.is_half_open) == ("case-2", True)
+    over_ipv6 = MODERN.replace("esp.", "esp:").replace("192.0.2.1 ", "2001:db8:0:2::1 ")
+    assert read_states(over_ipv6)[1].spi.hex() == "11223344"
+    assert read_states(MODERN.replace("esp.", "ah."))[1].spi.hex() == "11223344"
     ike, half_open = read_states(OLD)
     assert (ike.is_ike, half_open.is_half_open) == (True, True)
 
