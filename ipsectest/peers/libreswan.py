@@ -23,6 +23,7 @@ from ipsectest.peers.libreswan_settings import (
     is_modern,
     options_for,
     secret_line,
+    shunts,
 )
 from ipsectest.peers.libreswan_states import State, lines_of_case, read_states
 from ipsectest.peers.options import DaemonOptions
@@ -122,25 +123,31 @@ class Libreswan:
             raise UnsupportedError(f"{settings.local_auth} authentication", "the peer was given no such certificate")
         if lines := bind(settings):
             self._host.configure(lines)
-        conf = self._host.directory / f"{settings.name}.conf"
-        conf.write_text(section)
         with self._lock:
             self._log_starts[settings.name] = self._log.stat().st_size
             if line := secret_line(settings):
                 self._secrets[settings.name] = line
                 self._write_secrets()
                 self._told("--rereadsecrets")
-            arguments = ["--config", f"{self._host.inside}/{conf.name}", "--ctlsocket", f"{self._rundir}/pluto.ctl"]
-            status, said = self._run("addconn", *arguments, settings.name)
+            self._add(settings.name, section, settings)
+            for name, shunt in shunts(settings).items():
+                self._add(name, shunt, settings)
+                self._told("--route", "--name", name)
+            if settings.trap:
+                self._told("--route", "--name", settings.name)
+
+    def _add(self, name: str, section: str, settings: PeerSettings) -> None:
+        """Have a connection read; UnsupportedError if pluto does not take it."""
+        conf = self._host.directory / f"{name}.conf"
+        conf.write_text(section)
+        arguments = ["--config", f"{self._host.inside}/{conf.name}", "--ctlsocket", f"{self._rundir}/pluto.ctl"]
+        status, said = self._run("addconn", *arguments, name)
         conf.unlink()
-        if status:
-            # 4.x tells its log only, and complains of files that a resolver would like to have.
+        if status or "did not load" in said:
+            # 4.x ends with 0 or tells its log only, and complains of files that a resolver would like to have.
             told = [line for line in said.splitlines() if "error reading" not in line]
             why = "\n".join(told).strip() or self.log(settings).strip().rpartition("\n")[2]
             raise UnsupportedError("configuration", why[-_SAID:] or f"addconn ends with status {status}")
-        if settings.trap:
-            with self._lock:
-                self._told("--route", "--name", settings.name)
 
     def perform(self, request: PeerRequest) -> int | None:  # noqa: C901 - a table of verbs
         """Start what is asked; the answer is None, or the number for a counter."""
@@ -151,7 +158,7 @@ class Libreswan:
                 self._told("--initiate", *name, "--asynchronous")
             case Verb.CREATE:
                 self._ike(request)  # without an IKE SA a new one would be set up
-                self._told("--initiate", *name, "--asynchronous")
+                self._start("--initiate", *name, "--asynchronous")  # 4.x waits although it is told not to
             case Verb.REKEY_IKE:
                 self._ike(request)
                 self._told("--rekey-ike", *name, "--asynchronous")
@@ -179,7 +186,8 @@ class Libreswan:
         """Unload the connection and drop its SAs; pluto sends a Delete for each IKE SA."""
         self._log_starts.pop(settings.name, None)
         self._secrets.pop(settings.name, None)
-        self._whack("--delete", "--name", settings.name)
+        for name in (*shunts(settings), settings.name):
+            self._whack("--delete", "--name", name)
         if lines := unbind(settings):
             self._host.configure(lines)
 

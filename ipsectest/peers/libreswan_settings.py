@@ -53,6 +53,7 @@ _HASHES = {
 }
 _GROUPS = frozenset({Ke.MODP_1536, Ke.MODP_2048, Ke.MODP_3072, Ke.MODP_4096, Ke.MODP_6144, Ke.MODP_8192})
 _GROUPS |= {Ke.ECP_256, Ke.ECP_384, Ke.ECP_521, Ke.CURVE25519}
+_FOREVER = 28800
 _SIGNATURES = {Authentication.RSA: "rsa", Authentication.ECDSA: "ecdsa"}
 _SIGNATURE_HASHES = {"sha256": "sha2_256", "sha384": "sha2_384", "sha512": "sha2_512"}
 
@@ -109,12 +110,36 @@ def connection(settings: PeerSettings, version: str, nickname: str = NICKNAME) -
         words["nopmtudisc"] = "yes"
     if settings.dpd:
         words |= {"dpddelay": _seconds(settings.dpd)}
+    places = [number for number, entry in enumerate(settings.spd) if entry.local is None]
+    if places:
+        words["priority"] = str(places[0] + 1)
     if settings.bound_to:
         number = str(number_of(settings))
         words |= {"ipsec-interface": number} if settings.bound_to == "interface" else {"mark": f"{number}/0xffffffff"}
     if settings.replay_window is not None:
         words["replay-window"] = str(settings.replay_window)
     return _section(f"conn {settings.name}", words)
+
+
+def shunts(settings: PeerSettings) -> dict[str, str]:
+    """The BYPASS and DISCARD entries of the policy, each a connection of its own which never speaks to anybody."""
+    types = {"bypass": "passthrough", "discard": "drop"}
+    sections: dict[str, str] = {}
+    for number, entry in enumerate(settings.spd):
+        if entry.action in types and entry.local and entry.remote:
+            name = f"{settings.name}-spd-{number}"
+            words = {
+                "authby": "never",
+                "type": types[entry.action],
+                "auto": "add",
+                "left": settings.local.host,
+                "right": settings.remote.host,
+                **_protected("left", (entry.local,), modern=True, transport=False),
+                **_protected("right", (entry.remote,), modern=True, transport=False),
+                "priority": str(number + 1),
+            }
+            sections[name] = _section(f"conn {name}", words)
+    return sections
 
 
 def secret_line(settings: PeerSettings) -> str:
@@ -198,7 +223,8 @@ def _protected(side: str, selectors: tuple[Selector, ...], *, modern: bool, tran
         words["leftsubnet" if side == "left" else "rightsubnet"] = ",".join(_subnet(one) for one in selectors)
     protocol, start, end = protocols.pop()
     if protocol or (start, end) != (0, 65535):
-        ports = {(0, 65535): "%any", (start, start): str(start)}.get((start, end), f"{start}-{end}")
+        # %any would be one port that the other side names, and 4.x takes that for one side only.
+        ports = {(0, 65535): "0", (start, start): str(start)}.get((start, end), f"{start}-{end}")
         words[f"{side}protoport"] = f"{protocol}/{ports}"
     return words
 
@@ -211,14 +237,23 @@ def _subnet(selector: Selector) -> str:
 
 
 def _lifetimes(settings: PeerSettings) -> dict[str, str]:
-    """Times are those of the rekey; pluto begins it ``rekeymargin`` before the end."""
-    if not settings.ike_lifetime and not settings.child_lifetime:
-        return {"rekey": "no"}
-    margin = 2
-    ike = math.ceil(settings.ike_lifetime) + margin if settings.ike_lifetime else 28800
-    child = math.ceil(settings.child_lifetime) + margin if settings.child_lifetime else 28800
+    """Times are those of the rekey; pluto begins it ``rekeymargin`` before the end.
+
+    Limits are hard ones, and pluto draws a soft one between an eighth and the half of each.
+    """
+    hard = 1 if settings.child_expires else 2
+    limits = {"ipsec-max-packets": settings.child_packets, "ipsec-max-bytes": settings.child_bytes}
+    words = {name: str(most * hard) for name, most in limits.items() if most}
+    timed = bool(settings.ike_lifetime or settings.child_lifetime)
+    words["rekey"] = _yes(not settings.child_expires and (timed or bool(words)))
+    if not timed:
+        return words
+    margin = 1 if settings.child_expires else 2
+    rekeyed = 0 if settings.child_expires else margin
+    ike = math.ceil(settings.ike_lifetime) + rekeyed if settings.ike_lifetime else _FOREVER
+    child = math.ceil(settings.child_lifetime) + rekeyed if settings.child_lifetime else _FOREVER
     times = {"ikelifetime": f"{ike}s", "salifetime": f"{child}s"}
-    return {"rekey": "yes", "rekeymargin": f"{margin}s", "rekeyfuzz": "0%", **times}
+    return words | {"rekeymargin": f"{margin}s", "rekeyfuzz": "0%", **times}
 
 
 def _ike(suite: tuple[TransformSpec, ...]) -> str:
@@ -294,13 +329,8 @@ def _refuse(settings: PeerSettings) -> None:
         raise UnsupportedError(f"childless = {settings.childless}", "Libreswan always announces RFC 6023")
     if settings.unique == "keep":
         raise UnsupportedError("unique = keep", "Libreswan replaces the older IKE SA or keeps both")
-    lacking = {
-        "a security policy": bool(settings.spd),
-        "limits of packets and octets": bool(settings.child_packets or settings.child_bytes),
-        "a Child SA that ends without a rekey": settings.child_expires,
-    }
-    for ability in (name for name, wanted in lacking.items() if wanted):
-        raise UnsupportedError(ability, "the driver of Libreswan does not set it up")
+    if any(entry.action == "protect" and entry.local for entry in settings.spd):
+        raise UnsupportedError("several Child SAs in a policy", "the driver of Libreswan sets up one")
     kinds = {spec.type for suite in (*settings.ike, *settings.esp) for spec in suite}
     if kinds - {TransformType.ENCR, TransformType.PRF, TransformType.INTEG, TransformType.KE, TransformType.ESN}:
         raise UnsupportedError("additional key exchanges", "Libreswan does not know RFC 9370")

@@ -7,10 +7,12 @@ import pytest
 
 from ipsectest.base.errors import UnsupportedError
 from ipsectest.base.suites import parse_suite
-from ipsectest.peers.libreswan_settings import connection, daemon_conf, identity, options_for, secret_line
+from ipsectest.peers.libreswan_settings import connection, daemon_conf, identity, options_for, secret_line, shunts
 from ipsectest.peers.options import DaemonOptions
-from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector
+from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector, SpdEntry
 from tests.unit.peers.settings import settings
+
+_SSH = Selector("203.0.113.1", "203.0.113.1", 6, 22, 22), Selector("198.51.100.1", "198.51.100.1")
 
 
 def words(given: PeerSettings, version: str = "5.2") -> dict[str, str]:
@@ -58,6 +60,10 @@ def test_releases_differ() -> None:
         ({"replay_window": 0}, {"replay-window": "0"}),
         ({"mode": "transport"}, {"type": "transport"}),
         ({"force_encapsulation": True, "mobike": True}, {"encapsulation": "yes", "mobike": "yes"}),
+        ({"child_packets": 5}, {"rekey": "yes", "ipsec-max-packets": "10"}),
+        ({"child_bytes": 600, "child_expires": True}, {"rekey": "no", "ipsec-max-bytes": "600"}),
+        ({"child_lifetime": 2.0, "child_expires": True}, {"rekey": "no", "salifetime": "2s", "rekeymargin": "1s"}),
+        ({"spd": (SpdEntry("bypass", *_SSH), SpdEntry("protect"))}, {"priority": "2"}),
         ({"ike_lifetime": 3.0}, {"rekey": "yes", "ikelifetime": "5s", "rekeymargin": "2s", "rekeyfuzz": "0%"}),
         ({"dpd": 1.5}, {"dpddelay": "2s"}),
         ({"local_auth": Authentication.RSA}, {"leftauth": "rsasig", "leftcert": "mine", "leftsendcert": "always"}),
@@ -66,7 +72,7 @@ def test_releases_differ() -> None:
             {"authby": "ecdsa-sha2_384", "rightca": "%any"},
         ),
         ({"local_ts": (Selector("203.0.113.1", "203.0.113.1", 17, 53, 53),)}, {"leftprotoport": "17/53"}),
-        ({"remote_ts": (Selector("198.51.100.1", "198.51.100.1", 6),)}, {"rightprotoport": "6/%any"}),
+        ({"remote_ts": (Selector("198.51.100.1", "198.51.100.1", 6),)}, {"rightprotoport": "6/0"}),
     ],
 )
 def test_one_setting(changes: dict[str, Any], expected: dict[str, str]) -> None:
@@ -88,6 +94,7 @@ def test_one_setting(changes: dict[str, Any], expected: dict[str, str]) -> None:
         {"ike": (parse_suite("aes128gcm16-prfsha256-x25519-ke1_mlkem768"),)},
         {"ike": (parse_suite("camellia128ctr-sha256-prfsha256-x25519"),)},
         {"ike": (parse_suite("1/65000-prfsha256-x25519"),)},
+        {"spd": (SpdEntry("protect", *_SSH, "second"), SpdEntry("protect"))},
         {"local_ts": (Selector("203.0.113.1", "203.0.113.6"),)},
         {"local_ts": (Selector("203.0.113.1", "203.0.113.1", 6), Selector("203.0.113.2", "203.0.113.2", 17))},
     ],
@@ -95,6 +102,14 @@ def test_one_setting(changes: dict[str, Any], expected: dict[str, str]) -> None:
 def test_what_pluto_lacks_is_unsupported(changes: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError):
         words(settings(**changes))
+
+
+def test_entries_of_the_policy_are_connections_of_their_own() -> None:
+    given = settings(spd=(SpdEntry("protect"), SpdEntry("discard", *_SSH)))
+    ((name, section),) = shunts(given).items()
+    assert name == f"{given.name}-spd-1"
+    told = {"type=drop", "authby=never", "priority=2", "leftprotoport=6/22", "rightsubnet=198.51.100.1/32"}
+    assert told <= {line.strip() for line in section.splitlines()}
 
 
 def test_what_is_of_the_daemon_makes_another_instance() -> None:
