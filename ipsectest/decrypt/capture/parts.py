@@ -121,9 +121,14 @@ def _find(file: io.BufferedReader, near: int, record_header: int, seconds: int) 
     for search in _SEARCHES:
         file.seek(near)
         data = file.read(search)
-        for at in range(0, max(0, len(data) - _LONGEST_HEAD), step):
-            if _is_chain(data, at, record_header, seconds, is_end=len(data) < search):
-                return near + at
+        is_end = len(data) < search
+        last = max(0, len(data) - _LONGEST_HEAD)
+        for at in range(0, last, step):
+            if _is_chain(data, at, record_header, seconds, is_end=is_end):
+                # Of microseconds the highest octet is 0: a header one octet early looks plausible, 256 times as long.
+                others = range(at + 1, min(at + _LONGEST_HEAD, last)) if record_header else ()
+                chains = [one for one in others if _is_chain(data, one, record_header, seconds, is_end=is_end)]
+                return near + min((at, *chains), key=lambda one: int.from_bytes(data[one + 8 : one + 12], "little"))
     return None
 
 
