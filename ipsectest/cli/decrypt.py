@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _STANDARD = "-"
 _BUFFER = 1 << 20
 _MOST_JOBS = 256
+_LARGE = 1 << 24
+"""Octets of a file for which one likes to know why several workers did not take it."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -142,9 +144,20 @@ def _decrypt_in_parts(
     run: "Decryption", output: "Output | None", ring: "KeyRing", arguments: Namespace, name: str
 ) -> bool:
     """Use several workers, if they were asked for and the file can be cut."""
-    jobs = arguments.jobs or os.cpu_count() or 1
-    if (jobs < 2 and not arguments.dask) or name == _STANDARD:
+    if (_count(arguments) < 2 and not arguments.dask) or name == _STANDARD:
         return False
+    why = _in_parts(run, output, ring, arguments, Path(name))
+    if why and (Path(name).stat().st_size >= _LARGE or arguments.dask):
+        sys.stderr.write(f"{name}: decrypted by one process: {why}\n")
+    return not why
+
+
+def _count(arguments: Namespace) -> int:
+    return arguments.jobs or os.cpu_count() or 1
+
+
+def _in_parts(run: "Decryption", output: "Output | None", ring: "KeyRing", arguments: Namespace, path: Path) -> str:
+    """Use several workers; why one process has to do it, else empty."""
     from ipsectest.cli.reading import ReadingProgress  # noqa: PLC0415
     from ipsectest.decrypt.parallel import Workers, decrypt_in_parts  # noqa: PLC0415
 
@@ -155,16 +168,16 @@ def _decrypt_in_parts(
             state[:] = done, of
             progress()
 
-        workers = Workers(jobs, fast=not arguments.slow, step=step)
+        workers = Workers(_count(arguments), fast=not arguments.slow, step=step)
         if not arguments.dask:
-            return decrypt_in_parts(run, Path(name), ring, output, workers)
+            return decrypt_in_parts(run, path, ring, output, workers)
         from dataclasses import replace  # noqa: PLC0415
 
         from ipsectest.decrypt.cluster import Cluster  # noqa: PLC0415 - an extra
 
         with closing(Cluster(arguments.dask)) as cluster:
             workers = replace(workers, count=cluster.count, crew=cluster.crew)
-            return decrypt_in_parts(run, Path(name), ring, output, workers)
+            return decrypt_in_parts(run, path, ring, output, workers)
 
 
 def _known(run: "Decryption", ring: "KeyRing") -> "KeyRing":
@@ -241,8 +254,8 @@ def _check(arguments: Namespace) -> None:
     wrong = next((port for port in arguments.nat_t_ports if not 0 < port < 1 << 16), None)
     if wrong is not None:
         raise UsageError(f"{wrong} is no UDP port")
-    if arguments.dask and (arguments.jsonl or arguments.tries or _STANDARD in arguments.captures):
-        raise UsageError("--dask takes files, and goes with neither --jsonl nor --try: these need this machine")
+    if arguments.dask and _STANDARD in arguments.captures:
+        raise UsageError("--dask takes files: its workers do not see standard input")
 
 
 def _report(run: "Decryption", arguments: Namespace) -> None:

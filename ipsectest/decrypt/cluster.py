@@ -5,7 +5,6 @@ over the network and is written here. Keys go to them with every part: where oth
 """
 
 import importlib
-import os
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Iterator
@@ -15,17 +14,17 @@ from typing import Any
 
 from ipsectest.base.errors import UsageError
 from ipsectest.decrypt.crew import WorkerError
-from ipsectest.decrypt.worker import Buffer, Conditions, Found, Job, Placed, work_off
+from ipsectest.decrypt.worker import Buffer, Conditions, Found, Job, Placed, with_blocks, with_lines, work_off, write_at
 
 _PATIENCE = 10
 """Seconds for the scheduler to answer and to have a worker."""
 
 
-def decrypt_part(job: Job, conditions: Conditions) -> tuple[Found, bytes]:
-    """What was found in a part, and the blocks to be written: the task of a worker."""
+def decrypt_part(job: Job, conditions: Conditions) -> tuple[Found, bytes, str]:
+    """What was found in a part, and the blocks and JSON lines to be written: the task of a worker."""
     buffer = Buffer()
-    found, start, _ = work_off(job, conditions, buffer)
-    return found, buffer.getvalue()[start : start + found.octets]
+    found, start, lines = work_off(job, conditions, buffer)
+    return found, buffer.getvalue()[start : start + found.octets], lines
 
 
 class Cluster:
@@ -68,7 +67,7 @@ class ClusterCrew:
         self._back: SimpleQueue[Any] = SimpleQueue()
         self._of: dict[object, Place] = {}
         self._futures: dict[object, Any] = {}
-        self._written: deque[tuple[Place, OSError | None]] = deque()
+        self._written: deque[tuple[Place, OSError | bytes]] = deque()
         self.members = [Place(self) for _ in range(count)]
 
     def submit(self, place: "Place", job: Job) -> None:
@@ -78,17 +77,10 @@ class ClusterCrew:
         self._of[future.key], self._futures[future.key] = place, future
         future.add_done_callback(self._back.put)
 
-    def write(self, place: "Place", blocks: bytes, offset: int) -> None:
+    def write(self, place: "Place", placed: Placed) -> None:
         """Put what a part became into the output."""
-        problem = None
-        rest = memoryview(blocks)
-        try:
-            while rest and self._conditions.descriptor is not None:
-                written = os.pwrite(self._conditions.descriptor, rest, offset)
-                rest, offset = rest[written:], offset + written
-        except OSError as error:
-            problem = error
-        self._written.append((place, problem))
+        problem = write_at(self._conditions.descriptor, with_blocks(place.blocks, placed), placed.offset)
+        self._written.append((place, problem or with_lines(place.lines, placed)))
 
     def receive(self) -> Iterator[tuple["Place", object]]:
         """What is written, or else the next part that comes back."""
@@ -99,7 +91,7 @@ class ClusterCrew:
         place = self._of.pop(future.key)
         del self._futures[future.key]  # the cluster forgets it with the last reference
         try:
-            found, place.blocks = future.result()
+            found, place.blocks, place.lines = future.result()
         except (
             Exception,
             CancelledError,
@@ -117,13 +109,13 @@ class Place:
 
     def __init__(self, crew: ClusterCrew) -> None:
         self._crew = crew
-        self.blocks = b""
+        self.blocks, self.lines = b"", ""
 
     def send(self, said: object, /) -> None:
         """A `Job`, or the offset to write its outcome at; None: it is not wanted."""
         if isinstance(said, Job):
             self._crew.submit(self, said)
             return
-        blocks, self.blocks = self.blocks, b""
         if isinstance(said, Placed):
-            self._crew.write(self, blocks, said.offset)
+            self._crew.write(self, said)
+        self.blocks, self.lines = b"", ""

@@ -91,7 +91,6 @@ class _Partial:
     parts: dict[int, bytes] = field(default_factory=dict)
 
 
-_MOST_FRAGMENTED = 100_000
 _PartialKey = tuple[bytes, bytes, int, int, bool, bool]
 
 
@@ -103,8 +102,6 @@ class IkeDatabase:
         """Keys with the reason why they open nothing."""
         self._suites: dict[tuple[bytes, bytes], list[_Suite]] = {}
         self._partial: OrderedDict[_PartialKey, _Partial] = OrderedDict()
-        self.fragmented: set[_PartialKey] = set()
-        """Messages of which fragments came; bounded."""
         for one in keys:
             self.add(one)
 
@@ -134,11 +131,6 @@ class IkeDatabase:
         made._suites = {spis: [*suites] for spis, suites in self._suites.items()}
         made._partial = deepcopy(self._partial)
         return made
-
-    @property
-    def incomplete(self) -> set[_PartialKey]:
-        """Messages of which fragments are missing still."""
-        return set(self._partial)
 
     def open(self, octets: bytes) -> Opened | None:
         """One message without its non-ESP marker; None for a fragment whose message is not complete yet. No raise."""
@@ -174,8 +166,6 @@ class IkeDatabase:
         if not 1 <= number <= total <= MOST_FRAGMENTS:
             text = f"fragment {number} of {total}"
             return Opened(message, [], message.anomalies, text, is_encrypted=True, keys=keys)
-        if len(self.fragmented) < _MOST_FRAGMENTED:
-            self.fragmented.add(place)
         partial = self._partial.get(place)
         if partial is None or total > partial.total:  # refragmented into smaller ones: begin anew
             partial = self._partial[place] = _Partial(total)

@@ -4,15 +4,17 @@ Every worker here writes its packets into the output itself, at the offset that 
 negotiations are followed here, because an IKE SA's exchanges may lie in any part.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from enum import Enum, auto
+from itertools import zip_longest
 from pathlib import Path
 
 from ipsectest.decrypt.capture.opening import open_capture
 from ipsectest.decrypt.capture.parts import Part, cut
 from ipsectest.decrypt.crew import Crew, ForkedCrew, Member
-from ipsectest.decrypt.keys.model import KeyRing
+from ipsectest.decrypt.heard import Followed, follow
+from ipsectest.decrypt.keys.model import KeyRing, SaKeys
 from ipsectest.decrypt.nat_t import Pair
 from ipsectest.decrypt.output import InterfaceNumbers, Output
 from ipsectest.decrypt.pipeline import Decryption, Totals
@@ -41,21 +43,21 @@ class Workers:
     """Takes so many on."""
 
 
-def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output | None, workers: Workers) -> bool:
-    """Decrypt a file with several workers at once; False, with nothing done, where it cannot be cut.
+def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output | None, workers: Workers) -> str:
+    """Decrypt a file with several workers at once; why one process has to, with nothing done, where they cannot.
 
     Raises WorkerError and OSError of what could not be written. After KeyboardInterrupt ``run`` and ``output``
     hold the parts that were done.
     """
     place = output.place() if output else None
-    if (output and not place) or _depend(run, keys):
-        return False
+    if output and not place:
+        return "the output is a pipe"
     size = path.stat().st_size
     longest = LONGEST_PART if run.tells is None else LONGEST_TOLD
     parts = cut(path, min(longest, size // (workers.count * _PARTS_EACH)))
     first = next(parts, None)
     if first is None or first.end == size:
-        return False
+        return "it is short, compressed or of another byte order, or no frame was found to cut it at"
     numbers = InterfaceNumbers()
     if output:
         declare(output, path)
@@ -70,13 +72,13 @@ def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output 
     if run.tells:
         run.tells.begin()
     seams = Seams(with_lines=run.tells is not None, with_outer=bool(output and output.with_outer))
-    queue = _Queue(run, start, lambda done: workers.step(done, size), seams)
+    queue = _Queue(run, output, start, lambda done: workers.step(done, size), seams)
     crew = workers.crew(workers.count, conditions)
     is_whole = None
     try:
         is_whole = queue.work(crew, first, parts)
     except KeyboardInterrupt:
-        queue.conclude(run, output)
+        queue.conclude()
         raise
     finally:
         crew.dismiss()
@@ -88,13 +90,8 @@ def decrypt_in_parts(run: Decryption, path: Path, keys: KeyRing, output: Output 
             if run.tells:
                 run.tells.pass_over()
     if is_whole:
-        queue.conclude(run, output)
-    return is_whole
-
-
-def _depend(run: Decryption, keys: KeyRing) -> bool:
-    """Whether messages open by what earlier ones tell; derived keys are tried from the message on that tells them."""
-    return bool(keys.ikev1 or keys.dh or keys.without_salt or (run.trial and keys.ike))
+        queue.conclude()
+    return queue.torn
 
 
 def declare(output: Output, path: Path) -> None:
@@ -117,13 +114,11 @@ class _Piece:
     """How many derived keys the worker had."""
     before: int = 0
     """How many the parts before give."""
-    own: frozenset[tuple[int, bytes]] = frozenset()
-    """SAs whose keys the worker derives itself, when it comes to the message."""
     learned: frozenset[Pair] = frozenset()
     """Ends of NAT traversal that it shall know from the start: those of the parts before."""
     found: Found | None = None
-    is_heard: bool = False
-    """Whether its IKE messages were followed."""
+    followed: Followed | None = None
+    """Its IKE messages, from when its turn comes."""
     offset: int = -1
     lines: bytes | None = None
     """JSON lines; None: it is not written yet."""
@@ -144,10 +139,15 @@ class _Turn(Enum):
 class _Queue:
     """Parts in their order: the first that is not placed yet decides where all behind it go."""
 
-    def __init__(self, run: Decryption, offset: int, step: Callable[[int], None], seams: Seams) -> None:
+    def __init__(
+        self, run: Decryption, output: Output | None, offset: int, step: Callable[[int], None], seams: Seams
+    ) -> None:
         self.kept = offset
         """End of what was written without a gap."""
+        self.torn = ""
+        """Why one process has to read the whole file."""
         self._run = run
+        self._output = output
         self._seams = seams
         self._tries = TrialSeams(run.trial, run.sas) if run.trial else None
         self._offset = offset
@@ -175,13 +175,13 @@ class _Queue:
                 waiting = self._give(member, waiting, parts)
         return True
 
-    def conclude(self, run: Decryption, output: Output | None) -> None:
+    def conclude(self) -> None:
         """Add up what the parts had that were written."""
         done = [piece.found for piece in self._pieces[: self._done] if piece.found]
         for found in done:
-            merge(run, found)
-        if output:
-            output.end_at(self.kept, sum(found.packets for found in done))
+            merge(self._run, found)
+        if self._output:
+            self._output.end_at(self.kept, sum(found.packets for found in done))
 
     def _give(self, member: Member, part: Part | None, parts: Iterator[Part]) -> Part | None:
         if part is not None:
@@ -193,11 +193,11 @@ class _Queue:
         return None
 
     def _job(self, piece: _Piece) -> Job:
-        derived = self._run.derived
-        behind = [keys for keys in derived[piece.before :] if (keys.protocol, keys.spi) not in piece.own]
         if self._tries:
             piece.trial = self._tries.state
-        return Job(piece.part, (*derived[: piece.before], *behind), piece.learned, piece.tracks, piece.trial)
+        derived = tuple(self._run.derived[: piece.knew])
+        told = piece.followed.told if piece.followed else None
+        return Job(piece.part, derived, piece.learned, piece.tracks, piece.trial, told)
 
     def _place(self) -> bool:
         """Tell every worker whose turn it is where to write, or to do it again; False if one process has to."""
@@ -219,40 +219,47 @@ class _Queue:
         found, following = piece.found, self._following()
         if found is None or (self._seams.waits(found) and following is None and len(self._of) > 1):
             return _Turn.WAIT  # another worker has what is behind it
-        if not found.is_whole or self._seams.tears(found, following) or self._overflows(found):
-            return _Turn.TORN
-        if self._misses_keys(piece, found) or self._tries_otherwise(piece, found):
+        self.torn = found.torn or self._seams.tears(found, following) or self._overflows(found)
+        if not self.torn and (self._misses(piece, found) or self._tries_otherwise(piece, found)):
             return _Turn.AGAIN
-        tracks = self._seams.tracks_for(found)
-        if not tracks:
-            return _Turn.READY
+        if piece.followed and not piece.followed.goes_with(found.messages):
+            self.torn = self.torn or "IKE messages lie in packets that other IKE messages give the keys of"
+        tracks = {} if self.torn else self._seams.tracks_for(found)
         if not tracks.keys().isdisjoint(piece.tracks):  # they did not help
+            self.torn = "packets come again, or late, in a way that only the order of all of them tells"
+        if self.torn:
             return _Turn.TORN
         piece.tracks |= tracks
-        return _Turn.AGAIN
+        return _Turn.AGAIN if tracks else _Turn.READY
 
-    def _misses_keys(self, piece: _Piece, found: Found) -> bool:
-        """Follow its IKE messages, once; whether keys or ports of NAT traversal open more of it."""
-        misses_esp = False
-        if not piece.is_heard:
-            piece.is_heard = True
+    def _misses(self, piece: _Piece, found: Found) -> bool:
+        """Follow its IKE messages, once; whether it lacked ports or keys, or had them elsewhere, so that it matters."""
+        misses_ports = False
+        if piece.followed is None:
             piece.learned = self._run.nat_t.pairs
-            piece.before, piece.own = len(self._run.derived), found.derived
-            misses_esp = not found.refused.isdisjoint(piece.learned)
-            for at, packet in found.messages:
-                self._run.learn(at, packet)
-            found.messages.clear()
-        return misses_esp or _opens_more(piece, found, self._run)
+            misses_ports = not found.refused.isdisjoint(piece.learned)
+            piece.before = len(self._run.derived)
+            piece.followed = follow(self._run, found.messages, like=self._output)
+        differ = {*self._run.derived[piece.knew : piece.before]}
+        for used, told in zip_longest(found.told, piece.followed.told, fillvalue=()):
+            differ |= {*used} ^ {*told}
+        return misses_ports or (bool(differ) and _matter(differ, found))
 
     def _put(self, piece: _Piece) -> None:
         """In its place all of it is what one process would have."""
-        found = piece.found
-        if found is None:
+        found, followed = piece.found, piece.followed
+        if found is None or followed is None:
             return
+        insertions = followed.insertions(found.messages)
+        found.messages.clear()
+        found.octets += sum(len(one.block) for one in insertions)
+        found.packets += sum(1 for one in insertions if one.block)
+        add(found.totals, followed.totals)
+        piece.followed = None
         piece.offset = self._offset
         self._offset += found.octets
         self._placed += 1
-        piece.worker.send(Placed(piece.offset, self._seams.frames))
+        piece.worker.send(Placed(piece.offset, self._seams.frames, insertions))
         self._seams.pass_on(found)
         if self._tries and found.tries:
             self._tries.pass_on(found.tries, found.sas)
@@ -262,8 +269,10 @@ class _Queue:
             return False
         return self._tries.differs(piece.trial, found.tries)
 
-    def _overflows(self, found: Found) -> bool:
-        return self._tries is not None and found.tries is not None and self._tries.overflows(found.tries)
+    def _overflows(self, found: Found) -> str:
+        if self._tries is None or found.tries is None or not self._tries.overflows(found.tries):
+            return ""
+        return "--try meets a bound, and what is given up then follows from the order of all packets"
 
     def _following(self) -> Found | None:
         """What is known of the part behind the one whose turn it is."""
@@ -271,7 +280,7 @@ class _Queue:
         return self._pieces[behind].found if behind < len(self._pieces) else None
 
     def _again(self, piece: _Piece) -> None:
-        piece.found, piece.knew = None, len(self._run.derived)
+        piece.found, piece.knew = None, piece.before
         piece.worker.send(None)
         piece.worker.send(self._job(piece))
 
@@ -286,20 +295,28 @@ class _Queue:
             self._step(one.part.end)
 
 
-def _opens_more(piece: _Piece, found: Found, run: Decryption) -> bool:
-    """Whether keys that became known meanwhile are those of packets that stayed closed."""
-    wanted = {(protocol, spi) for protocol, spi, _, _ in found.unknown} - piece.own
-    return any((keys.protocol, keys.spi) in wanted for keys in run.derived[piece.knew :])
+def _matter(keys: Iterable[SaKeys], found: Found) -> bool:
+    """Whether a part may open otherwise with keys or without them."""
+    if found.refused or found.tcp.followed or (found.tries and found.tries.asked):
+        return True  # SPIs tell ESP where nothing else does, and all keys are tried
+    seen = {(protocol, spi) for protocol, spi, _, _ in found.unknown}
+    seen |= {(record.keys.protocol, record.keys.spi) for record in found.sas}
+    return any((one.protocol, one.spi) in seen for one in keys)
+
+
+def add(totals: Totals, more: Totals) -> None:
+    """Count what another run counted."""
+    for one in fields(Totals):
+        mine, theirs = getattr(totals, one.name), getattr(more, one.name)
+        if isinstance(mine, int):
+            setattr(totals, one.name, mine + theirs)
+        else:
+            mine.update(theirs)
 
 
 def merge(run: Decryption, found: Found) -> None:
     """Add what a part had to the whole; parts come in their order."""
-    for one in fields(Totals):
-        mine, theirs = getattr(run.totals, one.name), getattr(found.totals, one.name)
-        if isinstance(mine, int):
-            setattr(run.totals, one.name, mine + theirs)
-        else:
-            mine.update(theirs)
+    add(run.totals, found.totals)
     for sa in found.sas:
         run.sas.merge(sa)
     for name, packets in found.unknown.items():

@@ -26,6 +26,7 @@ from ipsectest.decrypt.streams import Streams, Taken
 from ipsectest.decrypt.trial import Trial
 from ipsectest.decrypt.unwrap import Unwrapped, unwrap
 from ipsectest.ipsec.transport import replace_payload
+from ipsectest.net.pcapng import LINKTYPE_RAW
 from ipsectest.wire.datagrams import host_text
 from ipsectest.wire.ip import TCP, UDP, IpPacket, build_udp, parse_ip, parse_udp
 
@@ -67,6 +68,18 @@ class Totals:
     """Encrypted ones that did not."""
 
 
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Where an IKE message came, and where what becomes of it goes."""
+
+    totals: Totals
+    frame: Frame
+    interface: Interface = Interface(LINKTYPE_RAW)  # noqa: RUF009 - frozen
+    output: Output | None = None
+    jsonl: "JsonLines | None" = None
+    is_inner: bool = False
+
+
 class Decryption:
     """One run over captures with one key ring. ``output`` and ``jsonl`` are where results go, None: nowhere."""
 
@@ -91,8 +104,8 @@ class Decryption:
         """Keys of IKE SAs that follow from shared secrets."""
         self.looked: Callable[[], None] = lambda: None
         """Called after each frame that did not go the fast way, for a progress bar."""
-        self.heard: Callable[[int, bytes], None] = lambda _at, _packet: None
-        """Called with the time and the IP packet of each IKE message."""
+        self.follow: Callable[[Frame, bytes, bool], None] | None = None
+        """Follows IKE messages instead of this run: frame, IP packet, whether it came out of ESP or AH."""
         self.lineage = Lineage()
         """Which IKE SA made which SAs, and which were rekeyed."""
         self.fast: FastPath | None = None
@@ -104,13 +117,13 @@ class Decryption:
         self._output = output
         self._jsonl = jsonl
         self._salts = Salts(keys.without_salt)
-        secrets = SharedSecrets(keys.dh)
+        self._secrets = secrets = SharedSecrets(keys.dh)
         self.notes += [f"{one.origin}: cannot be used: {why}" for one, why in secrets.unusable]
         self._negotiations = Negotiations(secrets)
         self.ikev1 = Ikev1Database(keys.ikev1, secrets)
         self._quick_modes = QuickModes(secrets)
         self._fragments = Fragments()
-        self._streams: Streams[tuple[Frame, Interface]] = Streams(self.sas.esp_spis, self.nat_t.ports)
+        self.streams: Streams[tuple[Frame, Interface]] = Streams(self.sas.esp_spis, self.nat_t.ports)
         self.told_first = 0
         """Number of the first frame with something in clear; 0: none. The fast path's are not looked at."""
         self._passed = 0
@@ -118,10 +131,10 @@ class Decryption:
 
     def finish(self) -> None:
         """Take what waits still, and count what the fast path opened; after the last frame."""
-        for (frame, interface), taken in self._streams.finish():
+        for (frame, interface), taken in self.streams.finish():
             self._from_stream(taken, frame, interface)
-        if self._streams.lost:
-            self.note(f"streams of IKE and ESP over TCP: the capture lacks {self._streams.lost:,} octets")
+        if self.streams.lost:
+            self.note(f"streams of IKE and ESP over TCP: the capture lacks {self.streams.lost:,} octets")
         if self.trial and self.trial.is_over:
             self.note(
                 f"after {self.trial.attempts} attempts no more keys were tried: give fewer keys or a shorter capture"
@@ -158,7 +171,7 @@ class Decryption:
     def _whole(self, packet: bytes, frame: Frame, interface: Interface) -> None:
         """A whole packet: one of a TCP stream counts for the messages that it completes."""
         ip = parse_ip(packet)
-        taken = self._streams.take(ip, (replace(frame, data=b""), interface)) if ip and ip.protocol == TCP else None
+        taken = self.streams.take(ip, (replace(frame, data=b""), interface)) if ip and ip.protocol == TCP else None
         if taken is None:
             self._packet(packet, frame, interface)
             return
@@ -182,8 +195,16 @@ class Decryption:
         ip = parse_ip(packet) if packet else None
         message = self._ike_octets(ip) if ip else None
         if ip and message:
-            self.heard(frame.nanoseconds, packet)
-            self._message(ip, message, frame, interface, is_inner=bool(unwrapped and unwrapped.packet))
+            is_inner = bool(unwrapped and unwrapped.packet)
+            self.told_first = self.told_first or frame.number
+            self.totals.ike += 1
+            if not is_inner:
+                self._pass(frame, interface)
+            if self.follow:
+                self.follow(frame, packet, is_inner)
+            else:
+                results = Results(self.totals, frame, interface, self._output, self._jsonl, is_inner)
+                self._message(ip, message, results)
         elif not unwrapped:
             self.totals.clear += 1
             if self.observer and ip:
@@ -238,53 +259,51 @@ class Decryption:
 
     def mark(self) -> Callable[[], None]:
         """What takes back all that is learned from now on (``learn``)."""
-        counts = len(self.sas.sas), len(self.derived), len(self.missing)
-        kept, ike, pairs = deepcopy(self._negotiations), self.ike.copy(), self.nat_t.pairs
+        known, derived, ike_sas = len(self.sas.sas), len(self.derived), len(self.derived_ike)
+        missing, notes = len(self.missing), len(self.notes)
+        shared = {id(self._secrets): self._secrets}  # holds private keys, which cannot be copied, and never changes
+        kept = deepcopy((self._negotiations, self.ikev1, self._quick_modes, self._salts, self.lineage), shared)
+        ike, pairs = self.ike.copy(), self.nat_t.pairs
         trial = self.trial.state() if self.trial else None
-        lineage = deepcopy(self.lineage)
 
         def back() -> None:
-            self.sas.forget(counts[0])
-            del self.derived[counts[1] :]
-            del self.missing[counts[2] :]
-            self._negotiations, self.ike, self.lineage = kept, ike, lineage
+            self.sas.forget(known)
+            del self.derived[derived:], self.derived_ike[ike_sas:], self.missing[missing:], self.notes[notes:]
+            self._negotiations, self.ikev1, self._quick_modes, self._salts, self.lineage = kept
+            self.ike = ike
             self.nat_t.restore(pairs)
             if self.trial and trial:
                 self.trial.restore(trial)
 
         return back
 
-    def learn(self, at: int, packet: bytes) -> None:
-        """Derive keys from the IKE message in an IP packet captured ``at`` nanoseconds that another run reports."""
+    def learn(self, at: int, packet: bytes, results: Results | None = None) -> None:
+        """Follow the IKE message in an IP packet captured ``at`` nanoseconds that another run reports."""
         ip = parse_ip(packet)
         message = self._ike_octets(ip) if ip else None
-        opened = self._open(message, host_text(ip.source)) if ip and message else None
-        if ip and opened:
-            self._derive(ip, opened, at)
+        if ip and message:
+            self._message(ip, message, results or Results(Totals(), Frame(0, at, 0, b"", 0)))
 
-    def _message(self, ip: IpPacket, octets: bytes, frame: Frame, interface: Interface, *, is_inner: bool) -> None:
-        self.told_first = self.told_first or frame.number
-        self.totals.ike += 1
-        if not is_inner:
-            self._pass(frame, interface)
+    def _message(self, ip: IpPacket, octets: bytes, results: Results) -> None:
+        frame, totals = results.frame, results.totals
         opened = self._open(octets, host_text(ip.source))
         if self.observer:
             self.observer.message(frame, ip, octets, opened)
         if opened is None:
             return
-        self.totals.ike_opened += opened.is_encrypted and opened.is_clear
-        self.totals.ike_closed += opened.is_encrypted and not opened.is_clear
+        totals.ike_opened += opened.is_encrypted and opened.is_clear
+        totals.ike_closed += opened.is_encrypted and not opened.is_clear
         self._derive(ip, opened, frame.nanoseconds)
-        if self._jsonl:
-            self._jsonl.message(frame, opened)
-        if self._output and not is_inner:
+        if results.jsonl:
+            results.jsonl.message(frame, opened)
+        if results.output and not results.is_inner:
             try:
                 clear = _in_clear(ip, opened)
             except ValueError:  # put together of fragments it may be longer than a datagram can be
                 spi, number = octets[:8].hex(), opened.message.message_id
                 self.note(f"IKE SA {spi}, message {number}: too long for one datagram in clear")
             else:
-                self._output.message(frame, interface, clear, opened)
+                results.output.message(frame, results.interface, clear, opened)
 
     def _open(self, octets: bytes, source: str) -> Opened | OpenedV1 | None:
         """A message of either version; None for one that is not whole yet."""

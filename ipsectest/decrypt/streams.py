@@ -18,10 +18,14 @@ from ipsectest.wire.tcp import ACK, SYN, Segment, parse_segment
 MOST_STREAMS = 4096
 MOST_OCTETS = 1 << 24
 """Held of all streams together; the one that was idle longest is given up."""
+MOST_CONNECTIONS = 10_000
+"""That are told apart where a file is read in parts."""
 _OVERHEAD = 512
 _ROUND = 1 << 32
 Place = TypeVar("Place")
 _Key = tuple[bytes, int, bytes, int]
+End = tuple[bytes, int]
+"""Address and port."""
 
 
 @dataclass(slots=True)
@@ -63,6 +67,12 @@ class Streams(Generic[Place]):
     def __init__(self, known: Known, ports: frozenset[int]) -> None:
         self.lost = 0
         """Octets that the capture lacks of streams that have ended."""
+        self.waited = False
+        """Whether messages came out in the end only, behind gaps that nothing filled."""
+        self.followed: set[frozenset[End]] = set()
+        """Connections that may have IKE and ESP; bounded."""
+        self.passed: set[frozenset[End]] = set()
+        """Others; bounded."""
         self._known = known
         self._ports = ports
         self._streams: Bounded[_Key, _Stream[Place]] = Bounded(MOST_STREAMS, MOST_OCTETS)
@@ -77,11 +87,14 @@ class Streams(Generic[Place]):
             return None
         key = (ip.source, segment.source_port, ip.destination, segment.destination_port)
         back = (*key[2:], *key[:2])
+        connection = frozenset({key[:2], key[2:]})
         stream = self._streams.get(key)
         if stream is None or (segment.flags & SYN and _after_syn(segment) != stream.start):
             stream = self._begin(segment, ip, place, is_known=self._is_ours(back))
             if stream is None:
+                _enter(self.passed, connection)
                 return None
+            _enter(self.followed, connection)
             self._streams.put(key, stream, stream.held)
         stream.ip, stream.place = ip, place
         taken: Taken = Taken()
@@ -104,6 +117,7 @@ class Streams(Generic[Place]):
             if stream.is_ours:
                 self.lost += stream.octets.lost
                 late.append((stream.place, taken))
+                self.waited = self.waited or bool(taken.packets)
         self._streams.clear()
         return late
 
@@ -144,6 +158,11 @@ class Streams(Generic[Place]):
         if stream.octets.is_stuck:
             self._skip(stream, taken)
             self._streams.put(key, stream, stream.held)
+
+
+def _enter(connections: set[frozenset[End]], one: frozenset[End]) -> None:
+    if len(connections) < MOST_CONNECTIONS:
+        connections.add(one)
 
 
 def _after_syn(segment: Segment) -> int:

@@ -24,6 +24,9 @@ def summary(run: Decryption, captures: Sequence[str] = ()) -> dict[str, Any]:
     """JSON-ready; times are nanoseconds since 1970. ``captures`` are the names of what was read."""
     totals = run.totals
     shown = [sa for sa in run.sas.sas if sa.traffic.packets or sa.failures]
+    if run.trial:  # behind the others, in whatever order keys were derived and found
+        tried = set(run.trial.found)
+        shown.sort(key=lambda sa: sa.keys in tried)
     kinship = Kinship(run.lineage, shown)
     unknown = run.sas.unknown.most_common(MOST_UNKNOWN)
     return {

@@ -3,20 +3,23 @@
 import io
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection as Pipe
+from typing import Any
 
 from ipsectest.decrypt.capture.parts import Part, behind, ended_at_its_end, open_part
 from ipsectest.decrypt.capture.walk import CaptureFile
 from ipsectest.decrypt.fast import fast_path
+from ipsectest.decrypt.heard import Heard, Hearing, Insertion, Told, filled
 from ipsectest.decrypt.jsonl import JsonLines, counted_on
 from ipsectest.decrypt.keys.model import KeyRing, SaKeys
 from ipsectest.decrypt.nat_t import NatT, Pair
 from ipsectest.decrypt.output import InterfaceNumbers, Output
 from ipsectest.decrypt.pipeline import Decryption, Totals
 from ipsectest.decrypt.sas import SaRecord, Tracks
+from ipsectest.decrypt.streams import MOST_CONNECTIONS, End, Streams
 from ipsectest.decrypt.trial import Trial, TrialState
 from ipsectest.decrypt.trial_seams import Tries
 
@@ -32,6 +35,8 @@ class Job:
     """Of SAs whose numbers have to be looked at together with those of the parts before."""
     trial: TrialState | None = None
     """Where keys are tried: what the parts before tell."""
+    told: Told | None = None
+    """Keys that its IKE messages bring, one after another; None: it is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +47,50 @@ class Placed:
     """Where its packets go."""
     frames: int
     """Before it."""
+    insertions: tuple[Insertion, ...] = ()
+    """Its IKE messages."""
+
+
+Connection = frozenset[End]
+
+
+@dataclass(frozen=True, slots=True)
+class TcpFound:
+    """TCP connections of a part."""
+
+    followed: frozenset[Connection] = frozenset()
+    """Those that may have IKE and ESP."""
+    passed: frozenset[Connection] = frozenset()
+
+    def goes_on(self, before: Collection[Connection]) -> bool:
+        """Whether one of those that were followed before may be here too."""
+        here = self.followed | self.passed
+        return bool(before) and (len(here) >= MOST_CONNECTIONS or not here.isdisjoint(before))
 
 
 @dataclass(slots=True)
 class Found:
     """What a worker found in a part."""
 
-    is_whole: bool
-    """Whether the part was read to its very end, where the next begins, and declares no interfaces."""
+    torn: str
+    """Why the part is not to be read by itself: it does not end where the next begins, declares interfaces ..."""
     totals: Totals
     sas: list[SaRecord]
     unknown: dict[tuple[int, bytes, str, str], int]
-    messages: list[tuple[int, bytes]]
-    """Times and IP packets of IKE messages."""
+    messages: list[Heard]
+    """IKE messages, whose blocks and lines are missing."""
     octets: int
     """To be written."""
     packets: int
     refused: set[Pair]
     """Ends between which UDP may be ESP."""
-    fragmented: set[tuple[object, ...]] = field(default_factory=set)
-    """IKE messages of which fragments came."""
-    incomplete: set[tuple[object, ...]] = field(default_factory=set)
-    """Those whose other fragments lie behind the part, or nowhere."""
+    tcp: TcpFound = field(default_factory=TcpFound)
     late: int = 0
     """Number, in the part behind it, of the last frame that completes a packet of this one; 0: none."""
     told_first: int = 0
     """Number of its first frame with something in clear; 0: none, or the fast path took all."""
-    derived: frozenset[tuple[int, bytes]] = frozenset()
-    """Protocol and SPI of SAs whose keys follow from messages in the part alone."""
+    told: Told = ()
+    """Keys that were used from each message on."""
     tries: Tries | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -108,7 +129,7 @@ def decrypt_one(run: Decryption, capture: CaptureFile, output: Output | None, *,
         run.finish()
 
 
-def work(connection: Connection, others: Sequence[Connection], conditions: Conditions) -> None:
+def work(connection: Pipe, others: Sequence[Pipe], conditions: Conditions) -> None:
     """For each job: report what was found; then write the packets at the offset that comes back, None: nowhere."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when it is over
     for other in others:
@@ -121,8 +142,11 @@ def work(connection: Connection, others: Sequence[Connection], conditions: Condi
             connection.send(found)
             placed = connection.recv()
             if placed is not None:
-                problem = _write(conditions.descriptor, buffer, start, start + found.octets, placed.offset)
-                connection.send(problem or counted_on(lines, placed.frames).encode())
+                with buffer.getbuffer() as octets:
+                    blocks = octets[start : start + found.octets]
+                    problem = write_at(conditions.descriptor, with_blocks(blocks, placed), placed.offset)
+                    blocks.release()
+                connection.send(problem or with_lines(lines, placed))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone
 
@@ -133,7 +157,6 @@ def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found,
     ring.add(conditions.keys)
     ring.sas += job.derived
     ring.sas += job.trial.found if job.trial else ()
-    messages: list[tuple[int, bytes]] = []
     numbers = InterfaceNumbers(dict(conditions.numbers.inner), dict(conditions.numbers.outer))
     with ExitStack() as stack:
         output = None
@@ -143,7 +166,7 @@ def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found,
         text = io.StringIO()
         jsonl = JsonLines(text) if conditions.lines else None
         run = Decryption(ring, output, jsonl, nat_t=NatT(conditions.nat_t_ports, job.nat_t))
-        run.heard = lambda at, packet: messages.append((at, packet))
+        run.follow = hearing = Hearing(run, buffer, text, job.told)
         run.sas.go_on(job.tracks)
         if job.trial:
             run.trial = Trial(run.sas, job.trial)
@@ -151,19 +174,32 @@ def work_off(job: Job, conditions: Conditions, buffer: "Buffer") -> tuple[Found,
         stack.callback(capture.close)
         declared = len(capture.interfaces)
         decrypt_one(run, capture, output, fast=conditions.fast)
-        # A stream may go on in other parts, and what it carries is told by its start.
-        whole = not run.totals.tcp and ended_at_its_end(capture) and len(capture.interfaces) <= max(1, declared)
         late = 0
         if run.awaits_fragments and (rest := behind(job.part)):
             late = _complete(run, rest)
     sas = [sa.record() for sa in run.sas.sas if sa.traffic.packets or sa.failures]
     return Found(
-        whole and numbers == conditions.numbers, run.totals, sas, dict(run.sas.unknown), messages,
+        _torn(run, capture, declared, numbers, conditions), run.totals, sas, dict(run.sas.unknown), hearing.messages,
         buffer.tell() - start, output.written if output else 0, run.nat_t.refused,
-        {*run.ike.fragmented}, {*run.ike.incomplete}, late, run.told_first,
-        frozenset((keys.protocol, keys.spi) for keys in run.derived),
+        _tcp(run.streams), late, run.told_first, hearing.derived,
         Tries.since(job.trial, run.trial) if job.trial and run.trial else None, [*run.notes, *capture.notes],
     ), start, text.getvalue()  # fmt: skip
+
+
+def _torn(
+    run: Decryption, capture: CaptureFile, declared: int, numbers: InterfaceNumbers, conditions: Conditions
+) -> str:
+    if not ended_at_its_end(capture):
+        return "it is damaged, or cannot be cut where a frame begins"
+    if len(capture.interfaces) > max(1, declared) or numbers != conditions.numbers:
+        return "it declares interfaces behind its first frame"
+    if run.streams.lost or run.streams.waited:
+        return "it lacks octets of TCP connections with IKE or ESP"
+    return ""
+
+
+def _tcp(streams: Streams[Any]) -> TcpFound:
+    return TcpFound(frozenset(streams.followed), frozenset(streams.passed))
 
 
 def _complete(run: Decryption, rest: Part) -> int:
@@ -189,14 +225,28 @@ class Buffer(io.BytesIO):
         return False
 
 
-def _write(descriptor: int | None, buffer: Buffer, start: int, end: int, offset: int) -> OSError | None:
+def with_blocks(blocks: bytes | memoryview, placed: Placed) -> Iterator[bytes | memoryview]:
+    """The output of a part, in pieces."""
+    return filled(blocks, ((one.block_at, one.block) for one in placed.insertions))
+
+
+def with_lines(lines: str, placed: Placed) -> bytes:
+    """The JSON lines of a part, with numbers of the file."""
+    text = "".join(filled(lines, ((one.line_at, one.line) for one in placed.insertions)))
+    return counted_on(text, placed.frames).encode()
+
+
+def write_at(descriptor: int | None, pieces: Iterable[bytes | memoryview], offset: int) -> OSError | None:
+    """Write pieces one behind the other; None: nothing went wrong."""
     if descriptor is None:
         return None
     try:
-        with buffer.getbuffer() as octets:
-            while start < end:
-                written = os.pwrite(descriptor, octets[start:end], offset)
-                start, offset = start + written, offset + written
+        for piece in pieces:
+            rest = memoryview(piece)
+            while rest:
+                written = os.pwrite(descriptor, rest, offset)
+                rest, offset = rest[written:], offset + written
+            rest.release()
     except OSError as error:
         return error
     return None

@@ -36,7 +36,7 @@ def decrypted(path: Path, ring: KeyRing, output: Path, workers: int) -> tuple[bo
         made = Output(file)
         run = Decryption(given, made)
         if workers > 1:
-            in_parts = decrypt_in_parts(run, path, given, made, Workers(workers))
+            in_parts = not decrypt_in_parts(run, path, given, made, Workers(workers))
         if not in_parts:
             capture = open_capture(path)
             decrypt_one(run, capture, made, fast=True)

@@ -17,7 +17,10 @@ from ipsectest.decrypt.output import Output
 from ipsectest.decrypt.parallel import Workers, decrypt_in_parts
 from ipsectest.decrypt.pipeline import Decryption
 from ipsectest.decrypt.summary import summary
-from tests.unit.decrypt.test_parallel import run, sealed, write
+from tests.unit.decrypt.test_ike import ike_keys
+from tests.unit.decrypt.test_parallel import NAME, packets_of, run, sealed, write
+from tests.unit.decrypt.test_seams import nameless
+from tests.unit.decrypt.test_unwrap import PCAPS
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +57,7 @@ def test_a_cluster_finds_what_one_process_finds(address: str, tmp_path: Path) ->
         output = Output(file)
         decryption = Decryption(ring, output)
         workers = Workers(cluster.count, crew=cluster.crew)
-        assert decrypt_in_parts(decryption, path, ring, output, workers)
+        assert not decrypt_in_parts(decryption, path, ring, output, workers)
     cluster.close()
     assert summary(decryption) == alone
     assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
@@ -86,9 +89,32 @@ def test_a_worker_that_does_not_see_the_file_is_told(address: str, tmp_path: Pat
     cluster.close()
 
 
-@pytest.mark.parametrize("words", [["in", "--jsonl", "out"], ["in", "--try"], ["-"]])
-def test_what_needs_one_process_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["decrypt", *words, "--dask", "tcp://192.0.2.1:8786"]) == 2
+@pytest.mark.parametrize("output", ["file", "pipe", "none"])
+def test_lines_and_keys_by_trial_are_those_of_one_process(
+    output: str, address: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """With messages of IKE among the packets, and packets that come twice."""
+    esp_ring, packets = sealed(300)
+    frames = list(packets_of(PCAPS / f"{NAME}.pcapng"))
+    path = write(tmp_path / "in.pcap", [*packets[:150], *frames, *frames[-9:], *packets[140:]], classic=True)
+    ring = nameless(esp_ring)
+    ring.ike += list(ike_keys(NAME))
+    (tmp_path / "keys.toml").write_text(ours.write(ring))
+    words = ["decrypt", str(path), "--keys", str(tmp_path / "keys.toml"), "--try", "--json"]
+    written = []
+    for more in ([], ["--dask", address]):
+        lines, out = tmp_path / "lines", tmp_path / "out"
+        to = {"file": ["-o", str(out), "--jsonl", str(lines)], "pipe": ["--jsonl", "-"], "none": []}[output]
+        assert main.main([*words, *to, *more]) == 0
+        said = capfdbinary.readouterr()
+        assert b"one process" not in said.err
+        written.append((said, *(one.read_bytes() for one in (lines, out) if one.exists())))
+    assert written[1] == written[0]
+    assert b"found by trial" in written[0][0].out + written[0][0].err
+
+
+def test_a_pipe_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["decrypt", "-", "--dask", "tcp://192.0.2.1:8786"]) == 2
     assert "--dask" in capsys.readouterr().err
 
 

@@ -19,12 +19,11 @@ from ipsectest.decrypt.jsonl import JsonLines, counted_on
 from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.decrypt.output import Output
 from ipsectest.decrypt.parallel import Workers, declare, decrypt_in_parts
-from ipsectest.decrypt.pipeline import Decryption, Totals
-from ipsectest.decrypt.seams import Seams
+from ipsectest.decrypt.pipeline import Decryption
 from ipsectest.decrypt.sequence import SequenceTrack
 from ipsectest.decrypt.summary import summary
 from ipsectest.decrypt.trial import Trial
-from ipsectest.decrypt.worker import Found, decrypt_one
+from ipsectest.decrypt.worker import decrypt_one
 from ipsectest.ipsec.packets import protect
 from tests.unit.decrypt.test_ike import ike_keys
 from tests.unit.decrypt.test_parallel import NAME, in_two, packets_of, sealed, write
@@ -53,7 +52,7 @@ def decrypt(path: Path, ring: KeyRing, workers: int, *, with_outer: bool = False
         output = Output(file, with_outer=with_outer)
         run = Decryption(ring, output, JsonLines(text))
         run.trial = Trial(run.sas) if tries else None
-        made.in_parts = workers > 1 and decrypt_in_parts(run, path, ring, output, Workers(workers))
+        made.in_parts = workers > 1 and not decrypt_in_parts(run, path, ring, output, Workers(workers))
         if not made.in_parts:
             declare(output, path)
             capture = open_capture(path)
@@ -254,20 +253,6 @@ def test_lines_that_are_there_already_are_not_written_again() -> None:
     for text in (b"on", b"e\ntwo\n", b"three\n"):
         lines.lines(text)
     assert file.getvalue() == "of an earlier file\none\ntwo\nthree\n"
-
-
-def test_a_message_in_fragments_across_a_seam_tears_it() -> None:
-    def found(**sets: Any) -> Found:
-        return Found(True, Totals(), [], {}, [], 0, 0, set(), **sets)
-
-    seams = Seams(with_lines=False, with_outer=False)
-    one, other = ("one",), ("other",)
-    first = found(fragmented={one, other}, incomplete={one})
-    assert not seams.tears(first, None)
-    seams.pass_on(first)
-    assert not seams.tears(found(fragmented={other}), None)
-    seams.pass_on(found())
-    assert seams.tears(found(fragmented={one}), None)
 
 
 @pytest.mark.parametrize(
