@@ -5,17 +5,22 @@ import shlex
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from ipsectest.base.errors import UsageError
 from ipsectest.cli import publish, selection
 from ipsectest.cli.progress import RunProgress
 from ipsectest.peers import table
 from ipsectest.peers.names import PeerName
+from ipsectest.peers.remote import load as remote
+from ipsectest.peers.remote.description import Remote
 from ipsectest.runner import library
 from ipsectest.runner.pki import make, needs_certificates
 from ipsectest.runner.recorder import Recorder
 from ipsectest.runner.records import exit_code
+from ipsectest.runner.remote import session as remote_session
 from ipsectest.runner.seed import stream
 from ipsectest.runner.session import Lab, Session, wall_clock_offset
 from ipsectest.scenario import requirements
@@ -25,7 +30,14 @@ from ipsectest.scenario.model import Case
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     selection.add_arguments(parser)
-    parser.add_argument("--peer", action="append", metavar="NAME", help="builtin, strongswan, strongswan@bookworm ...")
+    parser.add_argument(
+        "--peer",
+        action="append",
+        metavar="NAME",
+        help="builtin, strongswan, strongswan@bookworm ..., or FILE.toml: a peer of yours that runs already",
+    )
+    parser.add_argument("--netns", metavar="NAME", help="network namespace in which the peer of a FILE.toml is reached")
+    parser.add_argument("--expected", type=Path, metavar="FILE", help="what is known of the peer of a FILE.toml")
     parser.add_argument("--seed", type=int, help="repeat a run: keys, nonces and SPIs are drawn from it")
     parser.add_argument(
         "--slow", type=publish.factor, default=1.0, metavar="FACTOR", help="scale the patience with the peer"
@@ -43,12 +55,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(arguments: Namespace) -> int:
     """Run; the exit code is that of design section 7."""
-    peers = [table.parse(text) for text in dict.fromkeys(arguments.peer or [table.BUILTIN])]
+    started = datetime.now(UTC)
+    peers = _peers(arguments, started)
     if not 1 <= arguments.jobs <= 120:
         raise UsageError("--jobs goes from 1 to 120")
     baseline = publish.baseline(arguments)
     _become_root(peers)
-    started = datetime.now(UTC)
     folder = publish.report_folder(arguments, started)
     scenarios = {s.id: s for s in selection.chosen(arguments)}
     cases = library.wanted(arguments.scenario, [case for s in scenarios.values() for case in s.cases])
@@ -62,23 +74,55 @@ def execute(arguments: Namespace) -> int:
         session = Session(recorder, root, seed, ip, slow, jobs, progress, pki, Lab(arguments.lab))
         for peer in peers:
             _play(session, peer, cases)
-    command = shlex.join(["ipsectest", "run", *arguments.scenario, *(f"--peer={p}" for p in peers), f"--seed={seed}"])
+    command = shlex.join(
+        ["ipsectest", "run", *arguments.scenario, *(f"--peer={_word(p)}" for p in peers), f"--seed={seed}"]
+    )
     command += f" --lab={arguments.lab}" if arguments.lab != Lab.HOST else ""
     record = recorder.record(started.strftime("%Y%m%d-%H%M%S"), publish.iso(started), time.monotonic() - begun, command)
     publish.publish(arguments, record, folder, baseline)
     return exit_code(record.results)
 
 
-def _play(session: Session, peer: PeerName, cases: list[Case]) -> None:
-    if peer.driver == table.BUILTIN:
+def _peers(arguments: Namespace, now: datetime) -> list[PeerName | Remote]:
+    """Names and descriptions of peers, each once."""
+    peers = [
+        remote.load(Path(text), now) if remote.is_file(text) else table.parse(text)
+        for text in dict.fromkeys(arguments.peer or [table.BUILTIN])
+    ]
+    remotes = [peer for peer in peers if isinstance(peer, Remote)]
+    names = [peer.name for peer in remotes]
+    if twice := [name for name in names if names.count(name) > 1 or name in {*table.PEERS, table.BUILTIN}]:
+        raise UsageError(
+            f"two peers of the report would be called {twice[0]!r}: name = ... in their files tells them apart"
+        )
+    if not remotes and (arguments.netns or arguments.expected):
+        raise UsageError("--netns and --expected are for peers that a file describes: --peer FILE.toml")
+    if len(remotes) > 1 and arguments.expected:
+        raise UsageError("--expected is for one peer: several have expected = ... in their files")
+    return [_adjusted(peer, arguments) if isinstance(peer, Remote) else peer for peer in peers]
+
+
+def _adjusted(peer: Remote, arguments: Namespace) -> Remote:
+    """What the command line says instead of the file."""
+    return replace(peer, netns=arguments.netns or peer.netns, expected=arguments.expected or peer.expected)
+
+
+def _word(peer: PeerName | Remote) -> str:
+    return str(peer.path) if isinstance(peer, Remote) else str(peer)
+
+
+def _play(session: Session, peer: PeerName | Remote, cases: list[Case]) -> None:
+    if isinstance(peer, Remote):
+        remote_session.play(session, peer, cases)
+    elif peer.driver == table.BUILTIN:
         session.memory(cases)
     else:
         session.daemons(peer, cases)
 
 
-def _become_root(peers: list[PeerName]) -> None:
+def _become_root(peers: list[PeerName | Remote]) -> None:
     """Daemons need namespaces: an ordinary user gets them in a user namespace of his own."""
-    if any(peer.driver != table.BUILTIN for peer in peers):
+    if any(isinstance(peer, PeerName) and peer.driver != table.BUILTIN for peer in peers):
         from ipsectest.lab import privileges  # noqa: PLC0415
 
         privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])

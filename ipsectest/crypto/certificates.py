@@ -14,6 +14,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509 import Certificate
 from cryptography.x509.oid import ExtensionOID
 
@@ -71,6 +72,17 @@ def load_private_key(data: bytes, password: bytes | None = None) -> PrivateKey:
     if not isinstance(key, PrivateKey):
         raise InputError(f"a {type(key).__name__} signs nothing in IKE")
     return key
+
+
+def kind_of(key: PrivateKey) -> str:
+    """``rsa``, ``ecdsa`` or ``ed25519``; InputError for another one."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return "rsa"
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return "ecdsa"
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return "ed25519"
+    raise InputError(f"a {type(key).__name__} is none of rsa, ecdsa and ed25519")
 
 
 def parse_certificate(data: bytes) -> Certificate:

@@ -25,9 +25,10 @@ _BATCH = 64
 class SocketWire:
     """All local addresses of a namespace; replies leave from the address the question came to (IP_PKTINFO).
 
-    ``protocols`` are raw IP protocols to take besides UDP; ``mark`` is on all that is sent (SO_MARK). Raises LabError
-    for ports that are taken or privileges that are missing. ICMP errors are the kernel's business here: ``icmp_errors``
-    stays empty.
+    ``hosts`` are the addresses to bind to, instead of all of both families; ``bound`` lists what the sockets for UDP
+    are bound to, in order. ``protocols`` are raw IP protocols to take besides UDP; ``mark`` is on all that is sent
+    (SO_MARK). Raises LabError for ports that are taken or privileges that are missing. ICMP errors are the kernel's
+    business here: ``icmp_errors`` stays empty.
     """
 
     def __init__(
@@ -37,17 +38,20 @@ class SocketWire:
         ports: Iterable[int] = (IKE_PORT, NAT_T_PORT),
         protocols: Iterable[int] = (ESP,),
         mark: int = 0,
+        hosts: Iterable[str] = (),
     ) -> None:
         self.icmp_errors: deque[IcmpError] = deque(maxlen=1)
         self._mark = mark
         self._sockets: dict[int, tuple[socket.socket, int, int]] = {}  # descriptor: socket, protocol, port
         self._senders: dict[tuple[socket.AddressFamily, int, int], socket.socket] = {}  # (family, protocol, port)
+        self.bound: list[Address] = []
         wanted = [(UDP, port) for port in ports] + [(protocol, 0) for protocol in protocols]
+        binds = [(socket.AF_INET6 if ":" in host else socket.AF_INET, host) for host in hosts]
 
         def open_all() -> None:
             for protocol, port in wanted:
-                for family in (socket.AF_INET, socket.AF_INET6):
-                    self._open(family, protocol, port)
+                for family, host in binds or ((socket.AF_INET, ""), (socket.AF_INET6, "")):
+                    self._open(family, protocol, Address(host, port))
 
         try:
             inside(namespace, open_all)
@@ -120,9 +124,9 @@ class SocketWire:
         self._sockets.clear()
         self._senders.clear()
 
-    def _open(self, family: socket.AddressFamily, protocol: int, port: int) -> None:
+    def _open(self, family: socket.AddressFamily, protocol: int, local: Address) -> None:
         made = socket.socket(family, socket.SOCK_DGRAM if protocol == UDP else socket.SOCK_RAW, protocol)
-        self._sockets[made.fileno()] = made, protocol, port
+        self._sockets[made.fileno()] = made, protocol, local.port
         made.setblocking(False)
         if self._mark:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, self._mark)
@@ -135,9 +139,11 @@ class SocketWire:
                 made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_DONT)
-        if protocol == UDP:
-            made.bind(("", port))
+        if protocol == UDP or local.host:
+            made.bind((local.host, local.port))
         bound = made.getsockname()[1] if protocol == UDP else 0
+        if protocol == UDP:
+            self.bound.append(Address(local.host, bound))
         self._sockets[made.fileno()] = made, protocol, bound
         self._senders[family, protocol, bound] = made
 

@@ -53,6 +53,8 @@ class CaseRun(Protocol):
 
     def peer_answered(self, number: int, answer: int | IpsectestError | None, now: Instant) -> None: ...  # noqa: D102
 
+    def parting(self, now: Instant) -> Sequence[Datagram]: ...  # noqa: D102
+
     def stop(self, verdict: Verdict, reason: Reason, now: Instant) -> CaseResult: ...  # noqa: D102
 
 
@@ -112,6 +114,8 @@ class Conductor:
         self._at_once = 0
         self._active: dict[int, _Active] = {}
         self._by_host: dict[str, _Active] = {}
+        self._parting: list[Datagram] = []
+        """Last words of cases that were given up."""
         self.halted = False
         """Whether the peer was found dead: nothing begins until `resume`."""
         self.abandoned = False
@@ -144,7 +148,7 @@ class Conductor:
 
     def datagrams_to_send(self, now: Instant) -> list[Datagram]:
         """What the cases want to be on the wire now."""
-        outgoing: list[Datagram] = []
+        outgoing, self._parting = self._parting, []
         now = self._time(now)
         for active in list(self._active.values()):
             with self._guarded(active, now):
@@ -305,6 +309,7 @@ class Conductor:
             return error
 
     def _give_up(self, active: _Active, verdict: Verdict, why: str, now: Instant) -> None:
+        self._parting += active.run.parting(now)
         result = active.run.stop(verdict, Reason(0, "", "", why), now)
         self._end(active, result)
 

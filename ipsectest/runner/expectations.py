@@ -77,10 +77,15 @@ def load(folder: Path, driver: str, lab: str = "host") -> Expectations:
     A kernel's ESP and a daemon's own are different implementations: what is known of one says nothing of the other.
     """
     path = folder / "expected" / f"{driver}.toml"
-    if not path.exists():
-        return Expectations()
+    return load_file(path, lab) if path.exists() else Expectations()
+
+
+def load_file(path: Path, lab: str = "host") -> Expectations:
+    """The entries of one file; InputError if it is not there or wrong."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", Place(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"is not TOML: {error}", Place(path)) from error
     entries = content.pop("expect", [])

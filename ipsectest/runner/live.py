@@ -38,6 +38,7 @@ class Post:
     def abandon(self, why: str, now: Instant) -> None:
         """End what still runs or waits."""
         self._conductor.abandon(Verdict.INCONCLUSIVE, why, now)
+        self._flush(now)
 
     def handles(self) -> Sequence[int]:
         """The wire's descriptors."""

@@ -44,6 +44,10 @@ class PeerUnderTest:
     vm: bool = False
     """Whether it runs in the lab's virtual machine."""
     configurations: list[str] = field(default_factory=list)
+    word: str = ""
+    """What a command line calls it, if not by its name."""
+    ip: int = 0
+    """IP version of the wire to it; 0: that of the run."""
 
 
 @dataclass(slots=True)
@@ -76,7 +80,7 @@ class Recorder:
             expectation=expectation,
             duration_s=round(result.finished - result.started, 6),
             repro=self._repro(peer, case),
-            dimensions={"ip": f"v{self.ip}"},
+            dimensions={"ip": f"v{peer.ip or self.ip}"},
             reason=_reason(result, case.path),
             checks=[CheckRecord(c.requirement, c.level, c.line, c.met, c.text, c.actual) for c in result.checks],
             ladder=_ladder(result),
@@ -103,8 +107,8 @@ class Recorder:
 
     def _repro(self, peer: PeerUnderTest, case: Case) -> str:
         what = os.path.relpath(case.path) if case.scenario.startswith("sanity/") else case.id
-        words = ["ipsectest", "run", what, "--peer", peer.name, "--seed", str(self.seed)]
-        words += ["--ip", str(self.ip)] if self.ip != 4 else []
+        words = ["ipsectest", "run", what, "--peer", peer.word or peer.name, "--seed", str(self.seed)]
+        words += ["--ip", str(self.ip)] if self.ip != 4 and not peer.ip else []
         return shlex.join(words + (["--lab", "vm"] if peer.vm else []))
 
     def record(self, run_id: str, started: str, duration: float, command: str = "") -> RunRecord:

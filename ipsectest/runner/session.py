@@ -1,8 +1,8 @@
 """One run: every chosen case against every chosen peer, in memory or over wires, until each has a result."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,12 @@ from ipsectest.peers.names import PeerName
 from ipsectest.peers.options import DaemonOptions
 from ipsectest.runner import expectations, guest, library, slots, virtual
 from ipsectest.runner.conductor import CaseRun, Conductor, Finished
+from ipsectest.runner.filing import File, Progress
 from ipsectest.runner.instances import Daemons, Instance
 from ipsectest.runner.live import Post
 from ipsectest.runner.pki import RunPki
 from ipsectest.runner.recorder import PeerUnderTest, Recorder
-from ipsectest.runner.retries import FEWER, PATIENT, Retries
+from ipsectest.runner.retries import FEWER, PATIENT
 from ipsectest.runner.seed import stream
 from ipsectest.scenario.facts import both_ends
 from ipsectest.scenario.load import load
@@ -36,11 +37,7 @@ RUN_CAP = 1800.0
 _RETRANSMIT = 0.5
 """A packet wire loses nothing, but a busy daemon may: seconds to our first retransmission."""
 
-Progress = Callable[[str, Finished], None]
-"""Is told the peer's name and each case as it ends."""
-
-
-_INSANE = "the sanity case did not pass, so nothing can be said about this peer"
+INSANE = "the sanity case did not pass, so nothing can be said about this peer"
 
 
 class Lab(StrEnum):
@@ -87,36 +84,6 @@ class _Stage:
         name = f"sanity/{when}-{'vm-' if self.instance.vm else ''}{self.instance.number}"
         recorder.scenarios[name] = scenario
         return replace(case, scenario=name, peer={**case.peer, **facts})
-
-
-@dataclass(slots=True)
-class _File:
-    """Takes the results of one instance: what is tried again comes to the records when it ends the second time."""
-
-    under_test: PeerUnderTest
-    recorder: Recorder
-    progress: Progress
-    held: list[Finished] | None = None
-    """Takes what is unsupported, instead of the records."""
-    retries: Retries = field(default_factory=Retries)
-    verdicts: list[Verdict] = field(default_factory=list)
-    ended: int = 0
-    """Tries."""
-    conductor: Conductor | None = None
-
-    def take(self, finished: Finished) -> None:
-        """A case has ended."""
-        self.ended += 1
-        is_over = self.conductor is None or self.conductor.abandoned
-        if not is_over and self.retries.keeps(finished):
-            return
-        finished = self.retries.told(finished)
-        self.verdicts.append(finished.result.verdict)
-        if self.held is not None and finished.result.verdict is Verdict.UNSUPPORTED:
-            self.held.append(finished)
-            return
-        self.recorder.add(self.under_test, finished)
-        self.progress(self.under_test.name, finished)
 
 
 @dataclass(slots=True)
@@ -177,9 +144,9 @@ class Session:
             play([(stage.instance, [stage.sanity("last", self.recorder)]) for stage in stages if stage.sane])
             for stage in stages:
                 if not stage.sane:
-                    file = _File(under_test, self.recorder, self.progress)
+                    file = File(under_test, self.recorder, self.progress)
                     conductor = self._conductor(loop, stage.instance, stage.cases, file, self.slow)
-                    conductor.abandon(Verdict.INCONCLUSIVE, _INSANE, loop.clock.now())
+                    conductor.abandon(Verdict.INCONCLUSIVE, INSANE, loop.clock.now())
 
     def _phase(
         self,
@@ -190,7 +157,7 @@ class Session:
         held: list[Finished] | None = None,
     ) -> list[bool]:
         """Play the groups at once, and what came to nothing once more; for each, whether every case passed."""
-        files = [_File(under_test, self.recorder, self.progress, held) for _ in groups]
+        files = [File(under_test, self.recorder, self.progress, held) for _ in groups]
         self._round(loop, daemons, [(*group, file) for group, file in zip(groups, files, strict=True)])
         again = [(group[0], file.retries.begin(), file) for group, file in zip(groups, files, strict=True)]
         if again := [group for group in again if group[1]]:
@@ -201,7 +168,7 @@ class Session:
         self,
         loop: EventLoop,
         daemons: Daemons,
-        groups: Sequence[tuple[Instance, Sequence[Case], "_File"]],
+        groups: Sequence[tuple[Instance, Sequence[Case], File]],
         *,
         second: bool = False,
     ) -> None:
@@ -224,7 +191,7 @@ class Session:
             post.abandon(f"the run was ended after {RUN_CAP:.0f} s", loop.clock.now())
 
     def _conductor(
-        self, loop: EventLoop, instance: Instance, cases: Sequence[Case], file: "_File", slow: float
+        self, loop: EventLoop, instance: Instance, cases: Sequence[Case], file: File, slow: float
     ) -> Conductor:
         daemon = instance.peer
         traits = _Traits(daemon.raw_esp, _RETRANSMIT, daemon.without_children, daemon.without_kernel, slow)

@@ -299,5 +299,7 @@ class Environment:
     """Why the peer cannot set up Child SAs here (its kernel has no ESP); empty: it can."""
     without_kernel: str = ""
     """Why the peer has no policy for packets in clear, and neither AH nor transport mode; empty: it has."""
+    shared: bool = False
+    """Whether later cases meet the same peer from the same address: what is left of this one is deleted on the wire."""
     pki: Certificates | None = field(default=None, repr=False, compare=False)
     """What the tester proves itself with where a case asks for certificates; None if the runner has none."""

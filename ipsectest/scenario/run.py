@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant, RandomBytes
 from ipsectest.base.errors import IpsectestError, UnsupportedError
+from ipsectest.base.iana import ExchangeType
 from ipsectest.scenario import keytables, requirements
 from ipsectest.scenario.account import Account
 from ipsectest.scenario.asking import Asking, baselines
-from ipsectest.scenario.association import Exchange
+from ipsectest.scenario.association import Association, Exchange
 from ipsectest.scenario.composer import Composer
 from ipsectest.scenario.facts import both_ends
 from ipsectest.scenario.ike_only import NOTE as IKE_ONLY
@@ -31,6 +32,8 @@ from ipsectest.scenario.traffic import Traffic
 
 TIDY = 0.5
 """Seconds for the answer to the Delete after the last line."""
+SHARED_TIDY = 1.5
+"""The same where more depends on it: enough for a repetition."""
 
 
 STALL = 0.25
@@ -130,6 +133,14 @@ class Run:
             self._account.stop(verdict, reason)
             self.result = self._outcome(now)
         return self.result
+
+    def parting(self, now: Instant) -> list[Datagram]:
+        """What a shared peer has to be told if the case is given up now: what is up is deleted, unanswered."""
+        if self._unsupported or not self._place.shared or self.result is not None:
+            return []
+        self._session.outbox.clear()
+        self._begin_closing(now)
+        return self.datagrams_to_send(now)
 
     def stalled(self, now: Instant) -> None:
         """Nobody read the wire for a while, until now: what is waited for gets its whole time again."""
@@ -237,18 +248,43 @@ class Run:
         self._closing = []
         self._account.event(now, "--", "end of the script")
         for association in list(self._session.associations.values()):
-            sa = association.sa
-            if association.established and not association.closed and sa.keys is not None and sa.successor is None:
-                exchange = self._composer.delete(association, now)
+            if self._is_left(association):
+                self._delete(association, now)
+
+    def _delete(self, association: Association, now: Instant) -> None:
+        """Ask for its end; a shared peer also by the message IDs that it may expect after a script of strange ones."""
+        sa, closing = association.sa, self._closing
+        assert closing is not None
+        ours = [e for e in association.exchanges if e.ours]
+        following = sa.next_request_id
+        if self._place.shared:
+            unanswered = [e.message_id for e in ours if e.taken_id and e.response is None]
+            ahead = max((e.message_id + 1 for e in ours), default=following)
+            for number in sorted({*unanswered[:1], ahead} - {following}):
+                sa.next_request_id = number
+                closing.append(self._composer.delete(association, now))
+        sa.next_request_id = following
+        closing.append(self._composer.delete(association, now))
+        for exchange in closing:
+            if exchange.association is association:
                 self._session.outbox += exchange.request_datagrams
                 exchange.retransmit_at = now + self._place.retransmit if self._place.retransmit else None
-                self._closing.append(exchange)
+
+    def _is_left(self, association: Association) -> bool:
+        """Whether the peer may still have it. With a peer that is shared even what it may have for half an exchange."""
+        sa = association.sa
+        if sa.keys is None or association.closed:
+            return False
+        if association.established:
+            return sa.successor is None or self._place.shared
+        return self._place.shared and any(e.exchange_type == ExchangeType.IKE_AUTH for e in association.exchanges)
 
     def _close(self, now: Instant) -> None:
         assert self._entered is not None
         self._listener.background(now)
-        deadline = self._entered + TIDY * self._place.slow
-        if now >= deadline - 1e-9 or all(e.response is not None for e in self._closing or ()):
+        deadline = self._entered + (SHARED_TIDY if self._place.shared else TIDY) * self._place.slow
+        answered = {e.association.name for e in self._closing or () if e.response is not None}
+        if now >= deadline - 1e-9 or all(e.association.name in answered for e in self._closing or ()):
             self.result = self._outcome(now)
         self._timer = min(t for t in (deadline, self._sender.timer()) if t is not None)
 

@@ -29,8 +29,8 @@ from dataclasses import fields
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
 
+from ipsectest.base.toml_tables import Table, read
 from ipsectest.lab.topology.model import End, EndpointPlace, Link, Nat, Node, Role, Route, Topology
-from ipsectest.lab.topology.reader import Table, read
 from ipsectest.net.impairment import Impairment
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")  # 15 octets is what Linux has for the name of a link

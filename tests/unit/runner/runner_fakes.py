@@ -89,6 +89,9 @@ class Script:
     def peer_answered(self, number: int, answer: int | IpsectestError | None, now: Instant) -> None:
         self.answers.append(answer)
 
+    def parting(self, now: Instant) -> list[Datagram]:
+        return []
+
     def stop(self, verdict: Verdict, reason: Reason, now: Instant) -> CaseResult:
         return CaseResult(verdict, reason=reason, started=self.now, finished=now)
 

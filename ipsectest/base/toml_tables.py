@@ -1,4 +1,4 @@
-"""Typed reading of TOML tables in which every complaint has a file and a line."""
+"""Typed reading of TOML tables in which every complaint has a file, a line and a column."""
 
 import difflib
 import tomllib
@@ -7,27 +7,33 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from ipsectest.base.errors import InputError, Place
-from ipsectest.lab.topology.lines import Lines
-from ipsectest.lab.topology.lines import Path as Keys
+from ipsectest.base.toml_spots import Keys, Spots
 
 Value = TypeVar("Value")
 
-_TYPES = {str: "a text", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
+_TYPES = {
+    bool: "true or false",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
+}
 
 
 class Table:
     """One table and where it stands."""
 
-    def __init__(self, file: Path, lines: Lines, keys: Keys, content: Mapping[str, object]) -> None:
-        self._file = file
-        self._lines = lines
+    def __init__(self, file: Path, spots: Spots, keys: Keys, content: Mapping[str, object]) -> None:
+        self.file = file
+        self._spots = spots
         self._keys = keys
         self.content = content
 
     def fail(self, message: str, key: str | int | None = None, *, hint: str = "") -> NoReturn:
         """Complain about a key, or about the table."""
         keys = self._keys if key is None else (*self._keys, key)
-        raise InputError(message, Place(self._file, self._lines.of(keys)), hint=hint)
+        raise InputError(message, Place(self.file, *self._spots.of(keys)), hint=hint)
 
     def only(self, *known: str) -> None:
         """Complain about a key that does not exist."""
@@ -68,7 +74,7 @@ class Table:
             yield str(name), self._below(content, key, name)
 
     def _below(self, content: Mapping[str, object], *keys: str | int) -> "Table":
-        return Table(self._file, self._lines, (*self._keys, *keys), content)
+        return Table(self.file, self._spots, (*self._keys, *keys), content)
 
 
 def read(path: Path) -> Table:
@@ -83,6 +89,9 @@ def read(path: Path) -> Table:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message, _, where = str(error).partition(" (at line ")
-        line = where.partition(",")[0]
-        raise InputError(message, Place(path, int(line) if line.isdigit() else text.count("\n") + 1)) from None
-    return Table(path, Lines(text), (), content)
+        line, _, column = where.rstrip(")").partition(", column ")
+        spot = (int(line), int(column)) if line.isdigit() and column.isdigit() else (text.count("\n") + 1, 1)
+        raise InputError(message, Place(path, *spot)) from None
+    except (RecursionError, ValueError) as error:  # brackets without end, a number of thousands of digits
+        raise InputError(f"cannot be read as TOML: {error}", Place(path)) from None
+    return Table(path, Spots(text), (), content)

@@ -1,0 +1,167 @@
+"""Cases against a remote peer: what fits it is played over sockets, the rest is unsupported for a reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ipsectest.base.addresses import Address
+from ipsectest.base.clock import Instant
+from ipsectest.base.errors import UnsupportedError
+from ipsectest.base.iana import IKE_PORT
+from ipsectest.net.loop import EventLoop
+from ipsectest.peers.remote.description import OTHER_PORT, Remote
+from ipsectest.peers.remote.fit import fitted
+from ipsectest.peers.remote.static import StaticPeer
+from ipsectest.runner import expectations, library
+from ipsectest.runner.conductor import CaseRun, Conductor, Finished
+from ipsectest.runner.filing import File
+from ipsectest.runner.live import Post
+from ipsectest.runner.recorder import PeerUnderTest
+from ipsectest.runner.remote.stragglers import Sieve, Stragglers
+from ipsectest.runner.remote.wire import OpenWire, open_wire
+from ipsectest.runner.retries import PATIENT
+from ipsectest.runner.seed import stream
+from ipsectest.runner.session import INSANE, RUN_CAP, SANITY, SANITY_IKE, Session
+from ipsectest.scenario.facts import both_ends
+from ipsectest.scenario.load import load
+from ipsectest.scenario.model import Case
+from ipsectest.scenario.ports import Environment
+from ipsectest.scenario.results import CaseResult, Reason, Verdict
+from ipsectest.scenario.run import Run
+
+_RETRANSMIT = 0.5
+"""Seconds to our first retransmission: a path may lose something."""
+_SOCKETS = "to a remote peer there are UDP sockets, and one for ESP at best"
+
+
+def play(session: Session, remote: Remote, cases: Sequence[Case]) -> None:
+    """Play cases against a remote peer and hand the results to the recorder of the session."""
+    opened = open_wire(remote)
+    try:
+        with EventLoop() as loop:
+            _Play(session, remote, opened, loop).all(cases)
+    finally:
+        opened.wire.close()
+
+
+@dataclass(slots=True)
+class _Play:
+    """One run against one remote peer."""
+
+    session: Session
+    remote: Remote
+    opened: OpenWire
+    loop: EventLoop
+    peer: StaticPeer = field(init=False)
+    sieve: Sieve = field(init=False)
+    stragglers: list[Stragglers] = field(init=False)
+    under_test: PeerUnderTest = field(init=False)
+
+    def __post_init__(self) -> None:
+        remote, seats = self.remote, self.opened.seats
+        self.peer = StaticPeer(remote)
+        self.stragglers = [Stragglers(is_asked=remote.adapter is not None) for _ in seats]
+        hosts = {
+            host: memory
+            for seat, memory in zip(seats, self.stragglers, strict=True)
+            for host in (seat.address, seat.elsewhere)
+        }
+        self.sieve = Sieve(self.opened.wire, hosts)
+        known = (
+            expectations.load_file(remote.expected)
+            if remote.expected
+            else expectations.load(self.session.folder, remote.name)
+        )
+        self.under_test = PeerUnderTest(remote.name, self.peer.version, known, word=str(remote.path), ip=remote.ip)
+
+    def all(self, cases: Sequence[Case]) -> None:
+        """The sanity case, all others, those that came to nothing once more, and the sanity case."""
+        if not self._sane("first"):
+            why = f"{INSANE}: ipsectest peers check {self.remote.path} says what is wrong"
+            for case in cases:
+                self._file().take(self._unplayed(case, Verdict.INCONCLUSIVE, why))
+            return
+        self._phase(cases)
+        self._sane("last")
+
+    def _sane(self, when: str) -> bool:
+        scenario = load(library.from_here(SANITY_IKE if self.remote.without_children else SANITY))
+        name = f"sanity/{when}-{self.remote.name}"
+        self.session.recorder.scenarios[name] = scenario
+        return self._phase([replace(scenario.cases[0], scenario=name)])
+
+    def _phase(self, cases: Sequence[Case]) -> bool:
+        """Play them; whether all have passed."""
+        file = self._file()
+        fitting: list[Case] = []
+        for case in cases:
+            try:
+                for slot, seat in enumerate(self.opened.seats, 1):
+                    fitted(self.remote, seat, case, self._place(slot))
+                fitting.append(case)
+            except UnsupportedError as error:
+                file.take(self._unplayed(case, Verdict.UNSUPPORTED, str(error)))
+        self._round(fitting, file, 1)
+        if again := file.retries.begin():
+            self._round(again, file, 2)
+        return all(verdict is Verdict.PASS for verdict in file.verdicts)
+
+    def _round(self, cases: Sequence[Case], file: File, attempt: int) -> None:
+        slow = self.session.slow * (PATIENT if attempt > 1 else 1)
+
+        def begin(case: Case, slot: int, now: Instant) -> tuple[CaseRun, tuple[str, ...]]:
+            seat = self.opened.seats[slot - 1]
+            self.stragglers[slot - 1].next_case()
+            label = f"{self.remote.name}/{case.id}" + (f" {attempt}" if attempt > 1 else "")
+            place = self._place(slot, slow)
+            run = Run(fitted(self.remote, seat, case, place), place, stream(self.session.seed, label), now)
+            return run, tuple(host for host in (seat.address, seat.elsewhere) if host)
+
+        conductor = Conductor(self.peer, cases, begin, file.take, self.loop.clock.now, slow=slow)
+        file.conductor = conductor
+        post = Post(conductor, self.sieve, lambda: self.peer)
+        self.loop.add(post)
+        at_once = len(self.opened.seats) if attempt == 1 else 1
+        post.start(range(1, len(self.opened.seats) + 1), self.loop.clock.now(), at_once)
+        try:
+            self.loop.run_until(lambda: post.done, RUN_CAP)
+        finally:  # interrupted, too: what we have set up at the peer is deleted
+            self.loop.remove(post)
+            post.abandon(f"the run was ended after {RUN_CAP:.0f} s", self.loop.clock.now())
+        file.conductor = None
+
+    def _file(self) -> File:
+        return _DiscreetFile(self.under_test, self.session.recorder, self.session.progress)
+
+    def _unplayed(self, case: Case, verdict: Verdict, why: str) -> Finished:
+        now = self.loop.clock.now()
+        settings = both_ends(case, self._place(1)).peer
+        result = CaseResult(verdict, reason=Reason(0, "", "", why), started=now, finished=now)
+        return Finished(case, result, settings, "", [])
+
+    def _place(self, slot: int, slow: float = 1.0) -> Environment:
+        remote, seat = self.remote, self.opened.seats[slot - 1]
+        return Environment(
+            tester=Address(seat.address, IKE_PORT),
+            peer=Address(remote.address, IKE_PORT),
+            inner_tester=seat.inner or seat.address,
+            inner_peer=remote.inner or remote.address,
+            slot=slot,
+            other_port=OTHER_PORT,
+            elsewhere=seat.elsewhere,
+            slow=slow,
+            retransmit=_RETRANSMIT,
+            raw_esp=self.opened.raw_esp,
+            without_children=remote.without_children,
+            without_kernel=_SOCKETS,
+            pki=remote.certificates,
+            shared=True,
+        )
+
+
+@dataclass(slots=True)
+class _DiscreetFile(File):
+    """A file that keeps the user's pre-shared key out of the report."""
+
+    def take(self, finished: Finished) -> None:
+        """A case has ended."""
+        File.take(self, replace(finished, settings=replace(finished.settings, secret=b"")))

@@ -1,0 +1,124 @@
+"""Runs against daemons that stand for gateways of somebody else: described by a file, reached by their address."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ipsectest.lab.privileges import can_make_namespaces
+from ipsectest.peers import rootfs, table
+from ipsectest.report import jsonfile
+from ipsectest.runner.records import RunRecord
+from ipsectest.scenario.results import Verdict
+from tests.peers.remote_peer import FILE, SECRET, Gateway, gateway
+
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.lab,
+    pytest.mark.skipif(not can_make_namespaces(), reason="needs network namespaces (root)"),
+]
+KNOWN = """\
+[[expect]]
+scenario = "ike/auth/second-ike-auth"
+verdict = "fail"
+reason = "drops it in silence"
+"""
+
+
+def require(name: str) -> None:
+    if rootfs.find(table.parse(name)) is None:
+        pytest.skip(f"{name} is not installed (ipsectest peers install {name})")
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "ipsectest.cli.main", *words]
+
+
+def run(described: Path, folder: Path, *words: str) -> tuple[int, RunRecord]:
+    argv = command("run", "--peer", str(described), "--report", str(folder), *words)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode in {0, 1, 3}, done.stderr
+    return done.returncode, jsonfile.load(folder)
+
+
+def verdicts(record: RunRecord) -> dict[str, Verdict]:
+    return {case.case_id: case.verdict for case in record.results}
+
+
+def left(there: Gateway) -> list[str]:
+    return [str(report) for report in there.daemon.report(there.configured)]
+
+
+def test_a_gateway_is_tested_by_its_description_and_left_clean(tmp_path: Path) -> None:
+    require("strongswan")
+    (tmp_path / "known.toml").write_text(KNOWN)
+    with gateway("strongswan") as there:
+        described = there.describe(tmp_path / "gw.toml", f'expected = "known.toml"\n{FILE}')
+        status, record = run(
+            described, tmp_path / "report", "ike/init", "ike/auth/second-ike-auth", "ike/auth/rsa-signature",
+            "ike/rekey/ike-by-peer", "natt/nat-detection-responder", "esp/replay",
+        )  # fmt: skip
+        assert left(there) == []
+    found = verdicts(record)
+    assert status == 0
+    assert sum(verdict is Verdict.PASS for verdict in found.values()) > 40
+    assert set(found.values()) <= {Verdict.PASS, Verdict.UNSUPPORTED, Verdict.FAIL}
+    assert found["ike/auth/second-ike-auth"] is Verdict.FAIL
+    assert found["natt/nat-detection-responder"] is Verdict.PASS
+    assert found["esp/replay/duplicate"] is Verdict.PASS
+    refused = {case.case_id: case.reason.text for case in record.results if case.reason and case.verdict != "pass"}
+    assert "asks for rsa, gateway has psk" in refused["ike/auth/rsa-signature"]
+    assert "no [adapter]" in refused["ike/rekey/ike-by-peer"]
+    assert record.peers["gateway"].version == "7.4"
+    for path in (tmp_path / "report").rglob("*"):
+        if path.is_file():
+            assert not {SECRET, SECRET.hex().encode()} & {*path.read_bytes().split(b'"'), *path.read_bytes().split()}
+
+
+def test_ports_above_1023_and_no_root_are_enough(tmp_path: Path) -> None:
+    require("strongswan")
+    ports = FILE.replace("[tester]\n", "[tester]\nport = 15500\nnat_port = 15501\n")
+    with gateway("strongswan") as there:
+        described = there.describe(tmp_path / "gw.toml", ports)
+        _, record = run(described, tmp_path / "report", "natt/nat-detection-responder", "esp/receive", "ike/info")
+        assert left(there) == []
+    found = verdicts(record)
+    assert found["natt/nat-detection-responder"] is Verdict.UNSUPPORTED
+    assert found["esp/receive/bad-icv[gcm]"] is Verdict.PASS
+    assert found["sanity/last-gateway"] is Verdict.PASS
+
+
+def test_libreswan_without_kernel_esp_takes_ike_alone(tmp_path: Path) -> None:
+    require("libreswan")
+    alone = FILE.replace('esp = "aes128gcm16"', 'without_children = "no ESP in its kernel"')
+    with gateway("libreswan") as there:
+        status, record = run(there.describe(tmp_path / "gw.toml", alone), tmp_path / "report", "ike/init")
+        assert left(there) == []
+    assert sum(verdict is Verdict.PASS for verdict in verdicts(record).values()) > 30
+    assert status in {0, 1}
+
+
+def test_an_interrupted_run_deletes_what_it_has_set_up(tmp_path: Path) -> None:
+    require("strongswan")
+    with gateway("strongswan") as there:
+        words = command("run", "--no-report", "--peer", str(there.describe(tmp_path / "gw.toml")), "ike/retransmit")
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            while not left(there) and process.poll() is None:
+                os.sched_yield()
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+        assert process.returncode == 130, errors
+        assert left(there) == []
+
+
+def test_a_peer_that_does_not_answer_makes_the_run_inconclusive(tmp_path: Path) -> None:
+    require("strongswan")
+    with gateway("strongswan") as there:
+        described = there.describe(tmp_path / "gw.toml", FILE.replace(SECRET.decode(), "another secret"))
+        status, record = run(described, tmp_path / "report", "ike/init/cookie-demanded", "ike/init/response-header")
+    assert status == 3
+    texts = [case.reason.text for case in record.results if case.reason and case.scenario == "ike/init/response-header"]
+    assert "ipsectest peers check" in texts[0]
