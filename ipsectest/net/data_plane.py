@@ -7,6 +7,7 @@ from typing import Protocol
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant, RandomBytes
 from ipsectest.base.iana import NAT_KEEPALIVE, NAT_T_PORT, NON_ESP_MARKER
+from ipsectest.net.early_datagrams import EarlyDatagrams
 from ipsectest.net.tun import TunDevice
 from ipsectest.net.wire import Wire
 from ipsectest.wire.ip import ESP, UDP
@@ -74,6 +75,7 @@ class UserDataPlane:
         self.tun = tun
         self.wire = wire
         self.counters = PlaneCounters()
+        self.early = EarlyDatagrams()
         self._random = random
         self._owns_wire = owns_wire
         self._keepalive = keepalive
@@ -105,12 +107,23 @@ class UserDataPlane:
         else:
             self.counters.refused += 1
 
+    def hold(self, spi: bytes) -> None:
+        """Keep what comes on this SPI, which has no SA yet, until ``release``."""
+        self.early.hold(spi)
+
+    def release(self, spi: bytes) -> None:
+        """Take what was kept of an SPI: its SA is there by now, or there will be none."""
+        for datagram in self.early.release(spi):
+            self._open(datagram)
+
     def receive(self, datagram: Datagram, now: Instant) -> None:
         """Hand the inner packet of a protected datagram to the TUN device."""
-        del now
         if datagram.protocol == UDP and datagram.data == NAT_KEEPALIVE:
             self.counters.keepalives_received += 1  # no reaction (RFC 3948 section 2.3)
-            return
+        elif not self.early.keep(datagram, now):
+            self._open(datagram)
+
+    def _open(self, datagram: Datagram) -> None:
         packet = self.boundary.open(datagram)
         if packet is None:
             self.counters.dropped_in += 1
@@ -121,14 +134,20 @@ class UserDataPlane:
             self.counters.refused += 1
 
     def get_timer(self) -> Instant | None:
-        """The end of the idle interval after the last packet sent."""
+        """The end of the idle interval after the last packet sent, or when what came early has waited long enough."""
+        times = self._keepalive_at(), self.early.get_timer()
+        return min((time for time in times if time is not None), default=None)
+
+    def _keepalive_at(self) -> Instant | None:
         if self._keepalive is None or self._last_sent is None:
             return None
         return self._last_sent + self._keepalive
 
     def handle_timer(self, now: Instant) -> None:
-        """Send the keepalives that are due."""
-        timer = self.get_timer()
+        """Send the keepalives that are due, give up what waits for an SA that does not come."""
+        for spi in self.early.overdue(now):
+            self.release(spi)
+        timer = self._keepalive_at()
         if timer is None or now < timer:
             return
         self._last_sent = now

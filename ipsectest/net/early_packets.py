@@ -5,15 +5,12 @@ from dataclasses import dataclass
 
 from ipsectest.base.clock import Instant
 from ipsectest.base.iana import NAT_T_PORT
+from ipsectest.net.early_datagrams import AT_ONCE, OCTETS, PACKETS, SECONDS
 from ipsectest.net.netfilter.packet_queues import PacketQueues
 from ipsectest.net.netfilter.spi_table import SpiTable
 
-PACKETS, OCTETS, SECONDS = 1024, 16 << 20, 5.0
-"""What is kept at most: packets for one SPI, octets in all, and how long after the first packet of an SPI."""
 LINGER = 1.0
 """Seconds that the table stays when it is empty: packets may be on their way through it to a queue."""
-AT_ONCE = 64
-"""SPIs that packets are kept for."""
 _TABLE = "ipsectest-early-packets"
 
 

@@ -9,7 +9,15 @@ from ipsectest.base.errors import LabError
 from ipsectest.base.iana import TransformType
 from ipsectest.ike.config import ConnectionConfig, EndpointConfig
 from ipsectest.ike.endpoint import Endpoint
-from ipsectest.ike.events import ChildInstalled, ChildRekeyed, ChildRemoved, Event, PeerMoved
+from ipsectest.ike.events import (
+    ChildInstalled,
+    ChildOffered,
+    ChildRekeyed,
+    ChildRemoved,
+    Event,
+    OfferEnded,
+    PeerMoved,
+)
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import ChildSa, IkeSa
 from ipsectest.ipsec.gateway import Gateway
@@ -178,6 +186,13 @@ class TunnelGateway:
     def _take(self, event: Event) -> None:
         self.events.append(event)
         self.children.take(event, self.loop.clock.now())
+        match event:
+            case ChildOffered(spi=spi):
+                self.plane.hold(spi)  # before the request leaves
+            case OfferEnded(spi=spi):
+                self.plane.release(spi)
+            case _:
+                pass
 
 
 def _ranges(selectors: Iterable[TrafficSelector]) -> tuple[TrafficRange, ...]:

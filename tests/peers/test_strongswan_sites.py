@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ipsectest.ike.events import ChildInstalled, ChildRemoved, IkeClosed
 from ipsectest.lab import Lab
 from ipsectest.lab.hosts import NamespaceHost
 from ipsectest.lab.topology import Network, Topology, realise, shipped
+from ipsectest.net.impairment import Impairment
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers import rootfs, table
 from ipsectest.peers.credentials import Credentials
@@ -23,6 +25,7 @@ from ipsectest.runner.gateway import TunnelGateway
 from ipsectest.scenario.ports import Identity, PeerSettings, Selector
 from tests.lab.background import pinging
 from tests.lab.two_namespaces import ping, require_lab
+from tests.lab.withheld import withheld
 from tests.unit.peers.settings import settings
 
 pytestmark = [pytest.mark.lab, pytest.mark.peer]
@@ -32,14 +35,21 @@ IKE, ESP = "aes128gcm16-prfsha256-x25519", "aes128gcm16-noesn"
 INTERVAL = 0.005
 
 
+UNSTEADY = Impairment(delay=0.02, reorder=0.3, seed=7)
+"""A packet in three overtakes some four others."""
+
+
 class Sites:
     """Ours in the east behind the NAT, strongSwan in the west."""
 
-    def __init__(self, stack: ExitStack, root: Path) -> None:
+    def __init__(self, stack: ExitStack, root: Path, impairment: Impairment | None) -> None:
         topology = Topology.load(shipped()["site-to-site-nat"])
+        links = (replace(link, impairment=impairment if link.name == "nat-west" else None) for link in topology.links)
+        topology = replace(topology, links=tuple(links))
         lab = stack.enter_context(Lab())
         self.loop = stack.enter_context(EventLoop())
         self.network: Network = realise(lab, topology)
+        self.network.join(self.loop)
         self.peer = StrongSwan(NamespaceHost(lab, "west", self.network["west"], root), Credentials())
         self.peer.start()
         stack.callback(self.peer.stop)
@@ -82,16 +92,23 @@ class Sites:
 
 
 @pytest.fixture
-def sites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sites]:
+def impairment() -> Impairment | None:
+    """Of the path between NAT and west."""
+    return None
+
+
+@pytest.fixture
+def sites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impairment: Impairment | None) -> Iterator[Sites]:
     require_lab("ip", "ping", "nft")
     found = rootfs.find(table.parse("strongswan"))
     if found is None:
         pytest.skip("ipsectest peers install strongswan")
     monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
     with ExitStack() as stack:
-        yield Sites(stack, found.root)
+        yield Sites(stack, found.root, impairment)
 
 
+@pytest.mark.parametrize("impairment", [None, UNSTEADY], ids=["steady", "unsteady"])
 @pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.slow)])
 def test_rekeys_with_strongswan_lose_no_packet(sites: Sites, seconds: int) -> None:
     """Every second a rekey, of the Child SA and of the IKE SA in turn, while a host pings 200 times a second."""
@@ -107,3 +124,24 @@ def test_rekeys_with_strongswan_lose_no_packet(sites: Sites, seconds: int) -> No
     assert sites.east.plane.counters.dropped_in == 0
     (outbound,) = sites.east.gateway.tunnels()
     assert outbound.udp_ports == (4500, 4500)
+
+
+def test_what_strongswan_sends_before_we_have_read_its_ike_auth_waits(sites: Sites) -> None:
+    east = sites.east
+    with pinging(sites.loop, sites.network["host-b"].name, "198.51.100.2", 200, INTERVAL) as wait:
+        with withheld(east) as ike:
+            east.initiate(east.endpoint.config.connections[0])
+            assert sites.loop.run_until(lambda: ike, 10)
+            init = ike.pop()
+            east.endpoint.receive_datagram(init.data, init.source, init.destination, sites.loop.clock.now())
+            east.flush()
+            assert sites.loop.run_until(lambda: east.plane.early.kept >= 20, 10)
+            assert len(ike) == 1
+            assert not east.has(ChildInstalled)
+        assert east.has(ChildInstalled)
+        kept, counters = east.plane.early.kept, east.plane.counters
+        assert counters.packets_in == kept
+        found = re.search(r"(\d+) received", wait())
+    assert found
+    assert int(found[1]) == counters.packets_in > kept
+    assert (counters.dropped_in, east.plane.early.refused) == (0, 0)

@@ -101,6 +101,31 @@ def test_what_the_machine_refuses_is_counted() -> None:
     assert (data_plane.counters.refused, data_plane.counters.packets_in, data_plane.counters.packets_out) == (2, 0, 0)
 
 
+def test_what_comes_before_its_sa_is_opened_when_the_sa_is_there() -> None:
+    data_plane = plane()
+    (inbound,) = [data_plane.boundary._inbound.pop(b"\xc0\0\0\1")]
+    data_plane.send(PING, 1.0)
+    esp = Datagram(data_plane.wire.sent[0].data, PEER, US)
+    data_plane.hold(b"\xc0\0\0\1")
+    data_plane.receive(esp, 1.0)
+    data_plane.boundary.add(inbound=inbound)
+    data_plane.release(b"\xc0\0\0\1")
+    assert data_plane.tun.written == [PING]
+    assert (data_plane.early.kept, data_plane.counters.dropped_in) == (1, 0)
+
+
+def test_what_waits_for_an_sa_that_does_not_come_is_dropped_and_counted() -> None:
+    data_plane = plane()
+    data_plane.send(PING, 1.0)
+    data_plane.hold(b"\xc0\0\0\2")
+    data_plane.receive(Datagram(b"\xc0\0\0\2" + bytes(40), PEER, US), 2.0)
+    assert data_plane.get_timer() == 7.0
+    data_plane.handle_timer(7.0)
+    assert data_plane.boundary.drops == {DropReason.UNKNOWN_SPI: 1}
+    assert data_plane.get_timer() == 21.0  # the keepalive's
+    assert len(data_plane.wire.sent) == 1
+
+
 def test_keepalives_are_sent_after_an_idle_interval_only() -> None:
     data_plane = plane()
     assert data_plane.get_timer() is None
