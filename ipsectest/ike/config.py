@@ -1,7 +1,7 @@
 """What an endpoint is told: addresses, identities, credentials, suites, children."""
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
@@ -128,6 +128,10 @@ class ChildConfig:
     """TRANSPORT asks for it with USE_TRANSPORT_MODE and deletes a Child SA for which the responder declines it."""
     protocol: int = ProtocolId.ESP
     """``ProtocolId.ESP`` or ``ProtocolId.AH``."""
+
+    def wanted_by(self, local: TrafficSelector, remote: TrafficSelector) -> "ChildConfig":
+        """The same as a packet asks for it, which has these two: they come first (RFC 7296 section 2.9)."""
+        return replace(self, local_ts=(local, *self.local_ts), remote_ts=(remote, *self.remote_ts))
 
 
 class Childless(Enum):

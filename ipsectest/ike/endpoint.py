@@ -109,12 +109,12 @@ class Endpoint:
 
     # Verbs
 
-    def initiate(self, connection: ConnectionConfig, now: Instant) -> IkeSa:
-        """Set an IKE SA up with its first Child SA."""
+    def initiate(self, connection: ConnectionConfig, now: Instant, first: ChildConfig | None = None) -> IkeSa:
+        """Set an IKE SA up with its first Child SA; ``first`` is another one than the connection's."""
         session = Session(self, IkeSa.initiator(connection, self.random))
         self.register(session)
         session.sa.state = State.INIT_SENT
-        session.request(ExchangeType.IKE_SA_INIT, session.context(now, Initiate()), message_id=0)
+        session.request(ExchangeType.IKE_SA_INIT, session.context(now, Initiate(first)), message_id=0)
         return session.sa
 
     def rekey_ike(self, sa: IkeSa, now: Instant) -> None:

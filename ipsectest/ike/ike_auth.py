@@ -13,6 +13,7 @@ from ipsectest.ike.config import Childless, EndpointConfig, Identity
 from ipsectest.ike.context import Context, Outcome, Verdict
 from ipsectest.ike.negotiation import ChildNegotiation
 from ipsectest.ike.sa import IkeSa
+from ipsectest.ike.tasks import Initiate
 from ipsectest.wire import AUTH, SA, Identification, IDi, IDr, Message, Notify, Payload, TSi, TSr
 
 FATAL = frozenset({
@@ -23,7 +24,7 @@ _CONSUMED = frozenset({NotifyType.USE_TRANSPORT_MODE, NotifyType.INITIAL_CONTACT
 
 
 def compose_request(sa: IkeSa, ctx: Context) -> list[Payload]:
-    """Everything the initiator has to say; the Child SA is the connection's first one."""
+    """Everything the initiator has to say; the Child SA is the connection's first one, or that of the task."""
     identity = ctx.overrides.identity or sa.connection.local_identity
     peer = ctx.overrides.peer_identity or sa.connection.remote_identity
     payloads: list[Payload] = [IDi(identity.type, identity.data), *auth.certificates_to_send(sa, ctx)]
@@ -34,7 +35,8 @@ def compose_request(sa: IkeSa, ctx: Context) -> list[Payload]:
         payloads.append(IDr(peer.type, peer.data))
     payloads.append(auth.compute(sa, identity, ctx))
     if not sa.connection.starts_childless:
-        ctx.pending = child.begin(sa, sa.connection.children[0], ctx)
+        wanted = ctx.task.first if isinstance(ctx.task, Initiate) else None
+        ctx.pending = child.begin(sa, wanted or sa.connection.children[0], ctx)
         offered = child.offer(ctx.pending, ctx, with_ke=False)
         payloads += [*child.mode_notify(ctx.pending), offered, *child.selectors_of(ctx.pending)]
     return [*payloads, *window_notify(ctx.config)]

@@ -11,6 +11,9 @@ from ipsectest.wire import Payload
 class Initiate:
     """IKE_SA_INIT and IKE_AUTH: set the IKE SA up."""
 
+    first: ChildConfig | None = None
+    """The Child SA that comes with it; None: the first one of the connection."""
+
 
 @dataclass(frozen=True, slots=True)
 class CreateChild:

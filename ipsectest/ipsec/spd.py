@@ -11,7 +11,7 @@ ANY_PORT = (0, 65535)
 OPAQUE_PORT = (65535, 0)
 """Matches packets whose ports cannot be seen, such as non-first fragments (RFC 4301 section 4.4.1.1)."""
 _SCTP, _DCCP, _UDP_LITE = 132, 33, 136
-_WITH_PORTS = frozenset({TCP, UDP, _SCTP, _DCCP, _UDP_LITE})
+WITH_PORTS = frozenset({TCP, UDP, _SCTP, _DCCP, _UDP_LITE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Flow:
         """The flow of a packet; ports of fragments other than the first cannot be seen."""
         source_port = destination_port = None
         if packet.fragment_offset == 0:
-            if packet.protocol in _WITH_PORTS and len(packet.payload) >= 4:
+            if packet.protocol in WITH_PORTS and len(packet.payload) >= 4:
                 source_port = int.from_bytes(packet.payload[:2], "big")
                 destination_port = int.from_bytes(packet.payload[2:4], "big")
             elif packet.protocol in {ICMP, ICMPV6} and len(packet.payload) >= 2:

@@ -370,9 +370,10 @@ def selectors(local: Sequence[Range], remote: Sequence[Range]) -> Iterator[Selec
     """The kernel's selectors for traffic from local to remote ranges: prefixes, and ports as numbers with masks.
 
     Ranges of addresses and ports fall apart into the fewest prefixes; OPAQUE ports cannot be told and stand for any.
+    A range within another adds nothing: those of the packet that asked for an SA stand beside what is wanted of it.
     """
-    for here in local:
-        for there in remote:
+    for here in _widest(local):
+        for there in _widest(remote):
             protocols = {here.protocol, there.protocol} - {0}
             if len(here.start) != len(there.start) or len(protocols) > 1:
                 continue
@@ -381,6 +382,26 @@ def selectors(local: Sequence[Range], remote: Sequence[Range]) -> Iterator[Selec
                 for destination in _prefixes(there):
                     for sport, sport_mask, dport, dport_mask in _ports(here, there, protocol):
                         yield Selector(source, destination, protocol, sport, dport, sport_mask, dport_mask)
+
+
+def _widest(ranges: Sequence[Range]) -> list[Range]:
+    """Without ranges that others cover; of equal ones the first stays."""
+    return [
+        one
+        for number, one in enumerate(ranges)
+        if not any(_covers(other, one) and (at < number or not _covers(one, other)) for at, other in enumerate(ranges))
+    ]
+
+
+def _covers(wide: Range, one: Range) -> bool:
+    return (
+        len(wide.start) == len(one.start)
+        and wide.start <= one.start
+        and one.end <= wide.end
+        and wide.protocol in {0, one.protocol}
+        and wide.start_port <= one.start_port
+        and one.end_port <= wide.end_port
+    )
 
 
 def _prefixes(one: Range) -> list[str]:

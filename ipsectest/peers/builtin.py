@@ -228,8 +228,9 @@ class _Node:
             flow = self._tunnels.acquired[0]
             self._tunnels.acquired.clear()
             if not any(sa.state is not State.CLOSED for sa in self._endpoint.sessions()):
-                narrow = "trap-hides-the-packet" not in self._faults
-                self._endpoint.initiate(triggered(self._connection, flow) if narrow else self._connection, now)
+                hidden = "trap-hides-the-packet" in self._faults
+                wanted = None if hidden else triggered(self._connection.children[0], flow)
+                self._endpoint.initiate(self._connection, now, wanted)
         for worn in self._tunnels.worn(self._children):
             self._end_or_rekey(worn, now)
 

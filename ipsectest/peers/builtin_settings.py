@@ -79,18 +79,14 @@ def further(settings: PeerSettings) -> tuple[ChildConfig, ...]:
     )
 
 
-def triggered(connection: ConnectionConfig, flow: Flow) -> ConnectionConfig:
-    """The connection as traffic asks for it: its selectors begin with the packet (RFC 7296 section 2.9)."""
-    own = connection.children[0]
-    local, remote = (_specific(*end) for end in ((flow.local, flow.local_port), (flow.remote, flow.remote_port)))
-    first = [replace(ts, protocol=flow.protocol) for ts in (local, remote)]
-    wanted = replace(own, local_ts=(first[0], *own.local_ts), remote_ts=(first[1], *own.remote_ts))
-    return replace(connection, children=(wanted, *connection.children[1:]))
+def triggered(own: ChildConfig, flow: Flow) -> ChildConfig:
+    """A Child SA as traffic asks for it."""
+    ends = (flow.local, flow.local_port), (flow.remote, flow.remote_port)
+    return own.wanted_by(*(_specific(address, flow.protocol, port) for address, port in ends))
 
 
-def _specific(address: bytes, port: int | None) -> TrafficSelector:
-    host = str(ip_address(address))
-    return TrafficSelector.of(f"{host}-{host}", 0, (0, 0xFFFF) if port is None else (port, port))
+def _specific(address: bytes, protocol: int, port: int | None) -> TrafficSelector:
+    return TrafficSelector.of(str(ip_address(address)), protocol, (0, 0xFFFF) if port is None else (port, port))
 
 
 class Encapsulating(Policy):

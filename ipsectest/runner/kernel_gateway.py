@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_network
 
 from ipsectest.base.addresses import Address
 from ipsectest.base.clock import Instant, RandomBytes
@@ -33,6 +32,7 @@ from ipsectest.net.socket_wire import SocketWire
 from ipsectest.net.udp_driver import UdpDriver
 from ipsectest.net.xfrm import Acquire, Lifetimes, Mapping, XfrmError
 from ipsectest.net.xfrm_plane import XfrmPlane, selectors
+from ipsectest.runner.acquired import Asked, asked
 
 LINGER = 1.0
 """Seconds that a replaced Child SA stays in the kernel: packets are under way when its Delete arrives."""
@@ -78,8 +78,7 @@ class KernelGateway:
         self._connections = config.connections
         self._seen: Counter[type[Event]] = Counter()
         self._lingering: list[_Lingering] = []
-        self._asked: list[tuple[ChildConfig, int]] = []
-        """What is being negotiated because of an ACQUIRE, and its number."""
+        self._asked: list[Asked] = []
         self.plane = XfrmPlane(
             namespace,
             on_acquire=self._acquire,
@@ -167,10 +166,10 @@ class KernelGateway:
                 self._move(sa, now)
             case ExchangeFailed(task=CreateChild(config=config)):
                 self._forget_asked(config)
-            case ExchangeFailed(sa=sa, task=Initiate()):
-                self._forget_asked(*sa.connection.children)
+            case ExchangeFailed(task=Initiate(first=ChildConfig() as config)):
+                self._forget_asked(config)
             case IkeClosed(sa=sa) if sa.successor is None:
-                self._forget_asked(*sa.connection.children)
+                self._asked = [one for one in self._asked if one.wanted not in sa.connection.children]
             case _:
                 pass
 
@@ -178,7 +177,7 @@ class KernelGateway:
         child, local, remote = event.child, event.local, event.remote
         # Who answered a rekey goes on sending on the old SA: the initiator may not have the new one yet.
         sends = child.replaces is None or child.is_initiator
-        seq = next((seq for asked, seq in self._asked if asked is child.config), 0)
+        seq = next((one.seq for one in self._asked if one.is_for(child.config)), 0)
         if self._change(child, now, lambda: self.plane.install(child, local, remote, sends=sends, seq=seq)):
             self.pairs[child.spi_in] = child, local, remote
 
@@ -228,27 +227,25 @@ class KernelGateway:
         for connection in self._connections:
             if (connection.local.host, connection.remote.host) != (acquire.src, acquire.dst):
                 continue
-            wanted = next((child for child in connection.children if _covers(child, acquire)), None)
-            if wanted is not None:
-                self._set_up(connection, wanted, acquire.seq, now)
+            found = asked(connection.children, acquire)
+            if found is not None:
+                self._set_up(connection, found, now)
                 break
         self.driver.flush(now)
 
-    def _set_up(self, connection: ConnectionConfig, wanted: ChildConfig, seq: int, now: Instant) -> None:
-        """Negotiate a Child SA, once at a time; the IKE SA first if there is none."""
-        if any(wanted is asked for asked, _ in self._asked):
+    def _set_up(self, connection: ConnectionConfig, found: Asked, now: Instant) -> None:
+        """Negotiate a Child SA, once at a time; with the IKE SA if there is none."""
+        if any(found.wanted is one.wanted for one in self._asked):
             return
+        self._asked.append(found)
         sa = next((sa for sa in self.endpoint.sessions() if sa.connection is connection and sa.state in _OURS), None)
         if sa is None:
-            sa, first = self.endpoint.initiate(connection, now), connection.children[0]
-            self._asked.append((first, seq if wanted is first else 0))
-            if wanted is first:
-                return
-        self._asked.append((wanted, seq))
-        self.endpoint.create_child(sa, wanted, now)  # waits until the IKE SA is up
+            self.endpoint.initiate(connection, now, found.offered)
+        else:
+            self.endpoint.create_child(sa, found.offered, now)  # waits until the IKE SA is up
 
-    def _forget_asked(self, *answered: ChildConfig) -> None:
-        self._asked = [asked for asked in self._asked if not any(asked[0] is one for one in answered)]
+    def _forget_asked(self, answered: ChildConfig) -> None:
+        self._asked = [one for one in self._asked if not one.is_for(answered)]
 
     def _expire(self, spi: bytes, hard: bool, now: Instant) -> None:
         if spi not in self.pairs:
@@ -265,17 +262,3 @@ class KernelGateway:
         old = Address(mapping.old_src, mapping.old_sport)
         self.endpoint.follow(old, Address(mapping.new_src, mapping.new_sport))
         self.driver.flush(now)
-
-
-def _covers(child: ChildConfig, acquire: Acquire) -> bool:
-    """Whether the flow that asks for an SA lies within what a Child SA would carry."""
-    flow = acquire.selector
-    return any(
-        _within(flow.src, wide.src) and _within(flow.dst, wide.dst) and wide.proto in {0, flow.proto}
-        for wide in selectors(child.local_ts, child.remote_ts)
-    )
-
-
-def _within(inner: str, outer: str) -> bool:
-    narrow, wide = (ip_network(text, strict=False) for text in (inner, outer))
-    return narrow.version == wide.version and narrow.subnet_of(wide)  # type: ignore[arg-type]  # of one version

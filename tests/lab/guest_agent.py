@@ -23,8 +23,9 @@ from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
 from ipsectest.base.addresses import Address
 from ipsectest.base.iana import TransformType
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig, Identity, Mode, SharedKey, suites
-from ipsectest.ike.events import ChildInstalled
+from ipsectest.ike.events import ChildInstalled, ExchangeDone
 from ipsectest.ike.sa import ChildSa
+from ipsectest.ike.tasks import Initiate
 from ipsectest.net.inside import inside
 from ipsectest.net.loop import EventLoop
 from ipsectest.net.xfrm.algorithms import encryption, integrity
@@ -191,6 +192,13 @@ class Agent:
     def trap(self, name: str) -> None:
         gateway = self.gateways[name]
         gateway.trap(gateway.endpoint.config.connections[0])
+
+    def wanted(self, name: str) -> list[list[Any]]:
+        """TSi and TSr of what was asked for when the IKE SA was set up."""
+        for event in self.gateways[name].events:
+            if isinstance(event, ExchangeDone) and isinstance(event.task, Initiate) and event.task.first:
+                return [traffic(event.task.first.local_ts), traffic(event.task.first.remote_ts)]
+        return []
 
     def rekey(self, name: str, kind: str) -> None:
         gateway, now = self.gateways[name], self.loop.clock.now()

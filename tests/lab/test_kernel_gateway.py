@@ -12,9 +12,10 @@ from pyroute2 import IPRoute
 from ipsectest.base.addresses import Address
 from ipsectest.base.iana import ProtocolId
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig, Identity, Mode, SharedKey, suites
-from ipsectest.ike.events import ChildInstalled, ChildRekeyed, ChildRemoved
+from ipsectest.ike.events import ChildInstalled, ChildRekeyed, ChildRemoved, ExchangeDone
 from ipsectest.ike.sa import ChildSa
 from ipsectest.net.inside import inside
+from ipsectest.ike.tasks import Initiate
 from ipsectest.net.loop import EventLoop
 from ipsectest.net.xfrm import Lifetimes, Xfrm, XfrmError, statistics
 from ipsectest.peers.builtin_settings import Encapsulating
@@ -236,11 +237,20 @@ def test_the_first_packet_sets_the_tunnel_up(world: World) -> None:
     form = Form()
     gateways = world.gateways(form)
     gateways[0].trap(form.connection(0))
-    world.ping(0, form.ends[1], "-c", "1")
+    world.ping(0, form.ends[1], "-c", "1", "-I", form.ends[0])  # without -I ping tries a UDP socket first
     world.wait(lambda: all(g.has(ChildInstalled) for g in gateways), gateways)
     assert " 3 received" in world.ping(0, form.ends[1], "-c", "3")
     (sa,) = gateways[0].endpoint.sessions()
     gateways[0].endpoint.delete_child(next(iter(sa.children.values())), world.loop.clock.now())
+    (done,) = (event for event in gateways[0].events if isinstance(event, ExchangeDone))
+    assert isinstance(done.task, Initiate)
+    assert done.task.first
+    echo = 0x0800, 0x0800  # the packet's own selectors come first (RFC 7296 section 2.9)
+    wanted = form.connection(0).children[0]
+    assert done.task.first == wanted.wanted_by(*(TrafficSelector.of(end, 1, echo) for end in form.ends))
+    for name in world.names:
+        with Xfrm(netns=name) as xfrm:
+            assert [one.selector.proto for one in xfrm.policy("dump") if one.templates] == [0, 0, 0]
     gateways[0].flush()
     world.wait(lambda: all(g.has(ChildRemoved) for g in gateways), gateways)
     world.ping(0, form.ends[1], "-c", "1")

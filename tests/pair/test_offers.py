@@ -9,7 +9,7 @@ from ipsectest.ike.config import suites
 from ipsectest.ike.events import ChildInstalled, ChildOffered, ExchangeFailed, IkeClosed, OfferEnded
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import IkeSa
-from ipsectest.wire import Message, Notify
+from ipsectest.wire import Message, Notify, TrafficSelector
 from tests.pair.world import World, connection
 
 ABOUT_CHILDREN = ChildOffered, ChildInstalled, OfferEnded
@@ -36,6 +36,20 @@ def test_the_spi_of_the_first_child_sa_is_offered_with_ike_auth() -> None:
         world.alice.installed()
     )
     assert not [event for event in world.bob.events if isinstance(event, ChildOffered | OfferEnded)]
+
+
+def test_what_a_packet_wants_is_offered_with_ike_auth_and_stays_offered_in_a_rekey() -> None:
+    world = World()
+    wanted = world.alice.connection.children[0]
+    packet = TrafficSelector.of("198.51.100.7", 17, (40000, 40000)), TrafficSelector.of("203.0.113.9", 17, (53, 53))
+    world.alice.endpoint.initiate(world.alice.connection, world.now, wanted.wanted_by(*packet))
+    world.run(1.0)
+    for _ in range(2):
+        (ours,), (theirs,) = world.alice.children(), world.bob.children()
+        assert (ours.local_ts, ours.remote_ts) == ((packet[0], *wanted.local_ts), (packet[1], *wanted.remote_ts))
+        assert (theirs.local_ts, theirs.remote_ts) == (ours.remote_ts, ours.local_ts)
+        world.alice.endpoint.rekey_child(ours, world.now)
+        world.run(1.0)
 
 
 def test_it_is_told_before_the_request_leaves() -> None:

@@ -142,13 +142,16 @@ def world(kernel_guest: Guest) -> Iterator[World]:
 
 
 @contextmanager
-def connected(world: World, cell: Cell) -> Iterator[None]:
-    """A cell with its SAs up; taken down, and its SAs seen to go, afterwards."""
+def connected(world: World, cell: Cell, *, trapped: bool = False) -> Iterator[None]:
+    """A cell with its SAs up; taken down, and its SAs seen to go, afterwards. ``trapped``: a ping sets them up."""
     daemon, agent, given = world.daemons[cell.peer], world.guest.agent, cell.for_peer()
     daemon.configure(given)
     agent("open", name=cell.ours, **cell.for_us())
     try:
-        if cell.starts == "ours":
+        if trapped:
+            agent("trap", name=cell.ours)
+            world.guest.machine.run(f"nsenter --net=/run/netns/{cell.ours} ping -c1 -W1 -I {' '.join(cell.ends)}")
+        elif cell.starts == "ours":
             agent("initiate", name=cell.ours)
         else:
             daemon.perform(PeerRequest(0, Verb.INITIATE, given))
@@ -234,3 +237,18 @@ def test_ping_and_tcp_cross_and_both_kernels_have_what_we_recorded(world: World,
         except BaseException as error:
             error.add_note(f"in {cell}")
             raise
+
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("mode", ["tunnel", "transport"])
+def test_a_packets_own_selectors_come_first_and_daemons_take_what_is_behind(world: World, peer: str, mode: str) -> None:
+    """RFC 7296 section 2.9: the first selectors are the packet's, so that a responder who narrows keeps them."""
+    cell = Cell(peer, "ours", 4, False, mode, SUITES[0])
+    with connected(world, cell, trapped=True):
+        wide, echo = (0, 0, 65535), (1, 0x0800, 0x0800)
+        offered = [[[end, end, *one] for one in (echo, wide)] for end in cell.ends]
+        assert world.guest.agent("wanted", name=cell.ours) == offered
+        selectors = [one["selector"] for one in policies(world.guest.machine, cell.ours) if one["templates"]]
+        assert {selector[2:] for selector in selectors} == {("", "", "", "")}
+        for namespace, ends in ((cell.ours, cell.ends), (cell.peer, cell.ends[::-1])):
+            assert " 3 received" in world.guest.run(namespace, f"ping -n -c3 -i0.05 -W5 -I {ends[0]} {ends[1]}")

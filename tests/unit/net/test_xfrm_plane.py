@@ -46,6 +46,16 @@ CASES = {
         [TrafficSelector.of("203.0.113.1/32", protocol=1, ports=(0x0800, 0x0800))],
         [Selector("198.51.100.1/32", "203.0.113.1/32", 1, 8, 0)],
     ),
+    "a packet beside what is wanted": Case(
+        [TrafficSelector.of("198.51.100.1/32", protocol=6, ports=(999, 999)), TrafficSelector.of("198.51.100.0/24")],
+        [TrafficSelector.of("203.0.113.1/32", protocol=6, ports=(22, 22)), TrafficSelector.of("203.0.113.0/24")],
+        [Selector("198.51.100.0/24", "203.0.113.0/24")],
+    ),
+    "the same twice": Case(
+        [TrafficSelector.of("198.51.100.1/32")] * 2,
+        [TrafficSelector.of("203.0.113.1/32")] * 2,
+        [Selector("198.51.100.1/32", "203.0.113.1/32")],
+    ),
     "two protocols": Case(
         [TrafficSelector.of("198.51.100.1/32", protocol=6)], [TrafficSelector.of("203.0.113.1/32", protocol=17)], []
     ),
