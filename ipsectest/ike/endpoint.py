@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import Instant, RandomBytes
 from ipsectest.base.iana import NAT_T_PORT, NON_ESP_MARKER, ExchangeType, HeaderFlag, NotifyType
-from ipsectest.ike import answers, create_child_sa, outcomes, protect, responder
+from ipsectest.ike import answers, create_child_sa, nat_transport, outcomes, protect, responder
 from ipsectest.ike.checks import Check
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig
 from ipsectest.ike.cookies import CookieJar
@@ -105,6 +105,7 @@ class Endpoint:
         for sa in self.sessions():
             if sa.remote == old and sa.remote_behind_nat and not sa.local_behind_nat:
                 sa.remote = new
+                nat_transport.follow(sa)
                 self.emit(PeerMoved(sa, old, new))
 
     # Verbs

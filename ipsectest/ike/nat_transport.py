@@ -49,6 +49,13 @@ def renew(former: Sequence[TrafficSelector], host: str) -> list[TrafficSelector]
     return _moved(former, TrafficSelector.of(host))
 
 
+def follow(sa: IkeSa) -> None:
+    """The peer's NAT has given it another address: so it is what Child SAs in transport mode are for now."""
+    for child in sa.children.values():
+        if child.real and sa.remote_behind_nat:
+            child.remote_ts = tuple(_moved(child.remote_ts, TrafficSelector.of(sa.remote.host)))
+
+
 def _seen(
     sa: IkeSa,
     remote: Sequence[TrafficSelector],

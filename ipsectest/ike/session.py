@@ -8,7 +8,7 @@ from typing import Protocol
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import Instant, RandomBytes
 from ipsectest.base.iana import ExchangeType
-from ipsectest.ike import protect
+from ipsectest.ike import nat_transport, protect
 from ipsectest.ike.checks import Check
 from ipsectest.ike.config import ConnectionConfig, EndpointConfig
 from ipsectest.ike.context import Context
@@ -403,6 +403,7 @@ class Session:
         half_open = sa.state is State.INIT_ANSWERED
         if half_open or (sa.remote_behind_nat and not sa.local_behind_nat):
             sa.local, sa.remote = address.destination, address.source
+            nat_transport.follow(sa)
             if not half_open:
                 self.host.emit(PeerMoved(sa, old, sa.remote))
 

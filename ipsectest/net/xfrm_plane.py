@@ -17,6 +17,7 @@ from ipsectest.net.xfrm import (
     Lifetimes,
     Mapping,
     Policy,
+    Replay,
     Selector,
     State,
     StateFlag,
@@ -33,6 +34,10 @@ _TRAP = b""
 """Stands among inbound SPIs for a trap."""
 _BUSIEST = 1 << 16
 """Priority of a policy for everything; each bit of a prefix, a protocol and a port make it come earlier."""
+
+
+_LEAP = 1 << 12
+"""Packets that may leave in the milliseconds between reading a sequence number and leading them elsewhere."""
 
 
 class Range(Protocol):
@@ -135,10 +140,7 @@ class XfrmPlane:
         try:
             if sends:
                 self.switch(child)
-            pair.policies = list(_policies(child, pair.outbound, self._if_id))
-            for policy in pair.policies:
-                self.xfrm.policy("update", policy)
-                self._users.setdefault(_key(policy), {})[child.spi_in] = policy
+            self._lead(child, pair)
         except XfrmError:
             self.remove(child)
             raise
@@ -174,18 +176,40 @@ class XfrmPlane:
             self.xfrm.policy("update", other)
 
     def move(self, child: Child, local: Address, remote: Address) -> None:
-        """Other outer addresses or ports for a Child SA; keys, sequence numbers and limits stay (RFC 4555, MOBIKE).
+        """Other outer addresses or ports for a Child SA, and the selectors that it has now; keys and limits stay.
 
-        Other ports lose nothing. With another host a packet that leaves between the old outbound SA and the new one,
-        some 100 microseconds, is lost.
+        RFC 7296 section 2.23 and RFC 4555. Other ports lose nothing, nor do packets that leave for another host of
+        the peer: the policies lead from the old SA to the new one, which has gone ahead of the old one's sequence
+        numbers, because the nonces of AEADs are made of them. Packets that come while an inbound SA gets another
+        host are lost if nobody keeps them (``EarlyPackets``), and so are a few that leave where our own end changes,
+        or plain ESP to ESP in UDP.
         """
-        pair = self._installed[child.spi_in]
-        pair.inbound = self._moved(pair.inbound, remote, local)
-        pair.outbound = self._moved(pair.outbound, local, remote, present=pair.sends)
-        pair.policies = list(_policies(child, pair.outbound, self._if_id))
+        pair, former = self._installed[child.spi_in], self._installed[child.spi_in].outbound
+        pair.inbound = self._moved(pair.inbound, _readdressed(child, pair.inbound, remote, local, outbound=False))
+        there = _readdressed(child, former, local, remote, outbound=True)
+        beside = pair.sends and there.dst != former.dst
+        if beside:
+            (now,) = self.xfrm.state("get", former)
+            self.xfrm.state("add", replace(there, replay=_ahead(now), current=now.current))
+        elif pair.sends:
+            self._moved(former, there)
+        pair.outbound = there
+        try:
+            self._lead(child, pair)
+        finally:
+            if beside:
+                self._forget(former)
+
+    def _lead(self, child: Child, pair: _Installed) -> None:
+        """Policies that lead to a pair of SAs, in place of those that it had."""
+        former, pair.policies = pair.policies, list(_policies(child, pair.outbound, self._if_id))
         for policy in pair.policies:
             self.xfrm.policy("update", policy)
-            self._users[_key(policy)][child.spi_in] = policy
+            self._users.setdefault(_key(policy), {})[child.spi_in] = policy
+        kept = {_key(policy) for policy in pair.policies}
+        for policy in former:
+            if _key(policy) not in kept:
+                self._release(policy, child.spi_in)
 
     def counters(self, child: Child) -> tuple[State, State]:
         """The inbound and the outbound SA as the kernel has them now."""
@@ -275,17 +299,15 @@ class XfrmPlane:
             state = replace(state, aead=algorithm) if isinstance(algorithm, Aead) else replace(state, crypt=algorithm)
         return state
 
-    def _moved(self, state: State, source: Address, destination: Address, *, present: bool = True) -> State:
-        encap = _in_udp(source, destination, "".join(state.encap[3:]) if state.encap else "")
-        addresses = {"src": source.host, "dst": destination.host, "encap": encap}
-        moved: State = replace(state, **addresses)  # type: ignore[arg-type]  # of three kinds
-        if present and (state.src, state.dst) == (source.host, destination.host) and state.encap and encap:
-            self.xfrm.state("update", moved)  # counters stay
-        elif present:
+    def _moved(self, state: State, there: State) -> State:
+        """Put a state in the place of another one of the same SPI."""
+        if (state.src, state.dst) == (there.src, there.dst) and state.encap and there.encap:
+            self.xfrm.state("update", there)  # counters stay
+        else:
             (now,) = self.xfrm.state("get", state)
             self.xfrm.state("del", state)
-            self.xfrm.state("add", replace(now, **addresses))  # type: ignore[arg-type]
-        return moved
+            self.xfrm.state("add", replace(there, replay=now.replay, current=now.current))
+        return there
 
     def _pair_of(self, state: State) -> bytes | None:
         for spi, pair in self._installed.items():
@@ -299,6 +321,19 @@ class XfrmPlane:
                 self.xfrm.state("del", record)
             else:
                 self.xfrm.policy("del", record)
+
+
+def _readdressed(child: Child, state: State, source: Address, destination: Address, *, outbound: bool) -> State:
+    encap = _in_udp(source, destination, "".join(state.encap[3:]) if state.encap else "")
+    return replace(
+        state, src=source.host, dst=destination.host, encap=encap, seq=0, **_carries(child, outbound=outbound)
+    )
+
+
+def _ahead(state: State) -> Replay:
+    """Sequence numbers beyond what a state may still use while another one takes its place, and not beyond the last."""
+    last = (1 << (64 if state.esn else 32)) - 1
+    return state.replay._replace(oseq=min(state.replay.oseq + _LEAP, last))
 
 
 def _in_udp(source: Address, destination: Address, original: str) -> tuple[str, int, int, str] | None:

@@ -220,8 +220,13 @@ class KernelGateway:
             local, remote = (Address(end.host) if plain else end for end in (sa.local, sa.remote))
             if (child, local, remote) == pair:
                 continue
+            elsewhere = (local.host, remote.host) != (pair[1].host, pair[2].host)
+            if elsewhere:  # its inbound SA is away for a moment
+                self.early.hold(child.spi_in)
             if self._change(child, now, partial(self.plane.move, child, local, remote)):
                 self.pairs[child.spi_in] = child, local, remote
+            if elsewhere:
+                self.early.release(child.spi_in, now)
 
     def _acquire(self, acquire: Acquire, now: Instant) -> None:
         for connection in self._connections:

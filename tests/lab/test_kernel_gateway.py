@@ -3,8 +3,9 @@
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from pyroute2 import IPRoute
@@ -14,8 +15,8 @@ from ipsectest.base.iana import ProtocolId
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig, Identity, Mode, SharedKey, suites
 from ipsectest.ike.events import ChildInstalled, ChildRekeyed, ChildRemoved, ExchangeDone
 from ipsectest.ike.sa import ChildSa
-from ipsectest.net.inside import inside
 from ipsectest.ike.tasks import Initiate
+from ipsectest.net.inside import inside
 from ipsectest.net.loop import EventLoop
 from ipsectest.net.xfrm import Lifetimes, Xfrm, XfrmError, statistics
 from ipsectest.peers.builtin_settings import Encapsulating
@@ -26,6 +27,7 @@ from tests.lab.two_namespaces import ProcessEnd, joined, require_lab
 pytestmark = pytest.mark.lab
 
 CAP = 20.0
+_SO_RCVBUFFORCE = 33
 OUTER = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8::1", "2001:db8::2")}
 INNER = {4: ("198.51.100.1", "203.0.113.1"), 6: ("2001:db8:1::1", "2001:db8:2::1")}
 PSK = SharedKey(b"a secret for this test")
@@ -240,8 +242,6 @@ def test_the_first_packet_sets_the_tunnel_up(world: World) -> None:
     world.ping(0, form.ends[1], "-c", "1", "-I", form.ends[0])  # without -I ping tries a UDP socket first
     world.wait(lambda: all(g.has(ChildInstalled) for g in gateways), gateways)
     assert " 3 received" in world.ping(0, form.ends[1], "-c", "3")
-    (sa,) = gateways[0].endpoint.sessions()
-    gateways[0].endpoint.delete_child(next(iter(sa.children.values())), world.loop.clock.now())
     (done,) = (event for event in gateways[0].events if isinstance(event, ExchangeDone))
     assert isinstance(done.task, Initiate)
     assert done.task.first
@@ -251,6 +251,8 @@ def test_the_first_packet_sets_the_tunnel_up(world: World) -> None:
     for name in world.names:
         with Xfrm(netns=name) as xfrm:
             assert [one.selector.proto for one in xfrm.policy("dump") if one.templates] == [0, 0, 0]
+    (sa,) = gateways[0].endpoint.sessions()
+    gateways[0].endpoint.delete_child(next(iter(sa.children.values())), world.loop.clock.now())
     gateways[0].flush()
     world.wait(lambda: all(g.has(ChildRemoved) for g in gateways), gateways)
     world.ping(0, form.ends[1], "-c", "1")
@@ -306,11 +308,16 @@ def test_nothing_leaves_under_an_old_sa_when_its_successor_is_deleted(world: Wor
             assert not xfrm.state("dump")
 
 
-@pytest.mark.parametrize("gone", [False, True], ids=["there", "gone"])
-def test_a_moved_peer_takes_its_child_sas_along(world: World, gone: bool) -> None:
+@pytest.mark.parametrize(
+    ("mode", "gone"),
+    [(Mode.TUNNEL, False), (Mode.TRANSPORT, False), (Mode.TUNNEL, True)],
+    ids=["tunnel", "transport", "gone"],
+)
+def test_a_moved_peer_takes_its_child_sas_along(world: World, mode: Mode, gone: bool) -> None:
     """Where the kernel has lost the SAs (expired, flushed) they cannot move, and are deleted."""
-    gateways = world.gateways(Form(udp=True), behind_nat=(0,))
-    gateways[0].initiate(Form().connection(0))
+    form = Form(udp=True, mode=mode)
+    gateways = world.gateways(form, behind_nat=(0,))
+    gateways[0].initiate(form.connection(0))
     world.wait(lambda: all(g.has(ChildInstalled) for g in gateways), gateways)
     right = gateways[1]
     (sa,) = right.endpoint.sessions()
@@ -325,7 +332,7 @@ def test_a_moved_peer_takes_its_child_sas_along(world: World, gone: bool) -> Non
                 xfrm.state("flush")
             right.endpoint.follow(sa.remote, new)
             right.flush()
-            found = xfrm.state("dump")
+            found, policies = xfrm.state("dump"), [one for one in xfrm.policy("dump") if one.templates]
         if gone:
             assert len(right.refused) == 2
             assert not found
@@ -334,7 +341,60 @@ def test_a_moved_peer_takes_its_child_sas_along(world: World, gone: bool) -> Non
         for state in found:
             source, peer = ((state.src, state.encap[1]), (state.dst, state.encap[2])) if state.encap else ("", "")
             assert (new.host, new.port) in {source, peer}
+        if mode is Mode.TRANSPORT:  # RFC 7296 section 2.23.1: the peer is what can be seen of it
+            ends = {f"{new.host}/32", f"{OUTER[4][1]}/32"}
+            held = [{one.selector.src, one.selector.dst} for one in (*found, *policies)]
+            assert held == [ends] * 6  # two pairs of SAs share their policies
     assert not right.refused
+
+
+def test_moves_to_and_fro_lose_no_packet_and_use_no_sequence_number_twice(world: World) -> None:
+    """Each move is undone by the kernel's next MAPPING: the packets go on coming from where the peer is."""
+    form, count = Form(udp=True), 300
+    left, right = world.gateways(form, behind_nat=(0,))
+    left.initiate(form.connection(0))
+    world.wait(lambda: left.has(ChildInstalled) and right.has(ChildInstalled), [left, right])
+    here, there = right.endpoint.sessions()[0].remote, Address("192.0.2.77", 4500)
+    with IPRoute(netns=world.names[0]) as route:
+        route.addr("add", index=route.link_lookup(ifname="veth0")[0], address=there.host, prefixlen=24)
+    seen = inside(world.names[0], lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM))
+    seen.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 8 << 20)
+    seen.bind(("veth0", 0x0800))
+    seen.setblocking(False)
+    before = echoes(world.names[1])
+    ping = world.start_ping(0, form.ends[1], "-c", str(count), "-i", "0.005", "-I", form.ends[0])
+    while echoes(world.names[1])[0] - before[0] < count - 20:
+        for old, new in ((here, there), (there, here)):
+            right.endpoint.follow(old, new)
+            right.flush()
+            world.loop.run_until(lambda: False, 0.02)
+    world.finish(ping)
+    assert [now - then for now, then in zip(echoes(world.names[1]), before, strict=True)] == [count, count]
+    numbers = sequence_numbers(seen, f"{OUTER[4][1]}")
+    assert len(numbers) == len(set(numbers)) == count
+    assert right.endpoint.sessions()[0].remote == here
+    assert right.early.problem is None
+    assert not right.refused
+
+
+def echoes(namespace: str) -> tuple[int, int]:
+    """Echo requests that have come to a namespace, and replies that have left it."""
+    lines = inside(namespace, Path("/proc/thread-self/net/snmp").read_text).splitlines()
+    names, values = (line.split()[1:] for line in lines if line.startswith("Icmp: "))
+    counts = dict(zip(names, map(int, values), strict=True))
+    return counts["InEchos"], counts["OutEchoReps"]
+
+
+def sequence_numbers(seen: socket.socket, source: str) -> list[int]:
+    """Those of ESP in UDP from a host, of what a packet socket has seen."""
+    numbers = []
+    with seen, suppress(BlockingIOError):
+        while True:
+            packet = seen.recv(256)
+            udp = 4 * (packet[0] & 15)
+            if packet[12:16] == socket.inet_aton(source) and packet[9] == socket.IPPROTO_UDP and any(packet[28:32]):
+                numbers.append(int.from_bytes(packet[udp + 12 : udp + 16], "big"))
+    return numbers
 
 
 def test_a_hard_limit_deletes_and_traffic_brings_a_new_sa(world: World) -> None:

@@ -32,7 +32,8 @@ IKE, ESP = "aes128gcm16-prfsha256-x25519", "aes128gcm16-noesn"
 SECRET = b"a secret of two hosts"
 HOSTS = {"client": "198.51.100.2", "server": "203.0.113.2"}
 NATS = {"client": "192.0.2.1", "server": "192.0.2.2"}
-PORTS = (20000, 20999)
+OTHER_NAT = "192.0.2.3"
+PORTS, OTHER_PORTS = (20000, 20999), (30000, 30999)
 PORT, LENGTH = 9999, 1 << 18
 CAP = 30.0
 
@@ -121,12 +122,12 @@ def path(kernel_guest: Guest) -> Guest:
     return kernel_guest
 
 
-def translate(guest: Guest, natted: tuple[str, ...]) -> None:
-    """Make NATs of the routers of these sides; the others only pass packets on."""
+def translate(guest: Guest, natted: tuple[str, ...], ports: tuple[int, int] = PORTS) -> None:
+    """Make NATs of the routers of these sides, which forget what they knew; the others only pass packets on."""
     for side in HOSTS:
         namespace = f"{side}-nat"
         nat = Nat("wan", server=HOSTS["server"] if side == "server" else "")
-        text = rules(nat, PORTS) if side in natted else "table ip ipsectest_nat\ndelete table ip ipsectest_nat\n"
+        text = rules(nat, ports) if side in natted else "table ip ipsectest_nat\ndelete table ip ipsectest_nat\n"
         guest.machine.put("/tmp/hosts.nft", text.encode())
         guest.run(namespace, "nft -f /tmp/hosts.nft")
         guest.agent("forget", namespace=namespace)
@@ -206,6 +207,42 @@ def test_ping_and_tcp_cross_both_ways_and_rekeys_keep_it_so(path: Guest, cells: 
         except BaseException as error:
             error.add_note(f"in {cell}")
             raise
+
+
+def readdress(guest: Guest, former: str, address: str) -> None:
+    """Another address for the outside of the client's NAT."""
+    text = f"addr del {former}/24 dev wan\naddr add {address}/24 dev wan\nroute replace default via {NATS['server']}"
+    network.batch(guest.machine, text, "client-nat")
+
+
+def test_we_follow_a_client_whose_nat_gives_it_another_port_or_address(path: Guest) -> None:
+    """Without a rekey; with another address the selectors are for that one (RFC 7296 sections 2.23 and 2.23.1)."""
+    cell, former = Cell("strongswan", "server", ("client",)), NATS["client"]
+    with begun(path, cell):
+        assert path.agent("wait", name="server", kind="ChildInstalled", count=1), path.agent("tell", name="server")
+        path.await_states("client", 2)
+        for number, (address, ports) in enumerate(((former, OTHER_PORTS), (OTHER_NAT, PORTS)), 1):
+            if address != former:
+                readdress(path, former, address)
+            translate(path, cell.natted, ports)
+            # What the first ones answer goes to where the client was, or they are not let in.
+            path.machine.run(f"nsenter --net=/run/netns/client ping -n -c3 -i0.2 -W1 {HOSTS['server']}")
+            assert path.agent("wait", name="server", kind="PeerMoved", count=number), path.agent("tell", name="server")
+            assert " 5 received" in path.run("client", f"ping -n -c5 -i0.1 -W5 {HOSTS['server']}")
+            assert " 5 received" in path.run("server", f"ping -n -c5 -i0.1 -W5 {address}")
+            held, port = states(path.machine, "server"), path.agent("remote", name="server")[1]
+            assert ports[0] <= port <= ports[1]
+            assert {(one["src"], one["encap"][1]) for one in held} == {(HOSTS["server"], 4500), (address, port)}
+            ends = _prefixes(HOSTS["server"], address)
+            assert {tuple(one["selector"][:2]) for one in held} == {ends, ends[::-1]}
+        events = path.agent("events", name="server")
+        assert "ChildRekeyed" not in events
+        assert events["ChildInstalled"] == 1
+    readdress(path, OTHER_NAT, former)
+
+
+def _prefixes(*hosts: str) -> tuple[str, ...]:
+    return tuple(f"{host}/32" for host in hosts)
 
 
 @pytest.mark.parametrize("ours", BOTH)
