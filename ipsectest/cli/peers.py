@@ -1,27 +1,42 @@
-"""Install, list and remove peers: Debian root file systems in the user's cache directory."""
+"""Install, list and remove peers (Debian root file systems in the user's cache directory); check a peer of yours."""
 
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from ipsectest.base.errors import UsageError
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the actions."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="install|list|remove")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="install|list|remove|check|example")
     install = actions.add_parser("install", help="build the root file system of a peer, unless it is there")
     install.add_argument("peer", nargs="+", help="such as strongswan or strongswan@bookworm")
     remove = actions.add_parser("remove", help="delete it")
     remove.add_argument("peer", nargs="+")
     listing = actions.add_parser("list", help="what is installed and what could be")
     listing.add_argument("--json", action="store_true", help="as JSON")
+    check = actions.add_parser("check", help="see whether the description of a peer fits, and what to change")
+    check.add_argument("file", type=Path, help="the FILE.toml of run --peer")
+    check.add_argument("--netns", metavar="NAME", help="network namespace in which the peer is reached")
+    check.add_argument("--json", action="store_true", help="one JSON object")
+    actions.add_parser("example", help="print a description to fill in: ipsectest peers example > my-gateway.toml")
 
 
 def execute(arguments: Namespace) -> int:
     """Carry out the action."""
     if arguments.action == "list":
         return _list(as_json=arguments.json)
+    if arguments.action == "example":
+        from ipsectest.peers.remote import EXAMPLE  # noqa: PLC0415
+
+        sys.stdout.write(EXAMPLE.read_text(encoding="utf-8"))
+        return 0
+    if arguments.action == "check":
+        from ipsectest.cli import peers_check  # noqa: PLC0415
+
+        return peers_check.execute(arguments)
     from ipsectest.peers import rootfs, table  # noqa: PLC0415
 
     for name in [table.parse(text) for text in arguments.peer]:

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ipsectest.base.addresses import Address
 from ipsectest.base.clock import Instant
 from ipsectest.base.errors import UnsupportedError
-from ipsectest.base.iana import IKE_PORT
 from ipsectest.net.loop import EventLoop
-from ipsectest.peers.remote.description import OTHER_PORT, Remote
+from ipsectest.peers.remote.description import Remote
 from ipsectest.peers.remote.fit import fitted
 from ipsectest.peers.remote.static import StaticPeer
 from ipsectest.runner import expectations, library
@@ -16,6 +14,7 @@ from ipsectest.runner.conductor import CaseRun, Conductor, Finished
 from ipsectest.runner.filing import File
 from ipsectest.runner.live import Post
 from ipsectest.runner.recorder import PeerUnderTest
+from ipsectest.runner.remote.place import place
 from ipsectest.runner.remote.stragglers import Sieve, Stragglers
 from ipsectest.runner.remote.wire import OpenWire, open_wire
 from ipsectest.runner.retries import PATIENT
@@ -27,10 +26,6 @@ from ipsectest.scenario.model import Case
 from ipsectest.scenario.ports import Environment
 from ipsectest.scenario.results import CaseResult, Reason, Verdict
 from ipsectest.scenario.run import Run
-
-_RETRANSMIT = 0.5
-"""Seconds to our first retransmission: a path may lose something."""
-_SOCKETS = "to a remote peer there are UDP sockets, and one for ESP at best"
 
 
 def play(session: Session, remote: Remote, cases: Sequence[Case]) -> None:
@@ -112,8 +107,8 @@ class _Play:
             seat = self.opened.seats[slot - 1]
             self.stragglers[slot - 1].next_case()
             label = f"{self.remote.name}/{case.id}" + (f" {attempt}" if attempt > 1 else "")
-            place = self._place(slot, slow)
-            run = Run(fitted(self.remote, seat, case, place), place, stream(self.session.seed, label), now)
+            here = self._place(slot, slow)
+            run = Run(fitted(self.remote, seat, case, here), here, stream(self.session.seed, label), now)
             return run, tuple(host for host in (seat.address, seat.elsewhere) if host)
 
         conductor = Conductor(self.peer, cases, begin, file.take, self.loop.clock.now, slow=slow)
@@ -139,23 +134,9 @@ class _Play:
         return Finished(case, result, settings, "", [])
 
     def _place(self, slot: int, slow: float = 1.0) -> Environment:
-        remote, seat = self.remote, self.opened.seats[slot - 1]
-        return Environment(
-            tester=Address(seat.address, IKE_PORT),
-            peer=Address(remote.address, IKE_PORT),
-            inner_tester=seat.inner or seat.address,
-            inner_peer=remote.inner or remote.address,
-            slot=slot,
-            other_port=OTHER_PORT,
-            elsewhere=seat.elsewhere,
-            slow=slow,
-            retransmit=_RETRANSMIT,
-            raw_esp=self.opened.raw_esp,
-            without_children=remote.without_children,
-            without_kernel=_SOCKETS,
-            pki=remote.certificates,
-            shared=True,
-        )
+        pki = self.session.pki.tester if self.session.pki else None
+        seat = self.opened.seats[slot - 1]
+        return place(self.remote, seat, slot, raw_esp=self.opened.raw_esp, slow=slow, pki=pki)
 
 
 @dataclass(slots=True)
