@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    from ipsectest.decrypt.keys.growing import GrowingKeys
     from ipsectest.decrypt.keys.model import KeyRing
     from ipsectest.decrypt.output import Output
     from ipsectest.decrypt.pipeline import Decryption
@@ -58,6 +59,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--nat-t-port", action="append", default=[], type=int, metavar="N", dest="nat_t_ports",
         help="a UDP port of NAT traversal beside 4500, for captures without the IKE messages that show it",
     )  # fmt: skip
+    parser.add_argument(
+        "--follow", action="store_true", help="read key files again as they grow: for a capture that is taken meanwhile"
+    )
     parser.add_argument("--slow", action="store_true", help="do without the compiled fast path")
 
 
@@ -69,9 +73,7 @@ def _jobs(text: str) -> int:
 
 def execute(arguments: Namespace) -> int:
     """Decrypt, and print a summary."""
-    from ipsectest.decrypt.keys import detect, ours  # noqa: PLC0415 - nothing is imported for the help
-    from ipsectest.decrypt.keys.merging import merged  # noqa: PLC0415
-    from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
+    from ipsectest.decrypt.keys import ours  # noqa: PLC0415 - nothing is imported for the help
     from ipsectest.decrypt.nat_t import NatT  # noqa: PLC0415
     from ipsectest.decrypt.output import Output  # noqa: PLC0415
     from ipsectest.decrypt.pipeline import Decryption  # noqa: PLC0415
@@ -79,10 +81,7 @@ def execute(arguments: Namespace) -> int:
 
     _check(arguments)
     folder = _profile_folder(arguments)
-    ring = KeyRing()
-    for name in arguments.keys:
-        ring.add(detect.read(Path(name)))
-    ring = merged(ring)
+    ring, growing = _read_keys(arguments)
     with ExitStack() as stack:
         output = jsonl = None
         if arguments.output:
@@ -99,7 +98,10 @@ def execute(arguments: Namespace) -> int:
         run = Decryption(ring, output, jsonl, nat_t=NatT(arguments.nat_t_ports))
         if arguments.tries:
             run.trial = Trial(run.sas)
+        if growing:
+            run.follow_keys(growing.seek)
         interrupted = _decrypt_all(run, output, ring, arguments)
+    ring = growing.ring if growing else ring
     if arguments.write_keys:
         with _written(arguments.write_keys, arguments.captures) as file:
             file.write(ours.write(_known(run, ring)).encode())
@@ -109,6 +111,22 @@ def execute(arguments: Namespace) -> int:
     if interrupted:
         raise KeyboardInterrupt
     return 0
+
+
+def _read_keys(arguments: Namespace) -> "tuple[KeyRing, GrowingKeys | None]":
+    """The keys of all files, and the files themselves if they are to be read again."""
+    from ipsectest.decrypt.keys import detect  # noqa: PLC0415
+    from ipsectest.decrypt.keys.growing import GrowingKeys  # noqa: PLC0415
+    from ipsectest.decrypt.keys.merging import merged  # noqa: PLC0415
+    from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
+
+    if arguments.follow:
+        growing = GrowingKeys([Path(name) for name in arguments.keys], detect.read, merged)
+        return growing.ring, growing
+    ring = KeyRing()
+    for name in arguments.keys:
+        ring.add(detect.read(Path(name)))
+    return merged(ring), None
 
 
 def _decrypt_all(run: "Decryption", output: "Output | None", ring: "KeyRing", arguments: Namespace) -> bool:
@@ -130,7 +148,9 @@ def _decrypt_whole(run: "Decryption", output: "Output | None", arguments: Namesp
 
     if output and name != _STANDARD:
         declare(output, Path(name))  # as several workers do
+    run.flush()  # whoever reads a pipe may wait for its header before there is a first packet
     capture = open_capture(name)
+    capture.before_waiting(run.flush)
     try:
         with ReadingProgress(capture.position) as progress:
             run.looked = progress
@@ -256,6 +276,12 @@ def _check(arguments: Namespace) -> None:
         raise UsageError(f"{wrong} is no UDP port")
     if arguments.dask and _STANDARD in arguments.captures:
         raise UsageError("--dask takes files: its workers do not see standard input")
+    if arguments.follow and (arguments.dask or arguments.jobs != 1):
+        raise UsageError(
+            "--follow goes with neither --dask nor --jobs: a capture that is taken now is read by one process"
+        )
+    if arguments.follow and not [name for name in arguments.keys if name != _STANDARD]:
+        raise UsageError("--follow needs a key file that may grow: --keys FILE")
 
 
 def _report(run: "Decryption", arguments: Namespace) -> None:

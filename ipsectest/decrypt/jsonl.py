@@ -95,6 +95,10 @@ class JsonLines:
         """Lines that another run wrote, in UTF-8."""
         self._put(octets.decode())
 
+    def flush(self) -> None:
+        """Let whoever reads have what was written."""
+        self._file.flush()
+
     def begin(self) -> None:
         """Note the place: ``pass_over`` comes back to it."""
         self._left = self._written = 0

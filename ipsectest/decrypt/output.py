@@ -116,6 +116,10 @@ class Output:
         self._file.truncate()
         self.written += packets
 
+    def flush(self) -> None:
+        """Let whoever reads have what was written."""
+        self._file.flush()
+
     def close(self) -> None:
         """Close the file."""
         self._writer.close()

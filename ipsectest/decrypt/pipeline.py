@@ -1,7 +1,7 @@
 """From frames to what they carried, one after another: link layer, IP fragments, ESP, AH and IKE, outputs."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -96,8 +96,8 @@ class Decryption:
         self.ike = IkeDatabase(keys.ike)
         self.notes: list[str] = list(keys.notes)
         """What is needed or was noticed, each once; bounded."""
-        self.missing: list[str] = []
-        """What an IKE exchange negotiated and no key opens, each once; bounded."""
+        self._closed: list[Closed] = []
+        """SAs that were negotiated while their keys were not known."""
         self.derived: list[SaKeys] = []
         """Keys of SAs that follow from those of IKE SAs."""
         self.derived_ike: list[IkeKeys] = []
@@ -111,6 +111,7 @@ class Decryption:
         self.fast: FastPath | None = None
         self.observer: Observer | None = None
         """Told of every packet."""
+        self._seek: Callable[..., bool] | None = None
         self.nat_t = nat_t or NatT()
         self.trial: Trial | None = None
         """Finds keys for SAs that no file names, if it is there."""
@@ -128,6 +129,13 @@ class Decryption:
         """Number of the first frame with something in clear; 0: none. The fast path's are not looked at."""
         self._passed = 0
         """Number of the frame that need not be written beside what comes out of it; 0: none."""
+
+    def flush(self) -> None:
+        """Let whoever reads the outputs have all that was found so far."""
+        if self._output:
+            self._output.flush()
+        if self._jsonl:
+            self._jsonl.flush()
 
     def finish(self) -> None:
         """Take what waits still, and count what the fast path opened; after the last frame."""
@@ -260,7 +268,7 @@ class Decryption:
     def mark(self) -> Callable[[], None]:
         """What takes back all that is learned from now on (``learn``)."""
         known, derived, ike_sas = len(self.sas.sas), len(self.derived), len(self.derived_ike)
-        missing, notes = len(self.missing), len(self.notes)
+        closed, notes = len(self._closed), len(self.notes)
         shared = {id(self._secrets): self._secrets}  # holds private keys, which cannot be copied, and never changes
         kept = deepcopy((self._negotiations, self.ikev1, self._quick_modes, self._salts, self.lineage), shared)
         ike, pairs = self.ike.copy(), self.nat_t.pairs
@@ -268,7 +276,7 @@ class Decryption:
 
         def back() -> None:
             self.sas.forget(known)
-            del self.derived[derived:], self.derived_ike[ike_sas:], self.missing[missing:], self.notes[notes:]
+            del self.derived[derived:], self.derived_ike[ike_sas:], self._closed[closed:], self.notes[notes:]
             self._negotiations, self.ikev1, self._quick_modes, self._salts, self.lineage = kept
             self.ike = ike
             self.nat_t.restore(pairs)
@@ -305,8 +313,34 @@ class Decryption:
             else:
                 results.output.message(frame, results.interface, clear, opened)
 
+    def add(self, keys: KeyRing) -> None:
+        """Take more keys into use."""
+        for sa in keys.sas:
+            self.sas.add(sa)
+        for ike in keys.ike:
+            self.ike.add(ike)
+        for ikev1 in keys.ikev1:
+            self.ikev1.add(ikev1)
+        self._salts.add(keys.without_salt)
+        for dh in keys.dh:
+            self._secrets.add(dh)
+
+    def follow_keys(self, seek: Callable[[Hashable], KeyRing | None]) -> None:
+        """Ask for more keys where those of an SA are missing: by protocol and SPI, or by the SPIs of an IKE SA."""
+
+        def more(*name: Hashable) -> bool:
+            keys = seek(name)
+            if keys:
+                self.add(keys)
+            return bool(keys)
+
+        self.sas.seek = self._seek = more
+
     def _open(self, octets: bytes, source: str) -> Opened | OpenedV1 | None:
         """A message of either version; None for one that is not whole yet."""
+        spis = octets[:8], octets[8:16]
+        if self._seek and not self.ike.knows(*spis) and not self.ikev1.knows(spis[0]):
+            self._seek(*spis)
         if is_ikev1(octets):
             return self.ikev1.open(octets, source)
         told = self._salts.offer(octets)
@@ -330,8 +364,13 @@ class Decryption:
         self.derived += [keys for keys in learned.sas if self.sas.add(keys) is not None]
         self.derived_ike += [keys for keys in learned.ike if self.ike.add(keys)]
         for closed in learned.closed:
-            if not self._knows(closed):
-                _once(self.missing, str(closed))
+            if closed not in self._closed and len(self._closed) < _MOST_NOTES and not self._knows(closed):
+                self._closed.append(closed)
+
+    @property
+    def missing(self) -> list[str]:
+        """What an IKE exchange negotiated and no key opens, each once; bounded."""
+        return [str(closed) for closed in self._closed if not self._knows(closed)]
 
     def _knows(self, closed: Closed) -> bool:
         """Whether some file has the keys of an SA that the capture does not give away."""

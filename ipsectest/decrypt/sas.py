@@ -249,6 +249,8 @@ class SaDatabase:
         """Of all keys; grows with them."""
         self.guesses = True
         """Whether keys without an SPI are taken for those of any."""
+        self.seek: Callable[[int, bytes], bool] | None = None
+        """Asked where there are no keys for an SPI; whether more came."""
         self._marked = 0
         self._known: dict[SaKeys, CapturedSa] = {}
         """By keys without their origin."""
@@ -313,6 +315,8 @@ class SaDatabase:
         An SPI with other addresses is a candidate too: NAT changes them, and key files tell the inner ones.
         """
         candidates = list(self._by_spi.get((protocol, spi), ()))
+        if not candidates and self.seek and self.seek(protocol, spi):
+            candidates += self._by_spi.get((protocol, spi), ())
         if self.guesses:
             candidates += self._by_spi.get((protocol, b""), ())
         if len(candidates) > 1:

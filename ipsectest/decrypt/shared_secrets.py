@@ -14,16 +14,24 @@ class SharedSecrets:
         """Values with the reason why they are none."""
         self._secrets: dict[bytes, bytes] = {}
         self._shares: dict[bytes, KeyShare] = {}
+        self._known: set[DhKeys] = set()
         for one in keys:
-            if one.secret:
-                self._secrets[one.public] = one.secret
-                continue
-            try:
-                share = key_exchange(one.group).from_private(one.private)
-            except (UnsupportedAlgorithmError, ValueError) as error:
-                self.unusable.append((one, str(error)))
-            else:
-                self._shares[share.public] = share
+            self.add(one)
+
+    def add(self, one: DhKeys) -> None:
+        """Take a value into use, once."""
+        if one in self._known:
+            return
+        self._known.add(one)
+        if one.secret:
+            self._secrets[one.public] = one.secret
+            return
+        try:
+            share = key_exchange(one.group).from_private(one.private)
+        except (UnsupportedAlgorithmError, ValueError) as error:
+            self.unusable.append((one, str(error)))
+        else:
+            self._shares[share.public] = share
 
     def find(self, public_i: bytes, public_r: bytes) -> bytes | None:
         """The secret of an exchange with these KE data, if it is known."""

@@ -1,7 +1,7 @@
 """What the walks over pcap and pcapng have in common: interfaces, time units, notes, frames."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -72,6 +72,11 @@ class CaptureFile:
     def position(self) -> tuple[int, int | None]:
         """Octets of the file read and its size (None for a pipe)."""
         return (self._behind or self.window).offset, self._size
+
+    def before_waiting(self, call: Callable[[], None]) -> None:
+        """Have something called before the reader of a pipe may have to wait for what comes next; not of a file."""
+        if self._size is None and self._behind:
+            self._behind.before_reading = call
 
     @property
     def is_compressed(self) -> bool:

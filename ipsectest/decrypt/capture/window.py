@@ -1,5 +1,6 @@
 """The part of a file that is in memory: a buffer that moves on, so that memory does not grow with the file."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 CHUNK = 1 << 18
@@ -25,6 +26,8 @@ class Window:
         """Octets of ``buffer`` that are filled."""
         self.error = ""
         """Why the source could not be read to its end."""
+        self.before_reading: Callable[[], None] = lambda: None
+        """Called where what is in memory is used up: reading may wait."""
         self._source = source
         self._start = 0
 
@@ -74,6 +77,7 @@ class Window:
             fresh[: len(kept)] = kept
             self._start += self.at
             self.at, self.end, self.buffer = 0, len(kept), memoryview(fresh)
+        self.before_reading()
         try:
             read = self._source.readinto(self.buffer[self.end :]) or 0
         except OSError as error:

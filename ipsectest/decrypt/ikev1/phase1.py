@@ -141,11 +141,21 @@ class Ikev1Database:
         self._secrets = secrets or SharedSecrets()
         self._keys: dict[bytes, list[IkeV1Keys]] = {}
         for one in keys:
-            self._keys.setdefault(one.cookie_i, []).append(one)
+            self.add(one)
         self._sas: OrderedDict[tuple[bytes, bytes], _Sa] = OrderedDict()
         self._first: Bounded[bytes, Isakmp] = Bounded(MOST_SAS, MOST_OCTETS)
         self._done: Bounded[bytes, OpenedV1] = Bounded(MOST_REMEMBERED, MOST_OCTETS)
         self._fragments = FragmentsV1()
+
+    def add(self, keys: IkeV1Keys) -> None:
+        """Take keys into use, once."""
+        known = self._keys.setdefault(keys.cookie_i, [])
+        if keys not in known:
+            known.append(keys)
+
+    def knows(self, cookie: bytes) -> bool:
+        """Whether there are keys for the SA of an initiator's cookie."""
+        return cookie in self._keys
 
     def open(self, octets: bytes, source: str) -> OpenedV1 | None:
         """One message (``messages.is_ikev1``) and its sender; None for a fragment while others lack. No raise."""

@@ -16,8 +16,17 @@ class Salts:
     """The IKE SAs that wait for a salt."""
 
     def __init__(self, keys: Iterable[IkeKeys]) -> None:
-        self._waiting = {(one.spi_i, one.spi_r): one for one in keys if one.encryption.id == Encr.ENCR_AES_GCM_16}
+        self._waiting: dict[tuple[bytes, bytes], IkeKeys] = {}
         self._found: dict[tuple[bytes, bytes], dict[bool, bytes]] = {}
+        self._done: set[tuple[bytes, bytes]] = set()
+        self.add(keys)
+
+    def add(self, keys: Iterable[IkeKeys]) -> None:
+        """More IKE SAs; of those that are known already nothing changes."""
+        for one in keys:
+            spis = one.spi_i, one.spi_r
+            if one.encryption.id == Encr.ENCR_AES_GCM_16 and spis not in self._done:
+                self._waiting.setdefault(spis, one)
 
     def offer(self, octets: bytes) -> IkeKeys | None:
         """Keys with what this message (without non-ESP marker) told anew; a salt not known yet is zero. No raise.
@@ -43,6 +52,7 @@ class Salts:
             return None
         known[role] = salt
         if len(known) == 2:
+            self._done.add(spis)
             del self._waiting[spis]
             del self._found[spis]
         return replace(
