@@ -2,13 +2,20 @@
 
 namespace        this process        namespace
 TUN device  <->  two lanes      <->  TUN device
+
+TAP devices carry Ethernet frames: one end may be bridged with what is no namespace of this machine.
 """
 
 from collections.abc import Sequence
 
 from ipsectest.base.clock import Instant
 from ipsectest.net.impairment import Impairment, Lane
-from ipsectest.net.tun import TunDevice
+from ipsectest.net.tun import TapDevice, TunDevice
+from ipsectest.wire.ip import ICMPV6
+
+_IPV4, _IPV6 = b"\x08\x00", b"\x86\xdd"
+_DISCOVERY = bytes(range(133, 138))
+"""Types of ICMPv6 (RFC 4861 section 4)."""
 
 
 class ImpairedLink:
@@ -21,6 +28,8 @@ class ImpairedLink:
         self.ends = (first, second)
         self.lanes = (Lane(impairment, 0), Lane(impairment, 1))
         """From the first end to the second, and back."""
+        self.has_frames = isinstance(first, TapDevice)
+        """Else there are no neighbours to be found. With frames a rate counts the Ethernet header too."""
 
     def handles(self) -> Sequence[int]:
         """Both devices."""
@@ -30,7 +39,10 @@ class ImpairedLink:
         """Packets want to cross."""
         index = handle != self.ends[0].fileno()
         for packet in self.ends[index].read():
-            self.lanes[index].enter(packet, now)
+            if _finds_neighbours(packet, is_frame=self.has_frames):
+                self.ends[1 - index].write(packet)
+            else:
+                self.lanes[index].enter(packet, now)
         self.handle_timer(now)
 
     def get_timer(self) -> Instant | None:
@@ -47,3 +59,12 @@ class ImpairedLink:
         """Remove both devices; take the machine out of its loop first."""
         for end in self.ends:
             end.close()
+
+
+def _finds_neighbours(frame: bytes, *, is_frame: bool) -> bool:
+    """ARP, and router and neighbour discovery: the link is as bad for packets as one that needs none of them."""
+    if not is_frame:
+        return False
+    if frame[12:14] == _IPV6:
+        return frame[20:21] == bytes([ICMPV6]) and frame[54:55] in _DISCOVERY
+    return frame[12:14] != _IPV4

@@ -1,4 +1,4 @@
-"""TUN devices: whole IP packets between a network namespace and this process."""
+"""TUN and TAP devices: whole IP packets, or Ethernet frames, between a network namespace and this process."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ from ipsectest.net.inside import inside
 
 _DEVICE = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA
-_IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
+_IFF_TUN, _IFF_TAP, _IFF_NO_PI = 0x0001, 0x0002, 0x1000
 _NO_DUPLICATE_ADDRESS_DETECTION = 0x02
 _RTN_LOCAL = 2
 _ADDRESS_TIMEOUT = 2.0
@@ -32,6 +32,8 @@ class TunDevice:
     Addresses are texts such as ``192.0.2.254/24``, routes prefixes such as ``203.0.113.0/24``.
     Raises LabError where the machine does not let us.
     """
+
+    _KIND = _IFF_TUN
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class TunDevice:
             )
         except ValueError as error:
             raise LabError(f"cannot configure TUN device {name}: {error}") from error
-        self._handle = inside(namespace, lambda: _open(name))
+        self._handle = inside(namespace, lambda: _open(name, self._KIND))
         try:
             self._configure(interfaces, prefixes)
         except (NetlinkError, LabError) as error:
@@ -106,6 +108,12 @@ class TunDevice:
                 route.route("add", dst=prefix, oif=index)
 
 
+class TapDevice(TunDevice):
+    """The same with Ethernet frames in place of IP packets; a bridge may take it."""
+
+    _KIND = _IFF_TAP
+
+
 def _await_local(route: IPRoute, host: str) -> None:
     """Return once the kernel delivers to a new IPv6 address: it installs the local route a moment after answering."""
     deadline = time.monotonic() + _ADDRESS_TIMEOUT
@@ -129,12 +137,12 @@ def _handle() -> int:
         raise LabError(f"cannot open {_DEVICE}: {error.strerror} ({remedy})") from error
 
 
-def _open(name: str) -> int:
+def _open(name: str, kind: int) -> int:
     """The device exists in the namespace where /dev/net/tun is *opened*, so this runs inside."""
     handle = _handle()
     try:
-        fcntl.ioctl(handle, _TUNSETIFF, struct.pack("16sH22x", name.encode()[:15], _IFF_TUN | _IFF_NO_PI))
+        fcntl.ioctl(handle, _TUNSETIFF, struct.pack("16sH22x", name.encode()[:15], kind | _IFF_NO_PI))
     except OSError as error:
         os.close(handle)
-        raise LabError(f"cannot create TUN device {name}: {error.strerror}") from error
+        raise LabError(f"cannot create TUN or TAP device {name}: {error.strerror}") from error
     return handle

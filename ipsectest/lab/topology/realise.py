@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ipsectest.base.errors import LabError
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.namespaces import Namespace, add_veth
 from ipsectest.lab.topology import nat, netem
@@ -12,7 +11,7 @@ from ipsectest.lab.topology.model import End, Link, Node, Role, Topology
 from ipsectest.lab.topology.network import Elsewhere, Network
 from ipsectest.net.impaired_link import ImpairedLink
 from ipsectest.net.impairment import Impairment
-from ipsectest.net.tun import TunDevice
+from ipsectest.net.tun import TapDevice, TunDevice
 
 _FORWARDING = {"ipv4/conf/all/forwarding": "1", "ipv6/conf/all/forwarding": "1"}
 _ALWAYS = {
@@ -49,10 +48,7 @@ def realise(lab: Lab, topology: Topology, elsewhere: Mapping[str, Elsewhere] = M
     kernel = any(_wants_netem(link.impairment) for link in topology.links) and _kernel_has_netem(namespaces)
     for link in topology.links:
         if link.impairment and not (kernel and _wants_netem(link.impairment)):
-            if away := [end.node for end in link.ends if end.node in elsewhere]:
-                raise LabError(f"{link.name} is impaired by ipsectest itself, and {away[0]} stands in another machine")
-            first, second = (_tun(namespaces, end, link.mtu) for end in link.ends)
-            made = ImpairedLink(first, second, link.impairment)
+            made = _join_impaired(network, link, link.impairment)
             lab.owns(made)
             network.impaired[link.name] = made
         else:
@@ -70,8 +66,24 @@ def _kernel_has_netem(namespaces: dict[str, Namespace]) -> bool:
     return netem.has_netem(next(iter(namespaces.values())))
 
 
-def _tun(namespaces: dict[str, Namespace], end: End, mtu: int) -> TunDevice:
-    return TunDevice(end.device, namespaces[end.node].name, addresses=end.addresses, mtu=mtu)
+def _join_impaired(network: Network, link: Link, impairment: Impairment) -> ImpairedLink:
+    if not any(end.node in network.elsewhere for end in link.ends):
+        first, second = (
+            TunDevice(end.device, network[end.node].name, addresses=end.addresses, mtu=link.mtu) for end in link.ends
+        )
+        return ImpairedLink(first, second, impairment)
+    first, second = (_tap(network, end, link.mtu) for end in link.ends)
+    return ImpairedLink(first, second, impairment)
+
+
+def _tap(network: Network, end: End, mtu: int) -> TapDevice:
+    """An end that stands elsewhere has a bridge here."""
+    namespace, device = network.socket(end)
+    tap = TapDevice(device, namespace.name, mtu=mtu)
+    if away := network.elsewhere.get(end.node):
+        away.plug(end.device, mtu)
+    network.node(end.node).add_addresses(end.device, *end.addresses)
+    return tap
 
 
 def _join(network: Network, link: Link) -> None:
