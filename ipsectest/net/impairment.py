@@ -2,9 +2,10 @@
 
 import heapq
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from random import Random
+from typing import Self
 
 from ipsectest.base.clock import Instant
 
@@ -29,6 +30,27 @@ class Impairment:
     """Packets under way at most; more are dropped at the tail."""
     seed: int | None = None
     """Same seed, same fate of the n-th packet of a direction."""
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Of a text such as ``loss=0.1,delay=0.02,seed=7``. Raises ValueError that says what is wrong with it."""
+        known = {field.name: int if field.name in {"limit", "seed"} else float for field in fields(cls)}
+        values: dict[str, float] = {}
+        for word in text.split(","):
+            name, _, value = word.partition("=")
+            if name not in known:
+                raise ValueError(f"no impairment {name!r} (there are {', '.join(known)})")
+            try:
+                values[name] = known[name](value)
+            except ValueError:
+                raise ValueError(f"{name} is no number: {value!r}") from None
+        return cls(**values)  # type: ignore[arg-type]  # int where int is due
+
+    def __str__(self) -> str:
+        """The text that ``of`` takes, with what is not as usual."""
+        told = ((field.name, getattr(self, field.name)) for field in fields(self) if field.default is not None)
+        words = [f"{name}={value:g}" for name, value in told if value != getattr(type(self)(), name)]
+        return ",".join(words if self.seed is None else [*words, f"seed={self.seed}"])
 
     def __post_init__(self) -> None:
         """Catch what would only show as a strange measurement."""

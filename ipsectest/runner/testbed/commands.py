@@ -3,11 +3,13 @@
 import difflib
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ipsectest.base.errors import IpsectestError, UsageError
 from ipsectest.base.suites import format_suite
+from ipsectest.net.impairment import Fate
 from ipsectest.runner.testbed.testbed import PINGS, Testbed
 from ipsectest.runner.testbed.tunnels import Tunnel
 
@@ -115,11 +117,21 @@ def _links(testbed: Testbed, words: Sequence[str]) -> Outcome:
             "ends": " ".join(f"{end.node}:{end.device}" for end in link.ends),
             "mtu": link.mtu,
             "impaired": str(link.impairment or ""),
+            "packets": _fates(testbed, link.name),
             "capture": str(testbed.captures.files[link.name]),
         }
         for link in testbed.topology.links
     ]
     return Outcome("links", rows=rows)
+
+
+def _fates(testbed: Testbed, link: str) -> str:
+    """What our forwarder has done to the packets of a link, in both directions."""
+    impaired = testbed.network.impaired.get(link)
+    if impaired is None:
+        return ""
+    fates = sum((lane.fates for lane in impaired.lanes), Counter[Fate]())
+    return ", ".join(f"{fates[fate]} {fate}" for fate in Fate if fates[fate])
 
 
 def _up(testbed: Testbed, words: Sequence[str]) -> Outcome:
@@ -140,7 +152,7 @@ def _rekey(testbed: Testbed, words: Sequence[str]) -> Outcome:
 
 
 def _ping(testbed: Testbed, words: Sequence[str]) -> Outcome:
-    """Between the hosts of each tunnel, both ways; or from a node to a node or address."""
+    """Between the hosts of each tunnel, both ways, of each IP version; or from a node to a node or address."""
     count = PINGS
     if words and words[-1].isdigit():
         count, words = int(words[-1]), words[:-1]
@@ -151,7 +163,7 @@ def _ping(testbed: Testbed, words: Sequence[str]) -> Outcome:
             raise UsageError("ping takes two nodes, or none")
         ways = [(_host(testbed, words[0]), _host(testbed, words[1]))]
     else:
-        ways = [way for tunnel in testbed.tunnels for way in (tunnel.hosts, tunnel.hosts[::-1])]
+        ways = [way for tunnel in testbed.tunnels for pair in tunnel.ways for way in (pair, pair[::-1])]
     rows: list[Row] = []
     lost = []
     for source, destination in ways:
@@ -166,7 +178,7 @@ def _ping(testbed: Testbed, words: Sequence[str]) -> Outcome:
         )
         if crossing.received < count:
             lost.append(f"{source[0]} to {destination[0]}")
-    return Outcome("ping", f"no way from {', '.join(lost)}" if lost else "", rows)
+    return Outcome("ping", f"no way from {', '.join(dict.fromkeys(lost))}" if lost else "", rows)
 
 
 def _forget(testbed: Testbed, words: Sequence[str]) -> Outcome:
@@ -211,9 +223,17 @@ def _save(testbed: Testbed, words: Sequence[str]) -> Outcome:
 
 def _help(_testbed: Testbed, words: Sequence[str]) -> Outcome:
     _none(words)
-    return Outcome("help", rows=[{"command": one.usage, "what": one.summary} for one in COMMANDS.values()])
+    rows: list[Row] = [{"command": one.usage, "what": one.summary} for one in COMMANDS.values()]
+    rows += [{"command": usage, "what": summary} for usage, summary in AT_THE_PROMPT.items()]
+    return Outcome("help", rows=rows)
 
 
+AT_THE_PROMPT = {
+    "run NODE COMMAND...": "run a command at a node",
+    "shell NODE": "a shell at a node",
+    "quit": "take the lab down",
+}
+"""What the one who asks carries out."""
 COMMANDS: dict[str, Command] = {
     "status": Command("status [TUNNEL...]", "the tunnels, as both ends report them", _status),
     "nodes": Command("nodes", "the nodes, with addresses and namespaces", _nodes),

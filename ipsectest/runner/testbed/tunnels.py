@@ -1,6 +1,7 @@
 """The tunnels of a topology: one between each initiator and each responder, as both ends are told."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 
@@ -24,6 +25,8 @@ class Tunnel:
     """What each of the two nodes is told."""
     hosts: tuple[tuple[str, str], tuple[str, str]]
     """(node, address) whose packets the tunnel carries, on the side of the initiator and of the responder."""
+    ways: tuple[tuple[tuple[str, str], tuple[str, str]], ...]
+    """Such hosts for each IP version that both sides have inside."""
 
     @property
     def name(self) -> str:
@@ -89,7 +92,13 @@ def _tunnel(topology: Topology, offer: Offer, first: Side, second: Side) -> Tunn
         first[0]: _settings(name, offer, (first, second), hosts),
         second[0]: _settings(name, offer, (second, first), (hosts[1], hosts[0])),
     }
-    return Tunnel(first[0], second[0], settings, hosts)
+    return Tunnel(first[0], second[0], settings, hosts, tuple(_ways(topology, first, second)))
+
+
+def _ways(topology: Topology, first: Side, second: Side) -> Iterator[tuple[Host, Host]]:
+    for version in (4, 6):
+        with suppress(LookupError):
+            yield speaker(topology, *first, version), speaker(topology, *second, version)
 
 
 def _settings(name: str, offer: Offer, sides: tuple[Side, Side], hosts: tuple[Host, Host]) -> PeerSettings:

@@ -76,3 +76,10 @@ def test_rate_spaces_packets_and_a_full_queue_drops_the_newest() -> None:
 def test_values_without_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"probability|not negative|not more than|needs a delay"):
         Impairment(**wrong)
+
+
+def test_an_impairment_is_written_as_it_is_read() -> None:
+    for text in ("loss=0.1,delay=0.02,seed=0", "delay=1,jitter=0.5,reorder=0.25,rate=1e+06,limit=20"):
+        assert str(Impairment.of(text)) == text
+    assert Impairment.of("loss=1") == Impairment(loss=1.0)
+    assert str(Impairment()) == ""
