@@ -2,21 +2,16 @@
 
 import sys
 from argparse import REMAINDER, ArgumentParser, Namespace
-from typing import TYPE_CHECKING
 
-from ipsectest.base.errors import LabError, UsageError
-from ipsectest.cli import lab_up, topologies
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_COMMAND_CAP = 3600.0
+from ipsectest.base.errors import UsageError
+from ipsectest.cli import lab_exec, lab_up, topologies
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the actions."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="up|topologies|clean|vm")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="up|exec|topologies|clean|vm")
     lab_up.add_arguments(actions.add_parser("up", help="a topology with IKE endpoints in it, to work with"))
+    lab_exec.add_arguments(actions.add_parser("exec", help="a command, or a shell, at a node of a lab that is up"))
     listed = actions.add_parser("topologies", help="the topologies that there are")
     listed.add_argument("--json", action="store_true", help="print JSON instead of a table")
     actions.add_parser("clean", help="remove what dead runs left; running ones are not touched")
@@ -40,6 +35,8 @@ def execute(arguments: Namespace) -> int:
     match arguments.action:
         case "up":
             return lab_up.execute(arguments)
+        case "exec":
+            return lab_exec.execute(arguments)
         case "topologies":
             topologies.show(as_json=arguments.json)
             return 0
@@ -123,23 +120,7 @@ def _shell(command: list[str]) -> int:
         return 0
     else:
         text = sys.stdin.read()
-    return _carry_out(Path(kept.channel), text)
-
-
-def _carry_out(channel: "Path", text: str) -> int:
-    """Run a script in the guest, its output shown as it comes."""
-    from ipsectest.lab.vm.channel import Channel, script  # noqa: PLC0415
-
-    def show(data: bytes) -> None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-
-    guest = Channel(channel, 0)
-    guest.start(script(text), sink=show)
-    result = guest.result(_COMMAND_CAP)
-    if result is None:
-        raise LabError(f"the command does not end within {_COMMAND_CAP:.0f} s")
-    return result.status
+    return lab_exec.carry_out(kept.channel, kept.watch, text)
 
 
 def _stop() -> int:

@@ -2,17 +2,17 @@
 
 import json
 import secrets
-import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipsectest.base.errors import LabError, UsageError
-from ipsectest.cli import suites
+from ipsectest.cli import lab_exec, suites
 from ipsectest.cli.publish import REPORTS
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _RUN_CAP = 600.0
 """Seconds for one command in the virtual machine."""
 _METHODS = "psk", "rsa", "ecdsa", "ed25519"
 _PROMPT = "lab> "
-_WIDE = {"ike", "esp", "form", "addresses", "capture", "what"}
+_WIDE = {"ike", "esp", "form", "addresses", "impaired", "packets", "capture", "what"}
 """Columns that take more lines where the terminal is narrow."""
 _WIDTH, _LEFT_OUT = 110, {"ike"}
 """Where the terminal is narrower than that, tunnels are shown without these."""
@@ -57,6 +57,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--auth", choices=_METHODS, default=_METHODS[0], help="a shared secret, or certificates (default: psk)"
     )
+    parser.add_argument(
+        "--impair", action="append", default=[], metavar="LINK:WHAT",
+        help="make a link bad, such as internet:loss=0.1,delay=0.02,jitter=0.01,reorder=0.1,duplicate=0.01,rate=1e6 "
+        "(probabilities, seconds, bits per second; with seed=7 the same each time)",
+    )  # fmt: skip
     parser.add_argument("--down", action="store_true", help="leave the tunnels down at first")
     parser.add_argument("-c", "--command", action="append", metavar="LINE", help="do this and no more; repeatable")
     parser.add_argument("--report", type=Path, metavar="DIR", help="folder to write (default: reports/lab-<time>)")
@@ -71,7 +76,7 @@ def execute(arguments: Namespace) -> int:
     from ipsectest.runner.testbed.testbed import Testbed  # noqa: PLC0415
     from ipsectest.runner.testbed.worker import Worker  # noqa: PLC0415
 
-    topology = _topology(arguments.topology)
+    topology = _topology(arguments.topology, arguments.impair)
     peers = _peers(topology, arguments.peer)
     tunnels = _tunnels(topology, arguments)
     for peer in dict.fromkeys(peers.values()):
@@ -169,10 +174,10 @@ def _completer(testbed: "Testbed") -> Callable[[str, int], str | None]:
 
 def _inside(worker: "Worker", testbed: "Testbed", line: str, *, is_captured: bool) -> "Outcome | None":
     """``run`` and ``shell``, which this process does itself: the loop goes on meanwhile."""
-    import os  # noqa: PLC0415
     import shlex  # noqa: PLC0415
 
     from ipsectest.runner.testbed.commands import Outcome  # noqa: PLC0415
+    from ipsectest.runner.testbed.running import enter  # noqa: PLC0415
 
     try:
         words = shlex.split(line)
@@ -180,18 +185,23 @@ def _inside(worker: "Worker", testbed: "Testbed", line: str, *, is_captured: boo
         return None
     if not words or words[0] not in {"run", "shell"}:
         return None
-    if len(words) < (3 if words[0] == "run" else 2) or words[1] not in testbed.topology.nodes:
-        return Outcome(line, f"write {words[0]} NODE{' COMMAND...' if words[0] == 'run' else ''}")
-    if words[1] in testbed.guests:
-        if words[0] == "shell":
-            return Outcome(line, f"{words[1]} stands in the virtual machine: write run {words[1]} COMMAND...")
+    is_shell, nodes = words[0] == "shell", testbed.topology.nodes
+    if (len(words) != 2 if is_shell else len(words) < 3) or words[1] not in nodes:
+        usage = f"write {words[0]} NODE{'' if is_shell else ' COMMAND...'}"
+        return Outcome(line, f"{usage} (there are {', '.join(nodes)})")
+    if is_shell and not is_captured and sys.stdin.isatty():
+        _say(f"a shell at {words[1]}; exit leaves it{', and Ctrl-]' if words[1] in testbed.guests else ''}")
+    if words[1] not in testbed.guests:
+        command = [lab_exec.shell()] if is_shell else words[2:]
+        status, text = enter(testbed.running.entering(words[1], command), is_captured=is_captured)
+    elif not is_shell:
         status, text = worker.call(lambda: testbed.guests[words[1]].run(shlex.join(words[2:]), _RUN_CAP))
-        return Outcome(line, f"exit status {status}" if status else "", text=text)
-    command = words[2:] if words[0] == "run" else [os.environ.get("SHELL", "/bin/sh")]
-    enter = ["nsenter", f"--net={testbed.network[words[1]].path}", "--", *command]
-    done = subprocess.run(enter, capture_output=is_captured, check=False)  # noqa: S603 - what the user typed
-    text = (done.stdout + done.stderr).decode(errors="replace") if is_captured else ""
-    return Outcome(line, f"exit status {done.returncode}" if done.returncode else "", text=text)
+    elif testbed.running.guest and sys.stdin.isatty() and not is_captured:
+        lab_exec.attach(testbed.running.guest.terminal, words[1])
+        return Outcome(line)
+    else:
+        return Outcome(line, f"a shell in the virtual machine needs a terminal: write run {words[1]} COMMAND...")
+    return Outcome(line, f"exit status {status}" if status else "", text=text)
 
 
 def _print(outcome: "Outcome") -> None:
@@ -231,10 +241,23 @@ def _print_json(outcome: "Outcome") -> None:
     print(json.dumps(told), flush=True)  # noqa: T201
 
 
-def _topology(name: str) -> "Topology":
+def _topology(name: str, impaired: list[str]) -> "Topology":
     from ipsectest.cli.topologies import load  # noqa: PLC0415
+    from ipsectest.net.impairment import Impairment  # noqa: PLC0415
 
-    return load(name)
+    topology = load(name)
+    for text in impaired:
+        link, _, how = text.partition(":")
+        if link not in [one.name for one in topology.links]:
+            names = ", ".join(one.name for one in topology.links)
+            raise UsageError(f"--impair {text}: no link {link!r} (there are {names})")
+        try:
+            made = Impairment.of(how)
+        except ValueError as error:
+            raise UsageError(f"--impair {text}: {error}") from None
+        links = (replace(one, impairment=made) if one.name == link else one for one in topology.links)
+        topology = replace(topology, links=tuple(links))
+    return topology
 
 
 def _peers(topology: "Topology", asked: list[str]) -> "dict[str, PeerName]":

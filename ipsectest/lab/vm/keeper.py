@@ -11,11 +11,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ipsectest.base.errors import IpsectestError, LabError
-from ipsectest.lab.journal import runtime_directory, start_time
+from ipsectest.lab import notes
 from ipsectest.lab.lab import Lab
 from ipsectest.lab.privileges import become_root_of_a_namespace, can_make_namespaces
 from ipsectest.lab.vm import network
@@ -44,6 +45,8 @@ class Kept:
     """Socket of a shell."""
     channel: str
     """Socket of a command channel."""
+    watch: str
+    """Of another one, that ends what runs in the first."""
     share: str
     """Directory that the guest sees as ``/lab``."""
 
@@ -77,13 +80,9 @@ def keep(image: Image, cache_directory: Path, resident: str = "") -> Kept:
 
 def kept() -> Kept | None:
     """The guest that is kept, if there is one."""
-    for note in runtime_directory().glob(f"*/{_NOTE}"):
-        try:
-            found = Kept(**json.loads(note.read_text()))
-        except (OSError, ValueError, TypeError):
-            continue
-        if start_time(found.pid) == found.start:
-            return found
+    for told in notes.living(_NOTE):
+        with suppress(TypeError):  # written by another version
+            return Kept(**told)
     return None
 
 
@@ -127,17 +126,18 @@ def _serve(image: Image, cache_directory: Path, resident: str) -> None:
         namespace.up(_TAP)
         network.add_addresses(machine, "", "eth0", _THERE)
         network.batch(machine, "link set eth0 up")
-        me = os.getpid()
-        told = Kept(
-            pid=me,
-            start=start_time(me),
-            namespace=namespace.name,
-            terminal=str(machine.terminal),
-            channel=str(machine.offer()),
-            share=str(machine.directory),
+        notes.leave(
+            lab.directory_root,
+            _NOTE,
+            {
+                "namespace": namespace.name,
+                "terminal": str(machine.terminal),
+                "channel": str(machine.offer()),
+                "watch": str(machine.offer()),
+                "share": str(machine.directory),
+            },
         )
-        (lab.directory_root / _NOTE).write_text(json.dumps(asdict(told)))
-        print(json.dumps(asdict(told)), flush=True)  # noqa: T201
+        print((lab.directory_root / _NOTE).read_text(), flush=True)  # noqa: T201
         _let_go(lab.directory_root / _LOG)
         while not machine.ended(3600):
             pass

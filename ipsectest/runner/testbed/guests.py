@@ -11,6 +11,7 @@ from ipsectest.lab.vm.qemu import Tap
 from ipsectest.lab.vm.start import start
 from ipsectest.peers.names import PeerName
 from ipsectest.runner import guest
+from ipsectest.runner.testbed.running import Guest
 
 _CARDS = 6
 """At least: a snapshot fits one number of cards only."""
@@ -49,6 +50,8 @@ class GuestSite:
         cards = tuple(Tap(f"card{number}") for number in range(max(_CARDS, ends)))
         image = guest.build(list(dict.fromkeys(peers.values())), say)
         self.machine = start(lab, guest.cache_directory(), image, cards, namespace=self.namespace)
+        self.way = Guest(str(self.machine.terminal), str(self.machine.offer()), str(self.machine.offer()))
+        """For other processes."""
         self._used = 0
         self.nodes = {name: GuestNode(self, name) for name in peers}
 

@@ -3,6 +3,7 @@
 All of it belongs to one event loop and is used from that loop's thread.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from ipsectest.runner.pki import PkiSide
 from ipsectest.runner.polling import poll_until
 from ipsectest.runner.testbed.captures import Captures
 from ipsectest.runner.testbed.guests import GuestNode, GuestSite
+from ipsectest.runner.testbed.running import Running
 from ipsectest.runner.testbed.seats import BuiltinSeat, DaemonSeat, Seat, our_config
 from ipsectest.runner.testbed.tunnels import Tunnel, beyond
 from ipsectest.scenario.ports import Verb
@@ -79,6 +81,8 @@ class Testbed:
     """The nodes that stand in the virtual machine."""
     captures: Captures = field(init=False)
     seats: dict[str, Seat] = field(default_factory=dict)
+    running: Running = field(init=False)
+    """What other processes are told."""
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -86,6 +90,7 @@ class Testbed:
         with ExitStack() as stack:
             lab = stack.enter_context(Lab())
             guests = {node: peer for node, peer in self.peers.items() if self._plane(node) is Plane.GUEST}
+            site = None
             if guests:
                 site = GuestSite(lab, self.topology, guests, self.say)
                 stack.callback(site.close)
@@ -99,6 +104,9 @@ class Testbed:
             stack.callback(self.loop.remove, self.captures)
             for node in self.peers:
                 self.seats[node] = self._occupy(lab, stack, node)
+            here = {node: str(self.network[node].path) for node in self.topology.nodes if node not in guests}
+            self.running = Running(self.topology.name, here, tuple(guests), site.way if site else None, os.getpid())
+            self.running.leave(lab.directory_root)
             stack.callback(self.save)
             self._stack = stack.pop_all()
         return self
