@@ -25,12 +25,15 @@ IMPAIRMENTS: dict[str, str] = {
     "accepts-bad-esp-icv": "a wrong ICV is no reason to drop (RFC 4303 section 3.4.4)",
     "ignores-esp-spi": "any SPI will do (RFC 4303 section 3.4.2)",
     "ignores-esp-padding-limit": "more than 15 octets of padding are refused (RFC 4303 section 2.4)",
+    "ignores-esp-padding": "padding that is not 1, 2, 3 is no reason to drop (RFC 4303 section 2.4)",
     "accepts-clear": "packets that policy wants protected may come and go in clear (RFC 4301 section 5)",
+    "accepts-clear-fragments": "fragments in clear are let in whatever policy wants (RFC 4301 section 5.2)",
     "outbound-in-clear": "what the host sends leaves in clear (RFC 4301 section 5.1)",
     "passes-unmatched": "packets that no policy speaks of pass in clear (RFC 4301 section 4.4.1)",
     "ignores-bypass": "BYPASS entries of the policy are as good as none (RFC 4301 section 4.4.1)",
     "ignores-discard": "DISCARD entries of the policy let packets pass (RFC 4301 section 4.4.1)",
     "reverses-spd": "the last of the policy entries that match decides (RFC 4301 section 4.4.1)",
+    "one-sa-for-selectors": "a Child SA takes the place of those with its selectors (RFC 4301 section 4.1)",
     "ignores-narrower-sa": "the first SA that fits a packet carries it, not the one its policy names (RFC 4301 5.1)",
     "ignores-binding": "a Child SA carries all that fits its selectors, whatever route or mark (RFC 4301 4.4.1)",
     "no-trap": "traffic without a Child SA does not set one up (RFC 4301 section 4.4.1)",
@@ -49,11 +52,13 @@ IMPAIRMENTS: dict[str, str] = {
     "drops-large": "a packet that has to be cut is dropped (RFC 4301 section 8.2.1)",
     "refuses-tfc-padding": "octets behind the inner packet are no padding (RFC 4303 section 2.7)",
     "drops-inner-fragments": "fragments that come out of a tunnel are dropped (RFC 4301 section 7.1)",
+    "ignores-more-fragments": "what looks like a fragment is taken as a whole packet (RFC 4303 section 3.4.1)",
     "accepts-bad-ah-icv": "a wrong ICV of AH is no reason to drop (RFC 4302 section 3.4.4)",
     "ah-covers-mutable-fields": "DSCP and TTL must not have changed on the way (RFC 4302 section 3.3.3)",
     "takes-one-encapsulation": "ESP must come the way it is sent, in UDP or not (RFC 7296 section 2.23)",
     "esp-never-moves": "ESP of a peer whose NAT has a new mapping is answered to the old one (RFC 7296 section 2.23)",
     "sends-no-keepalive": "no keepalives from behind a NAT (RFC 7296 section 2.23)",
+    "takes-keepalives-for-life": "who sends NAT keepalives is never asked whether it lives (RFC 3948 section 4)",
     "wants-no-checksum": "ESP in UDP with a checksum is dropped (RFC 3948 section 2.1)",
     "keeps-nat-checksums": "checksums of transport mode are not mended behind a NAT (RFC 3948 section 3.1.2)",
     "answers-dummy": "a dummy packet is answered (RFC 4303 section 2.6)",
@@ -89,6 +94,8 @@ def receiver(sa: SecurityAssociation, faults: Collection[str]) -> SecurityAssoci
         sa = replace(sa, replay_window=_NARROW)
     if "always-checks-replay" in faults:
         sa = replace(sa, replay_window=_USUAL)
+    if "ignores-esp-padding" in faults:
+        sa = replace(sa, checks_padding=False)
     if "keeps-nat-checksums" in faults:
         sa = replace(sa, real_addresses=None)
     if "esn-stays-in-the-low-half" in faults:
@@ -162,6 +169,8 @@ def opened_ah(sa: SecurityAssociation, ip: IpPacket, faults: Collection[str]) ->
     """What a packet under AH carries, with the faults of a receiver."""
     if "ah-covers-mutable-fields" in faults and (ip.traffic_class >> 2 or ip.hop_limit != sa.hop_limit):
         return sa.drop(DropReason.BAD_ICV)
+    if "ignores-more-fragments" in faults:
+        ip = replace(ip, more_fragments=False)
     opened = open_ah(sa, ip)
     forgiven = {DropReason.BAD_ICV: "accepts-bad-ah-icv", DropReason.UNKNOWN_SPI: "ignores-esp-spi"}
     if isinstance(opened, Drop) and forgiven.get(opened.reason) in faults:

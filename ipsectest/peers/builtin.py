@@ -133,6 +133,8 @@ class _Node:
         self.settings = settings
         self.lines: deque[str] = deque(maxlen=2000)
         config = endpoint_config(settings, certificates)
+        if "takes-keepalives-for-life" in impairments:
+            config = replace(config, liveness_interval=None)
         self._connection = config.connections[0]
         policy = Encapsulating() if settings.force_encapsulation else None
         self._endpoint = Endpoint(config, random, policy, _of_ike(impairments))

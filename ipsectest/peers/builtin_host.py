@@ -12,24 +12,12 @@ _MOST_FRAGMENTS = 64
 
 
 @dataclass(slots=True)
-class Hosts:
-    """Takes packets that were let in. ``behind``: packed addresses of hosts that are reached by forwarding."""
+class Pieces:
+    """Fragments of packets that are not whole yet."""
 
-    behind: frozenset[bytes] = frozenset()
     _fragments: list[Fragment] = field(default_factory=list)
 
-    def answer(self, packet: bytes) -> bytes | None:
-        """What the addressed host says: an echo reply, a reset; None if nothing, such as to a wrong checksum."""
-        whole = self._whole(packet)
-        ip = parse_ip(whole) if whole else None
-        probe = probes.recognise(whole) if whole and ip and is_intact(ip) else None
-        return probes.answer_to(probe) if probe else None
-
-    def is_behind(self, address: bytes) -> bool:
-        """Whether packets to or from an address are forwarded."""
-        return address in self.behind
-
-    def _whole(self, packet: bytes) -> bytes | None:
+    def whole(self, packet: bytes) -> bytes | None:
         """The packet, put together if it came in pieces."""
         fragment = as_fragment(packet)
         if fragment is None:
@@ -40,6 +28,25 @@ class Hosts:
         if whole:
             self._fragments = [one for one in self._fragments if one.key != fragment.key]
         return whole
+
+
+@dataclass(slots=True)
+class Hosts:
+    """Takes packets that were let in. ``behind``: packed addresses of hosts that are reached by forwarding."""
+
+    behind: frozenset[bytes] = frozenset()
+    _pieces: Pieces = field(default_factory=Pieces)
+
+    def answer(self, packet: bytes) -> bytes | None:
+        """What the addressed host says: an echo reply, a reset; None if nothing, such as to a wrong checksum."""
+        whole = self._pieces.whole(packet)
+        ip = parse_ip(whole) if whole else None
+        probe = probes.recognise(whole) if whole and ip and is_intact(ip) else None
+        return probes.answer_to(probe) if probe else None
+
+    def is_behind(self, address: bytes) -> bool:
+        """Whether packets to or from an address are forwarded."""
+        return address in self.behind
 
 
 def forwarded(packet: bytes) -> bytes | None:

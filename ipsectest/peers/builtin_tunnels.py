@@ -16,7 +16,7 @@ from ipsectest.ipsec.impair import dressed, open_impaired, opened_ah, receiver, 
 from ipsectest.ipsec.packets import Unprotected, protect
 from ipsectest.ipsec.sa import DontFragment, Mode, SecurityAssociation
 from ipsectest.ipsec.spd import Action, Flow, PolicyEntry, Selector, TrafficRange, admits, lookup
-from ipsectest.peers.builtin_host import Hosts, forwarded, packed
+from ipsectest.peers.builtin_host import Hosts, Pieces, forwarded, packed
 from ipsectest.scenario import probes
 from ipsectest.scenario.ports import BOUND_PORTS, PeerPacket, PeerSettings, SpdEntry
 from ipsectest.scenario.ports import Selector as Named
@@ -53,6 +53,7 @@ class Tunnels:
         self._window = window
         self._faults = frozenset(faults)
         self._hosts = Hosts(packed((behind,)))
+        self._pieces = Pieces()
         self._policies = policies(settings)
         if "reverses-spd" in self._faults:
             self._policies.reverse()
@@ -76,6 +77,10 @@ class Tunnels:
         outbound = sender(self._one_way(event, outbound=True, swapped=swapped), self._faults)
         # Who began a rekey has the answer, so both ends have the new Child SA (RFC 7296 section 2.8).
         at_once = child.replaces is None or child.is_initiator or "sends-on-new-child" in self._faults
+        if "one-sa-for-selectors" in self._faults:
+            alike = [spi for spi, t in self._tunnels.items() if t.inbound.selectors == inbound.selectors]
+            for spi in alike:
+                del self._tunnels[spi]
         self._tunnels[child.spi_in] = _Tunnel(child, inbound, outbound, may_send=at_once)
         self._inbound.append(inbound)
 
@@ -126,9 +131,15 @@ class Tunnels:
 
     def receive(self, datagram: Datagram) -> list[Datagram]:
         """Take ESP, plain or out of UDP, AH, or a packet in clear; what is to be sent in answer."""
-        data = datagram.data
         if datagram.protocol not in {UDP, ESP, AH}:
             return self._receive_clear(packet_of(datagram))
+        if datagram.packet and "ignores-more-fragments" not in self._faults:
+            whole = self._joined(datagram)
+            return self._receive_whole(whole) if whole else []
+        return self._receive_whole(datagram)
+
+    def _receive_whole(self, datagram: Datagram) -> list[Datagram]:
+        data = datagram.data
         if datagram.protocol == UDP and len(data) < _SHORTEST_ESP:
             if "answers-keepalive" not in self._faults:
                 return []  # too short for ESP, or a NAT keepalive (RFC 3948 sections 2.2 and 2.3)
@@ -144,6 +155,15 @@ class Tunnels:
         self._notice_source(tunnel, datagram, passed)
         tunnel.may_send = True  # the tester uses it, so both ends have it (RFC 7296 section 2.8)
         return self._let_in(passed.inner)
+
+    def _joined(self, datagram: Datagram) -> Datagram | None:
+        """Reassembly is before ESP and AH, and what is still a fragment is none of theirs (RFC 4303 section 3.4.1)."""
+        packet = self._pieces.whole(datagram.packet)
+        ip = parse_ip(packet) if packet else None
+        if packet is None or ip is None or packet == datagram.packet:
+            return datagram if packet else None
+        joined = datagram_of(packet, ip)
+        return replace(joined, packet=packet) if joined else None
 
     def _notice_source(self, tunnel: _Tunnel, datagram: Datagram, passed: Unprotected) -> None:
         """The newest genuine packet shows where the tester is now; a late one must not lead back."""
@@ -197,6 +217,7 @@ class Tunnels:
         if entry is None:
             wrongly = "passes-unmatched"
         let_in = action is Action.BYPASS and "ignores-bypass" not in self._faults
+        let_in |= ip.is_fragment and "accepts-clear-fragments" in self._faults
         return self._let_in(packet) if let_in or wrongly in self._faults else []
 
     def _let_in(self, packet: bytes) -> list[Datagram]:

@@ -16,7 +16,7 @@ from ipsectest.scenario.trees import Node, arguments_of, child_of, column_of, wo
 CONTENTS = ("ping", "pong", "syn", "reset", "udp", "too-big", "dummy")
 HEADER_FIELDS = ("dscp", "ecn", "df", "ttl")
 """Of an IP header, outer (in brackets) or inner (behind the content)."""
-NUMBERS = {*HEADER_FIELDS, "seq", "pad", "pad_length", "next", "checksum", "tfc"}
+NUMBERS = {*HEADER_FIELDS, "mf", "part", "seq", "pad", "pad_length", "next", "checksum", "tfc"}
 OCTETS = {"icv", "iv", "padding"}
 FIELDS = {*HEADER_FIELDS, "size", "part", "mtu"}
 

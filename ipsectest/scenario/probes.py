@@ -76,6 +76,9 @@ def build(probe: Probe, **fields: int) -> bytes:
             return build_tcp_packet(TcpSegment(*ends, probe.number, 0, SYN, probe.data), **fields)
         case "udp":
             return build_udp_packet(UdpPacket(*ends, probe.data), **fields)
+        case "too-big":  # about a datagram that the one it goes to had sent to the one it comes from
+            quoted = build_udp_packet(UdpPacket(*ends[2:], *ends[:2], probe.data))
+            return too_big(quoted, probe.source, probe.mtu, **fields) or b""
         case _:
             raise ValueError(f"a {probe.kind} is only expected, never sent")
 
@@ -113,7 +116,7 @@ def recognise(packet: bytes) -> Probe | None:
     return _error(ip)
 
 
-def too_big(packet: bytes, reporter: str, mtu: int) -> bytes | None:
+def too_big(packet: bytes, reporter: str, mtu: int, **fields: int) -> bytes | None:
     """The ICMP error of a gateway that can neither carry nor cut a packet (RFC 1191 section 4, RFC 4443 3.2)."""
     ip = parse_ip(packet)
     if ip is None:
@@ -125,7 +128,7 @@ def too_big(packet: bytes, reporter: str, mtu: int) -> bytes | None:
     protocol = ICMP if ip.version == 4 else ICMPV6
     prefix = b"" if ip.version == 4 else pseudo_header(source, destination, protocol, len(message))
     total = checksum(prefix + message)
-    return build_ip(source, destination, protocol, message[:2] + total.to_bytes(2, "big") + message[4:])
+    return build_ip(source, destination, protocol, message[:2] + total.to_bytes(2, "big") + message[4:], **fields)
 
 
 def _error(ip: IpPacket) -> Probe | None:

@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from ipsectest.base.addresses import Address, Datagram
 from ipsectest.base.clock import RandomBytes
@@ -26,6 +27,7 @@ from ipsectest.wire.datagrams import host_text, packet_of
 from ipsectest.wire.fragments import cut
 from ipsectest.wire.ip import AH, DONT_FRAGMENT, ESP, NO_NEXT_HEADER, UDP, IpPacket, altered, build_ip, parse_ip
 
+_T = TypeVar("_T")
 _IPV4, _IPV6 = 4, 41
 """Next Header values of tunnelled packets."""
 _FIRST_PORT = 40000
@@ -48,6 +50,9 @@ class Traffic:
     """Echo sequence numbers that were sent in more than one packet, and may be answered as often."""
     _count: int = 0
     _pieces: list[bytes] = field(default_factory=list)
+    """Of the packet inside that was sent with ``part=1``."""
+    _halves: list[Datagram] = field(default_factory=list)
+    """Of the packet around it, likewise."""
 
     def add(self, name: str, child: ChildSa, sa: IkeSa, *, encapsulated: bool) -> None:
         """Make a Child SA usable under a name."""
@@ -67,6 +72,17 @@ class Traffic:
 
         ``again``: our last echo request once more, in a packet of its own.
         """
+        part = next((values.number(e.operand, 1) for e in pattern.edits if e.name == "part"), 0)
+        if part > 1:
+            return _kept(self._halves)
+        whole = self._whole(pattern, values, again=again)
+        if not part:
+            return whole
+        pieces = self._in_two(packet_of(whole))
+        self._halves = [replace(whole, packet=piece) for piece in pieces]
+        return self._halves[0]
+
+    def _whole(self, pattern: DataPattern, values: Values, *, again: bool) -> Datagram:
         if pattern.carrier == "clear":
             return _clear(self._packet(pattern, values, None, again=again))
         tunnel = self.tunnels.get(pattern.child)
@@ -107,19 +123,23 @@ class Traffic:
         """The IP packet inside."""
         part = next((e.operand for e in pattern.fields if e.name == "part"), None)
         if part is not None and values.number(part, 1) > 1:
-            if len(self._pieces) < 2:
-                raise LookupError("nothing was sent with part=1")
-            return self._pieces.pop()
+            return _kept(self._pieces)
         probe = self._probe(pattern, sa, again=again)
+        for edit in pattern.fields:
+            if edit.name == "mtu":
+                probe = replace(probe, mtu=values.number(edit.operand, 0))
         fields = _header_fields(pattern.fields, values, is_v4=":" not in probe.source)
         if part is None:
             return probes.build(probe, **fields)
-        if ":" in probe.source:
-            raise UnsupportedError("part=", "IPv6 fragments have a header of their own")
-        whole = probes.build(probe, **fields, identification=0x4000 + self._count)
-        half = 20 + (len(whole) - 20) // 16 * 8
-        self._pieces = cut(whole, half + 8, 0x4000 + self._count)
+        self._pieces = self._in_two(probes.build(probe, **fields))
         return self._pieces[0]
+
+    def _in_two(self, whole: bytes) -> list[bytes]:
+        """A packet in two fragments."""
+        if whole[0] >> 4 == 6:
+            raise UnsupportedError("part=", "IPv6 fragments have a header of their own")
+        half = 20 + (len(whole) - 20) // 16 * 8
+        return cut(whole, half + 8, 0x4000 + self._count)
 
     def _probe(self, pattern: DataPattern, sa: SecurityAssociation | None, *, again: bool) -> Probe:
         if pattern.content == "pong":
@@ -254,6 +274,13 @@ def _as_received(tunnel: Tunnel, outer: IpPacket, opened: Opened) -> bytes:
     return build_ip(source, destination, opened.next_header, payload, **fields)
 
 
+def _kept(pieces: list[_T]) -> _T:
+    """The second part."""
+    if len(pieces) < 2:
+        raise LookupError("nothing was sent with part=1")
+    return pieces.pop()
+
+
 def _words(text: str) -> SelectorWords | None:
     return read_selector(Word(text, 1)) if text else None
 
@@ -319,8 +346,8 @@ def _with_header(datagram: Datagram, edits: tuple[Edit, ...], values: Values) ->
     if not fields and not checksums:
         return datagram
     packet = packet_of(datagram)
-    if datagram.source.is_ipv6 and (checksums or "dont_fragment" in fields):
-        raise UnsupportedError("df= and checksum=", "IPv6 has no DF bit, and a UDP checksum always")
+    if datagram.source.is_ipv6 and (checksums or {"dont_fragment", "more_fragments"} & fields.keys()):
+        raise UnsupportedError("df=, mf= and checksum=", "IPv6 has no such bits, and a UDP checksum always")
     if checksums and datagram.protocol == UDP:
         at = len(packet) - len(datagram.data) - 2
         correct = int.from_bytes(packet[at : at + 2], "big")
@@ -332,7 +359,7 @@ def _with_header(datagram: Datagram, edits: tuple[Edit, ...], values: Values) ->
 
 def _changes(edits: tuple[Edit, ...], values: Values) -> dict[str, int | bool]:
     """Arguments of ``wire.ip.altered``."""
-    numbers = {e.name: values.number(e.operand, 64) for e in edits if e.name in {"dscp", "ecn", "df", "ttl"}}
+    numbers = {e.name: values.number(e.operand, 64) for e in edits if e.name in {"dscp", "ecn", "df", "mf", "ttl"}}
     changes: dict[str, int | bool] = {}
     if "dscp" in numbers or "ecn" in numbers:
         changes["traffic_class"] = numbers.get("dscp", 0) << 2 | numbers.get("ecn", 0)
@@ -340,6 +367,8 @@ def _changes(edits: tuple[Edit, ...], values: Values) -> dict[str, int | bool]:
         changes["hop_limit"] = numbers["ttl"]
     if "df" in numbers:
         changes["dont_fragment"] = bool(numbers["df"])
+    if "mf" in numbers:
+        changes["more_fragments"] = bool(numbers["mf"])
     return changes
 
 

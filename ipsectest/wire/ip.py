@@ -211,9 +211,14 @@ def _parse_ipv6(packet: bytes) -> IpPacket | None:
 
 
 def altered(
-    packet: bytes, *, traffic_class: int | None = None, hop_limit: int | None = None, dont_fragment: bool | None = None
+    packet: bytes,
+    *,
+    traffic_class: int | None = None,
+    hop_limit: int | None = None,
+    dont_fragment: bool | None = None,
+    more_fragments: bool | None = None,
 ) -> bytes:
-    """A packet with fields of its header changed as on the way; the checksum of IPv4 follows. IPv6 has no DF."""
+    """A packet with fields of its header changed as on the way; the checksum of IPv4 follows. IPv6 has no such bits."""
     header = bytearray(packet)
     if packet[0] >> 4 == 6:
         if traffic_class is not None:
@@ -227,6 +232,8 @@ def altered(
         header[8] = hop_limit
     if dont_fragment is not None:
         header[6] = header[6] & ~0x40 | (0x40 if dont_fragment else 0)
+    if more_fragments is not None:
+        header[6] = header[6] & ~0x20 | (0x20 if more_fragments else 0)
     size = (packet[0] & 15) * 4
     header[10:12] = b"\0\0"
     header[10:12] = checksum(bytes(header[:size])).to_bytes(2, "big")
