@@ -28,8 +28,7 @@ def bind(settings: PeerSettings) -> str:
     ip = f"ip {_family(host)}"
     return "\n".join(
         (
-            f"set -- $(ip -o addr show to {settings.local.host})",  # 2: vlan0 inet ...
-            f'ip link add {_link(number)} type xfrm dev "$2" if_id {number}',
+            *(_tunnel(number, settings) if settings.bound_to == "vti" else _interface(number, settings)),
             f"ip link set {_link(number)} up",
             f"{ip} route replace {host} dev {_link(number)} table {number}",
             *(f"{ip} rule add {rule}" for rule in _rules(number, host)),
@@ -46,6 +45,23 @@ def unbind(settings: PeerSettings) -> str:
         return f"nft delete table inet {_table(number)}"
     rules = [f"ip {_family(host)} rule del {rule}" for rule in _rules(number, host)]
     return "\n".join([*rules, f"ip link del {_link(number)}"])
+
+
+def _interface(number: int, settings: PeerSettings) -> list[str]:
+    return [
+        f"set -- $(ip -o addr show to {settings.local.host})",  # 2: vlan0 inet ...
+        f'ip link add {_link(number)} type xfrm dev "$2" if_id {number}',
+    ]
+
+
+def _tunnel(number: int, settings: PeerSettings) -> list[str]:
+    """A VTI: what is routed to it gets the mark of its key; what comes in is held against the policies by it alone."""
+    kind, version = ("vti6", "ipv6") if ":" in settings.local.host else ("vti", "ipv4")
+    ends = f"local {settings.local.host} remote {settings.remote.host}"
+    return [
+        f"ip link add {_link(number)} type {kind} {ends} key {number}",
+        f"echo 1 >/proc/sys/net/{version}/conf/{_link(number)}/disable_policy",
+    ]
 
 
 def _marking(number: int, host: str) -> list[str]:

@@ -5,29 +5,8 @@ from ipaddress import ip_address
 
 from ipsectest.ipsec.inner import is_intact
 from ipsectest.scenario import probes
-from ipsectest.wire.fragments import Fragment, as_fragment, join
+from ipsectest.wire.fragments import Pieces
 from ipsectest.wire.ip import altered, parse_ip
-
-_MOST_FRAGMENTS = 64
-
-
-@dataclass(slots=True)
-class Pieces:
-    """Fragments of packets that are not whole yet."""
-
-    _fragments: list[Fragment] = field(default_factory=list)
-
-    def whole(self, packet: bytes) -> bytes | None:
-        """The packet, put together if it came in pieces."""
-        fragment = as_fragment(packet)
-        if fragment is None:
-            return packet
-        self._fragments = [*self._fragments[-_MOST_FRAGMENTS:], fragment]
-        mine = [one for one in self._fragments if one.key == fragment.key]
-        whole = join(mine)
-        if whole:
-            self._fragments = [one for one in self._fragments if one.key != fragment.key]
-        return whole
 
 
 @dataclass(slots=True)

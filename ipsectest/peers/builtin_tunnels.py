@@ -16,13 +16,14 @@ from ipsectest.ipsec.impair import dressed, open_impaired, opened_ah, receiver, 
 from ipsectest.ipsec.packets import Unprotected, protect
 from ipsectest.ipsec.sa import DontFragment, Mode, SecurityAssociation
 from ipsectest.ipsec.spd import Action, Flow, PolicyEntry, Selector, TrafficRange, admits, lookup
-from ipsectest.peers.builtin_host import Hosts, Pieces, forwarded, packed
+from ipsectest.peers.builtin_host import Hosts, forwarded, packed
 from ipsectest.scenario import probes
 from ipsectest.scenario.ports import BOUND_PORTS, PeerPacket, PeerSettings, SpdEntry
 from ipsectest.scenario.ports import Selector as Named
 from ipsectest.scenario.probes import Probe
 from ipsectest.wire import TrafficSelector
 from ipsectest.wire.datagrams import datagram_of, packet_of
+from ipsectest.wire.fragments import Pieces
 from ipsectest.wire.ip import AH, DONT_FRAGMENT, ESP, ICMP, ICMPV6, UDP, IpPacket, parse_ip
 
 _IDENTIFIER = 0x4970

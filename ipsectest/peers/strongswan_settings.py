@@ -197,7 +197,7 @@ def _child(settings: PeerSettings) -> Section:
         child["start_action"] = "trap"
     if settings.bound_to:
         number = str(number_of(settings))
-        kind = "if_id" if settings.bound_to == "interface" else "mark"
+        kind = "if_id" if settings.bound_to == "interface" else "mark"  # a VTI works by marks
         child |= {f"{kind}_in": number, f"{kind}_out": number}
     if not settings.copy_df:
         child["copy_df"] = "no"

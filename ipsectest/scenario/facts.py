@@ -172,7 +172,7 @@ PEER_KEYS: Mapping[str, Reader] = {
     "mode": _one_of("tunnel", "transport"),
     "replay_window": _count,
     "spd": _policy,
-    "bound_to": _one_of("interface", "mark"),
+    "bound_to": _one_of("interface", "vti", "mark"),
     "trap": _flag,
     "copy_df": _flag,
     "child_packets": _count,

@@ -160,8 +160,9 @@ class PeerSettings:
     spd: tuple[SpdEntry, ...] = ()
     """In order; empty: the Child SA of the case is all there is."""
     bound_to: str = ""
-    """``interface`` or ``mark``: the Child SA carries of what fits its selectors only what is routed to its interface,
-    or has its mark, and that is ICMP and UDP to `BOUND_PORTS` of the tester; the rest leaves as if it was not there."""
+    """``interface``, ``vti`` or ``mark``: the Child SA carries of what fits its selectors only what is routed to its
+    interface (XFRM or VTI), or has its mark, and that is ICMP and UDP to `BOUND_PORTS` of the tester; the rest leaves
+    as if it was not there."""
     trap: bool = False
     """Traffic for the Child SA sets it up."""
     copy_df: bool = True

@@ -24,7 +24,7 @@ from ipsectest.scenario.probes import Probe
 from ipsectest.scenario.received import Received, Tunnel, differs
 from ipsectest.scenario.values import Values
 from ipsectest.wire.datagrams import host_text, packet_of
-from ipsectest.wire.fragments import cut
+from ipsectest.wire.fragments import Pieces, cut
 from ipsectest.wire.ip import AH, DONT_FRAGMENT, ESP, NO_NEXT_HEADER, UDP, IpPacket, altered, build_ip, parse_ip
 
 _T = TypeVar("_T")
@@ -51,6 +51,8 @@ class Traffic:
     _count: int = 0
     _pieces: list[bytes] = field(default_factory=list)
     """Of the packet inside that was sent with ``part=1``."""
+    _cut_inside: Pieces = field(default_factory=Pieces)
+    """Of packets of the peer that were cut before they were protected."""
     _halves: list[Datagram] = field(default_factory=list)
     """Of the packet around it, likewise."""
 
@@ -216,7 +218,10 @@ class Traffic:
         if tunnel is None or (carrier == "AH") != (tunnel.inbound.protocol == ProtocolId.AH):
             return None
         opened = _opened_ah(tunnel, outer, whole) if carrier == "AH" else _opened_esp(tunnel, outer, datagram.data)
-        return opened if isinstance(opened, Drop) else self._noticed(opened)
+        if isinstance(opened, Drop):
+            return opened
+        joined = None if opened.probe else self._cut_inside.whole(opened.inner)
+        return self._noticed(replace(opened, inner=joined, probe=probes.recognise(joined)) if joined else opened)
 
     def _noticed(self, received: Received) -> Received:
         if received.probe and received.probe.kind == "ping":

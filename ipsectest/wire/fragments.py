@@ -2,12 +2,13 @@
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ipsectest.wire.ip import DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, MORE_FRAGMENTS, ROUTING, checksum
 
 _MAX_EXTENSION_HEADERS = 16
 _MAX_PACKET = 65535
+_MOST_FRAGMENTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,25 @@ def join(fragments: Sequence[Fragment]) -> bytes | None:
     if len(prefix) + end > _MAX_PACKET:
         return None
     return _with_length(prefix, b"".join(fragment.data for fragment in ordered))
+
+
+@dataclass(slots=True)
+class Pieces:
+    """The newest fragments of packets that are not whole yet, for those who have no clock; `net.reassembly` has."""
+
+    _fragments: list[Fragment] = field(default_factory=list)
+
+    def whole(self, packet: bytes) -> bytes | None:
+        """The packet, put together if it came in pieces."""
+        fragment = as_fragment(packet)
+        if fragment is None:
+            return packet
+        self._fragments = [*self._fragments[-_MOST_FRAGMENTS:], fragment]
+        mine = [one for one in self._fragments if one.key == fragment.key]
+        whole = join(mine)
+        if whole:
+            self._fragments = [one for one in self._fragments if one.key != fragment.key]
+        return whole
 
 
 def cut(packet: bytes, mtu: int, identification: int) -> list[bytes]:

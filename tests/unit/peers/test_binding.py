@@ -15,13 +15,15 @@ def test_without_a_binding_nothing_is_done() -> None:
     assert (bind(settings()), unbind(settings())) == ("", "")
 
 
+@pytest.mark.parametrize("kind", ["interface", "vti"])
 @pytest.mark.parametrize("host", ["198.51.100.7", "2001:db8:0:100::7"])
-def test_what_an_interface_adds_is_taken_back(host: str) -> None:
-    given = settings(7, bound_to="interface", inner_remote=host)
+def test_what_an_interface_adds_is_taken_back(host: str, kind: str) -> None:
+    given = settings(7, bound_to=kind, inner_remote=host)
     added, taken = bind(given).splitlines(), unbind(given).splitlines()
     rules = [line.split("rule add ")[1] for line in added if "rule add" in line]
     assert rules == [line.split("rule del ")[1] for line in taken if "rule del" in line]
-    assert any(f"if_id {number_of(given)}" in line for line in added)
+    number = {"interface": "if_id", "vti": "key"}[kind]
+    assert any(line.endswith(f"{number} {number_of(given)}") for line in added)
     (link,) = re.findall(r"link del (\S+)", unbind(given))
     assert f"link add {link} " in bind(given)
 
@@ -49,7 +51,11 @@ def test_pluto_is_told_the_number(version: str) -> None:
 
 
 def test_charon_is_told_the_number() -> None:
-    for bound_to, names in (("interface", {"if_id_in", "if_id_out"}), ("mark", {"mark_in", "mark_out"})):
+    for bound_to, names in (
+        ("interface", {"if_id_in", "if_id_out"}),
+        ("vti", {"mark_in", "mark_out"}),
+        ("mark", {"mark_in", "mark_out"}),
+    ):
         given = settings(7, bound_to=bound_to)
         child = connection(given, Credentials(), user_space_esp=False)["children"]["net"]
         assert {name for name, value in child.items() if value == str(number_of(given))} == names

@@ -34,6 +34,20 @@ def test_too_big_names_the_mtu_and_goes_to_the_sender(version: int) -> None:
     assert (error.kind, error.mtu, error.destination, error.is_error) == ("too-big", 1280, HOSTS[version][0], True)
 
 
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_too_big_that_is_sent_is_about_a_datagram_of_who_gets_it(version: int) -> None:
+    packet = probes.build(Probe("too-big", *HOSTS[version], 53, 5353, mtu=1300), hop_limit=9)
+    ip = parse_ip(packet)
+    error = probes.recognise(packet)
+    assert ip
+    assert error
+    assert (error.mtu, ip.hop_limit) == (1300, 9)
+    assert (error.source, error.destination) == HOSTS[version]
+    quoted = parse_ip(ip.payload[8:] + bytes(40))
+    assert quoted
+    assert (quoted.source, quoted.destination) == (ip.destination, ip.source)
+
+
 def test_udp_is_recognised_and_not_answered() -> None:
     asked = Probe("udp", *HOSTS[4], 53, 5353, data=b"x")
     assert probes.recognise(probes.build(asked)) == asked
