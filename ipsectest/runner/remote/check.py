@@ -84,11 +84,11 @@ def _sane(session: Session, remote: Remote) -> Finding:
         return Finding(Step.PING, f"{what} is answered")
     reason = bad.result.reason
     text = "; ".join(part for part in (reason.expected, reason.actual, reason.text) if part) if reason else ""
-    hints = ["the log of the peer says why"]
+    hints = ["the log of the peer says why" + (", or that of the adapter" if remote.adapter else "")]
     if reason and "ESP" in reason.expected:
         hints = [
             f"inner in [peer]: does {remote.inner} answer pings?",
             "inner in [tester]: is the way back through us?",
         ]
         hints.append("raw_esp = false in [wire] and a high port in [tester], if IP protocol 50 is blocked on the way")
-    return Finding(Step.PING, f"{what} is not answered: {text}", fits=False, hints=tuple(hints))
+    return Finding(Step.PING, f"no tunnel with {what}: {text}", fits=False, hints=tuple(hints))

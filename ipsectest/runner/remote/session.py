@@ -1,11 +1,13 @@
 """Cases against a remote peer: what fits it is played over sockets, the rest is unsupported for a reason."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from ipsectest.base.clock import Instant
 from ipsectest.base.errors import UnsupportedError
 from ipsectest.net.loop import EventLoop
+from ipsectest.peers.remote.adapter import Abilities, AdaptedPeer
 from ipsectest.peers.remote.description import Remote
 from ipsectest.peers.remote.fit import fitted
 from ipsectest.peers.remote.static import StaticPeer
@@ -30,12 +32,22 @@ from ipsectest.scenario.run import Run
 
 def play(session: Session, remote: Remote, cases: Sequence[Case]) -> None:
     """Play cases against a remote peer and hand the results to the recorder of the session."""
-    opened = open_wire(remote)
-    try:
-        with EventLoop() as loop:
-            _Play(session, remote, opened, loop).all(cases)
-    finally:
-        opened.wire.close()
+    with ExitStack() as stack:
+        credentials = session.pki.daemon if session.pki else None
+        peer = AdaptedPeer(remote, remote.adapter, credentials) if remote.adapter else StaticPeer(remote)
+        stack.callback(peer.close)
+        if isinstance(peer, AdaptedPeer):
+            remote = _as_greeted(remote, peer.abilities)
+        opened = open_wire(remote)
+        stack.callback(opened.wire.close)
+        loop = stack.enter_context(EventLoop())
+        _Play(session, remote, peer, opened, loop).all(cases)
+
+
+def _as_greeted(remote: Remote, abilities: Abilities) -> Remote:
+    """With what the adapter says of its peer, where the file says nothing."""
+    lacking = remote.without_children or abilities.without_children
+    return replace(remote, raw_esp=remote.raw_esp and abilities.raw_esp, without_children=lacking)
 
 
 @dataclass(slots=True)
@@ -44,16 +56,15 @@ class _Play:
 
     session: Session
     remote: Remote
+    peer: StaticPeer | AdaptedPeer
     opened: OpenWire
     loop: EventLoop
-    peer: StaticPeer = field(init=False)
     sieve: Sieve = field(init=False)
     stragglers: list[Stragglers] = field(init=False)
     under_test: PeerUnderTest = field(init=False)
 
     def __post_init__(self) -> None:
         remote, seats = self.remote, self.opened.seats
-        self.peer = StaticPeer(remote)
         self.stragglers = [Stragglers(is_asked=remote.adapter is not None) for _ in seats]
         hosts = {
             host: memory
@@ -113,7 +124,7 @@ class _Play:
 
         conductor = Conductor(self.peer, cases, begin, file.take, self.loop.clock.now, slow=slow)
         file.conductor = conductor
-        post = Post(conductor, self.sieve, lambda: self.peer)
+        post = Post(conductor, self.sieve, self._restarted)
         self.loop.add(post)
         at_once = len(self.opened.seats) if attempt == 1 else 1
         post.start(range(1, len(self.opened.seats) + 1), self.loop.clock.now(), at_once)
@@ -123,6 +134,11 @@ class _Play:
             self.loop.remove(post)
             post.abandon(f"the run was ended after {RUN_CAP:.0f} s", self.loop.clock.now())
         file.conductor = None
+
+    def _restarted(self) -> StaticPeer | AdaptedPeer:
+        if isinstance(self.peer, AdaptedPeer):
+            self.peer.restart()
+        return self.peer
 
     def _file(self) -> File:
         return _DiscreetFile(self.under_test, self.session.recorder, self.session.progress)
