@@ -31,6 +31,7 @@ from ipsectest.scenario.run import Run
 
 SANITY = Path(__file__).with_name("sanity.toml")
 SANITY_IKE = Path(__file__).with_name("sanity-ike.toml")
+SANITY_UDP = Path(__file__).with_name("sanity-udp.toml")
 SANITY_COOKIE = Path(__file__).with_name("sanity-cookie.toml")
 RUN_CAP = 1800.0
 """Seconds after which a run is ended whatever still waits."""

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from ipsectest.base.addresses import Address
 from ipsectest.lab.privileges import can_make_namespaces
 from ipsectest.peers import rootfs, table
 from ipsectest.report import jsonfile
 from ipsectest.runner.records import RunRecord
+from ipsectest.scenario.ports import Identity, Selector
 from ipsectest.scenario.results import Verdict
-from tests.peers.remote_peer import FILE, SECRET, Gateway, gateway
+from tests.peers.remote_peer import FILE, SECRET, THEM, Gateway, gateway, own_settings
 
 pytestmark = [
     pytest.mark.peer,
@@ -52,19 +54,30 @@ def left(there: Gateway) -> list[str]:
     return [str(report) for report in there.daemon.report(there.configured)]
 
 
+def test_raw_sockets_are_not_needed(tmp_path: Path) -> None:
+    require("strongswan")
+    with gateway("strongswan") as there:
+        text = FILE.replace("[wire]\n", "[wire]\nraw_esp = false\n")
+        status, record = run(there.describe(tmp_path / "gw.toml", text), tmp_path / "report", "esp/replay/duplicate")
+    found = verdicts(record)
+    assert status == 0
+    assert found["sanity/first-gateway"] is Verdict.PASS
+    assert found["esp/replay/duplicate"] is Verdict.UNSUPPORTED
+
+
 def test_a_gateway_is_tested_by_its_description_and_left_clean(tmp_path: Path) -> None:
     require("strongswan")
     (tmp_path / "known.toml").write_text(KNOWN)
     with gateway("strongswan") as there:
         described = there.describe(tmp_path / "gw.toml", f'expected = "known.toml"\n{FILE}')
         status, record = run(
-            described, tmp_path / "report", "ike/init", "ike/auth/second-ike-auth", "ike/auth/rsa-signature",
+            described, tmp_path / "report", "ike/init/[a-k]*", "ike/auth/second-ike-auth", "ike/auth/rsa-signature",
             "ike/rekey/ike-by-peer", "natt/nat-detection-responder", "esp/replay",
         )  # fmt: skip
         assert left(there) == []
     found = verdicts(record)
     assert status == 0
-    assert sum(verdict is Verdict.PASS for verdict in found.values()) > 40
+    assert sum(verdict is Verdict.PASS for verdict in found.values()) > 12
     assert set(found.values()) <= {Verdict.PASS, Verdict.UNSUPPORTED, Verdict.FAIL}
     assert found["ike/auth/second-ike-auth"] is Verdict.FAIL
     assert found["natt/nat-detection-responder"] is Verdict.PASS
@@ -95,9 +108,9 @@ def test_libreswan_without_kernel_esp_takes_ike_alone(tmp_path: Path) -> None:
     require("libreswan")
     alone = FILE.replace('esp = "aes128gcm16"', 'without_children = "no ESP in its kernel"')
     with gateway("libreswan") as there:
-        status, record = run(there.describe(tmp_path / "gw.toml", alone), tmp_path / "report", "ike/init")
+        status, record = run(there.describe(tmp_path / "gw.toml", alone), tmp_path / "report", "ike/init/[l-z]*")
         assert left(there) == []
-    assert sum(verdict is Verdict.PASS for verdict in verdicts(record).values()) > 30
+    assert sum(verdict is Verdict.PASS for verdict in verdicts(record).values()) > 10
     assert status in {0, 1}
 
 
@@ -122,3 +135,31 @@ def test_a_peer_that_does_not_answer_makes_the_run_inconclusive(tmp_path: Path) 
     assert status == 3
     texts = [case.reason.text for case in record.results if case.reason and case.scenario == "ike/init/response-header"]
     assert "ipsectest peers check" in texts[0]
+
+
+def test_several_testers_play_at_once_over_ipv6(tmp_path: Path) -> None:
+    require("strongswan")
+    ours, theirs = ("2001:db8:0:2::1", "2001:db8:0:2::11"), "2001:db8:0:2::2"
+    given = [
+        own_settings(
+            name=f"branch{number}",
+            local=Address(theirs, 500),
+            remote=Address(host, 500),
+            remote_id=Identity("ipv6", host),
+            inner_remote=f"198.51.100.{number}",
+            remote_ts=(Selector(f"198.51.100.{number}", f"198.51.100.{number}"),),
+        )
+        for number, host in enumerate(ours, 1)
+    ]
+    testers = "".join(f'[[tester]]\naddress = "{one.remote.host}"\ninner = "{one.inner_remote}"\n' for one in given)
+    text = FILE.replace(THEM, theirs)
+    text = text[: text.index("[tester]")] + testers + text[text.index("[wire]") :]
+    with gateway("strongswan", given=given[0]) as there:
+        there.pair.left.add_addresses("wire", f"{ours[1]}/64")
+        there.daemon.configure(given[1])
+        status, record = run(there.describe(tmp_path / "gw.toml", text), tmp_path / "report", "ike/info", "esp/replay")
+        assert not any(there.daemon.report(one) for one in given)
+    found = verdicts(record)
+    assert status == 0
+    assert sum(verdict is Verdict.PASS for verdict in found.values()) > 20
+    assert {case.dimensions["ip"] for case in record.results} == {"v6"}

@@ -42,7 +42,6 @@ class AdaptedPeer:
         self._credentials = credentials
         self._failures = 0
         self._crash: str | None = None
-        self._told: dict[str, str] = {}
         self._conversation = Conversation(command, remote.path.parent)
         try:
             self.abilities = self._greet()
@@ -53,11 +52,15 @@ class AdaptedPeer:
         self.version = remote.version or self.abilities.version
 
     def configure(self, settings: PeerSettings) -> None:
-        """Tell it the case, unless it asks for something that the adapter does not know."""
-        if self._remote.facts is None:
-            self._refuse(settings)
+        """Tell it the case, unless it asks for something that the adapter does not know.
+
+        A peer whose configuration stands in the file keeps it.
+        """
+        if self._remote.facts is not None:
+            self._renew()
+            return
+        self._refuse(settings)
         self._renew()
-        self._told[settings.name] = self._conversation.take_errors()
         fields: dict[str, object] = {"settings": settings_json(settings, self._remote)}
         if credentials := credentials_json(settings, self._credentials):
             fields["credentials"] = credentials
@@ -79,7 +82,8 @@ class AdaptedPeer:
 
     def forget(self, settings: PeerSettings) -> None:
         """Tell it that the case is over."""
-        self._told.pop(settings.name, None)
+        if self._remote.facts is not None:
+            return
         self._ask("forget", {"connection": settings.name})
 
     def log(self, settings: PeerSettings) -> str:

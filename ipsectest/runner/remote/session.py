@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from ipsectest.base.clock import Instant
 from ipsectest.base.errors import UnsupportedError
@@ -21,7 +22,7 @@ from ipsectest.runner.remote.stragglers import Sieve, Stragglers
 from ipsectest.runner.remote.wire import OpenWire, open_wire
 from ipsectest.runner.retries import PATIENT
 from ipsectest.runner.seed import stream
-from ipsectest.runner.session import INSANE, RUN_CAP, SANITY, SANITY_IKE, Session
+from ipsectest.runner.session import INSANE, RUN_CAP, SANITY, SANITY_IKE, SANITY_UDP, Session
 from ipsectest.scenario.facts import both_ends
 from ipsectest.scenario.load import load
 from ipsectest.scenario.model import Case
@@ -90,10 +91,15 @@ class _Play:
         self._sane("last")
 
     def _sane(self, when: str) -> bool:
-        scenario = load(library.from_here(SANITY_IKE if self.remote.without_children else SANITY))
+        scenario = load(library.from_here(self._sanity()))
         name = f"sanity/{when}-{self.remote.name}"
         self.session.recorder.scenarios[name] = scenario
         return self._phase([replace(scenario.cases[0], scenario=name)])
+
+    def _sanity(self) -> Path:
+        if self.remote.without_children:
+            return SANITY_IKE
+        return SANITY if self.opened.raw_esp or self.remote.behind_nat else SANITY_UDP
 
     def _phase(self, cases: Sequence[Case]) -> bool:
         """Play them; whether all have passed."""

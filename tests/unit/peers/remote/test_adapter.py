@@ -15,10 +15,11 @@ import pytest
 
 from ipsectest.base.errors import PeerError, UnsupportedError
 from ipsectest.base.iana import ProtocolId
+from ipsectest.peers.credentials import Credential, Credentials
 from ipsectest.peers.remote.adapter import AdaptedPeer
 from ipsectest.peers.remote.load import load
-from ipsectest.peers.remote.messages import ALWAYS, OPTIONAL, settings_json
-from ipsectest.scenario.ports import Counter, PeerRequest, Selector, Verb
+from ipsectest.peers.remote.messages import ALWAYS, OPTIONAL, credentials_json, settings_json
+from ipsectest.scenario.ports import Authentication, Counter, PeerRequest, Selector, Verb
 from tests.unit.peers.settings import settings
 
 FILE = """\
@@ -50,10 +51,12 @@ for line in sys.stdin:
 
 
 @contextmanager
-def adapter(folder: Path, body: str = "", timeout: float = 20) -> Iterator[AdaptedPeer]:
+def adapter(folder: Path, body: str = "", timeout: float = 20, more: str = "") -> Iterator[AdaptedPeer]:
     (folder / "adapter.py").write_text(PROGRAM.replace("BODY", body or "pass"))
     path = folder / "gw.toml"
-    path.write_text(FILE.format(python=sys.executable, timeout=timeout))
+    path.write_text(
+        FILE.format(python=sys.executable, timeout=timeout).replace("port = 1500\n", f"port = 1500\n{more}")
+    )
     remote = load(path, datetime(2026, 6, 1, tzinfo=UTC), {})
     assert remote.adapter
     peer = AdaptedPeer(remote, remote.adapter)
@@ -191,6 +194,25 @@ def test_every_setting_can_be_told(tmp_path: Path) -> None:
     assert not ALWAYS & OPTIONAL.keys()
 
 
+def test_a_peer_with_a_configuration_of_its_own_is_asked_for_verbs_and_logs_only(tmp_path: Path) -> None:
+    own = 'id = "fqdn:gw.example"\npsk = "secret"\nike = "aes256-sha256-ecp256"\nesp = "aes256-sha256"\n'
+    body = 'if do in ("configure", "forget") or do == "hello" and asked["configures"]: os._exit(3)'
+    with adapter(tmp_path, body, more=own) as peer:
+        peer.configure(settings(cookies=True))
+        peer.perform(request(Verb.INITIATE))
+        assert "what the peer said" in peer.log(settings())
+        peer.forget(settings())
+
+
+def test_certificates_are_told_in_pem() -> None:
+    credentials = Credentials((b"CA",), {Authentication.RSA: Credential(b"CERTIFICATE", b"KEY")})
+    signed = settings(local_auth=Authentication.RSA)
+    told = credentials_json(signed, credentials)
+    assert told == {"authorities": ["CA"], "certificate": "CERTIFICATE", "key": "KEY"}
+    assert credentials_json(settings(remote_auth=Authentication.RSA), credentials) == {"authorities": ["CA"]}
+    assert credentials_json(settings(), credentials) == {}
+
+
 def test_it_ends_with_a_tester_that_is_killed(tmp_path: Path) -> None:
     (tmp_path / "adapter.py").write_text(PROGRAM.replace("BODY", 'answer["version"] = str(os.getpid())'))
     (tmp_path / "gw.toml").write_text(FILE.format(python=sys.executable, timeout=20))
@@ -198,6 +220,7 @@ def test_it_ends_with_a_tester_that_is_killed(tmp_path: Path) -> None:
 import sys, signal
 from datetime import UTC, datetime
 from pathlib import Path
+from ipsectest.peers.credentials import Credential, Credentials
 from ipsectest.peers.remote.adapter import AdaptedPeer
 from ipsectest.peers.remote.load import load
 remote = load(Path(sys.argv[1]), datetime.now(UTC), {})
