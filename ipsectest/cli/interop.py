@@ -17,7 +17,7 @@ from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.peers.names import PeerName
 from ipsectest.runner import expectations
-from ipsectest.runner.interop import cells
+from ipsectest.runner.interop import cells, profile_cells
 from ipsectest.runner.interop.benches import Benches
 from ipsectest.runner.interop.cells import Cell, Plan
 from ipsectest.runner.interop.play import Player
@@ -29,12 +29,20 @@ from ipsectest.runner.records import exit_code
 from ipsectest.runner.seed import stream
 
 _PEERS = "builtin,strongswan@trixie,strongswan@forky,libreswan@bookworm,libreswan@trixie"
+_PROFILES = "profiles"
+"""The word for all of them."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--peers", default=_PEERS, metavar="NAME,...", help=f"both ends come from these ({_PEERS})")
+    which.add_argument(
+        "--peers",
+        default=_PEERS,
+        metavar="NAME,...",
+        help=f"both ends come from these ({_PEERS}); with profiles among them (builtin@aws ..., or profiles for all) "
+        "each of those meets each other peer",
+    )
     which.add_argument("--cell", action="append", metavar="WORDS", help="this cell alone, as a report names it")
     parser.add_argument("--full", action="store_true", help="all combinations, not just each pair of words once")
     parser.add_argument("--cells", type=int, metavar="N", help="no more than N cells, spread over all")
@@ -70,7 +78,7 @@ def execute(arguments: Namespace) -> int:
     known = expectations.load(selection.folder(arguments), "interop")
     random, virtual = stream(seed, "interop"), not arguments.no_vm
     with EventLoop() as loop, Benches(peers, sides, random, loop, asked, virtual) as bench:
-        plan = _plan(arguments, [str(peer) for peer in peers], asked, bench)
+        plan = _plan(arguments, peers, asked, bench)
         if arguments.list:
             _print(plan, as_json=arguments.json)
             return 0
@@ -89,19 +97,31 @@ def execute(arguments: Namespace) -> int:
 
 def _peers(arguments: Namespace, asked: list[Cell]) -> list[PeerName]:
     texts = [name for cell in asked for name in (cell.initiator, cell.responder)] or arguments.peers.split(",")
-    return list(dict.fromkeys(table.parse(text.strip()) for text in texts))
+    named = [peer for text in texts for peer in _named(text.strip())]
+    if not asked and all(map(table.profile_of, named)):
+        named += [table.parse(text) for text in _PEERS.split(",") if text != table.BUILTIN]
+    return list(dict.fromkeys(named))
+
+
+def _named(text: str) -> list[PeerName]:
+    return table.speaking() if text == _PROFILES else [table.parse(text, profiles=True)]
 
 
 def _canonical(cell: Cell) -> Cell:
     """The peers by their full names."""
-    names = str(table.parse(cell.initiator)), str(table.parse(cell.responder))
+    names = [str(table.parse(name, profiles=True)) for name in (cell.initiator, cell.responder)]
     return replace(cell, initiator=names[0], responder=names[1])
 
 
-def _plan(arguments: Namespace, peers: list[str], asked: list[Cell], bench: Benches) -> Plan:
+def _plan(arguments: Namespace, peers: list[PeerName], asked: list[Cell], bench: Benches) -> Plan:
     if asked:
         return cells.chosen(asked, bench.lacks)
-    plan = (cells.all_combinations if arguments.full else cells.covering)(peers, bench.lacks)
+    profiles = {str(peer): profile for peer in peers if (profile := table.profile_of(peer))}
+    others = [str(peer) for peer in peers if str(peer) not in profiles]
+    if profiles:
+        plan = profile_cells.plan(profiles, others, bench.lacks, full=arguments.full)
+    else:
+        plan = (cells.all_combinations if arguments.full else cells.covering)(others, bench.lacks)
     if arguments.cells is None:
         return plan
     return Plan(spread(plan.cells, arguments.cells), {})

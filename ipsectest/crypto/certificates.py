@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509 import Certificate
-from cryptography.x509.oid import ExtensionOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from ipsectest.base.errors import InputError
 from ipsectest.base.iana import IdentificationType as Id
@@ -36,6 +36,14 @@ _KNOWN_CRITICAL = frozenset(
 )
 
 
+_NAME_PARTS = {
+    "C": NameOID.COUNTRY_NAME,
+    "ST": NameOID.STATE_OR_PROVINCE_NAME,
+    "L": NameOID.LOCALITY_NAME,
+    "O": NameOID.ORGANIZATION_NAME,
+    "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "CN": NameOID.COMMON_NAME,
+}
 _UNREADABLE = (
     TypeError,
     ValueError,
@@ -224,7 +232,7 @@ def matches_identity(certificate: Certificate, id_type: int, data: bytes) -> boo
     name), a DN is compared with the subject, a GeneralName with subjectAltName; KEY_ID never matches.
     """
     if id_type == Id.ID_DER_ASN1_DN:
-        return _same_name(data, subject_der(certificate))
+        return same_name(data, subject_der(certificate))
     names = _extension(certificate, x509.SubjectAlternativeName)
     if names is None:
         return False
@@ -253,7 +261,19 @@ def _mailbox(text: str) -> tuple[str, str]:
     return local, domain.lower()
 
 
-def _same_name(left: bytes, right: bytes) -> bool:
+def name_der(text: str) -> bytes:
+    """The data of an ID_DER_ASN1_DN for ``O=ipsectest, CN=host``, in this order. ValueError for other text."""
+    parts = []
+    for part in text.split(","):
+        kind, equals, value = part.strip().partition("=")
+        if kind.strip().upper() not in _NAME_PARTS or not equals or not value.strip():
+            raise ValueError(f"{part.strip()!r} is no part of a distinguished name such as O=ipsectest, CN=host")
+        parts.append(x509.NameAttribute(_NAME_PARTS[kind.strip().upper()], value.strip()))
+    return x509.Name(parts).public_bytes()
+
+
+def same_name(left: bytes, right: bytes) -> bool:
+    """Whether two distinguished names in DER are one (RFC 5280 section 7.1); no exception for any octets."""
     if left == right:
         return True
     try:

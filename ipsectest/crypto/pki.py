@@ -32,6 +32,7 @@ _HASH_OF_CURVE: dict[int, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
     384: hashes.SHA384(),
     521: hashes.SHA512(),
 }
+_ORGANIZATION = "ipsectest"
 _LIFETIME = timedelta(days=30)
 _CLOCK_SKEW = timedelta(hours=1)
 
@@ -222,10 +223,15 @@ def _signed(builder: x509.CertificateBuilder, key: PrivateKey) -> x509.Certifica
     return builder.sign(key, hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey) else None)
 
 
+def subject_text(host: str) -> str:
+    """The subject of a host's certificates as people write it, and as ``certificates.name_der`` takes it."""
+    return f"O={_ORGANIZATION}, CN={host}"
+
+
 def _name(common_name: str) -> x509.Name:
     return x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "ipsectest"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, _ORGANIZATION),
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )

@@ -10,6 +10,7 @@ from ipsectest.base.errors import InputError
 from ipsectest.base.iana import IdentificationType, ProtocolId
 from ipsectest.base.suites import TransformSpec, parse_suite
 from ipsectest.crypto import signature
+from ipsectest.crypto.certificates import same_name
 from ipsectest.crypto.signature import PrivateKey
 from ipsectest.wire import TrafficSelector
 
@@ -43,6 +44,12 @@ class Identity:
             return cls(kind, text.encode())
         is_v4 = address.version == 4
         return cls(IdentificationType.ID_IPV4_ADDR if is_v4 else IdentificationType.ID_IPV6_ADDR, address.packed)
+
+    def is_same(self, other: "Identity | None") -> bool:
+        """Whether it names the same: the strings of a distinguished name have several encodings."""
+        if other and self.type == other.type == IdentificationType.ID_DER_ASN1_DN:
+            return same_name(self.data, other.data)
+        return self == other
 
     def __str__(self) -> str:
         """The text ``of`` takes, or the octets in hexadecimal."""

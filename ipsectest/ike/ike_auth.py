@@ -123,7 +123,8 @@ def read_response(sa: IkeSa, message: Message, ctx: Context) -> Verdict:
         return Verdict(Outcome.FATAL, error, "malformed IKE_AUTH response")
     _take_identity(sa, identification)
     expected = sa.connection.remote_identity
-    if expected not in {None, sa.remote_identity} and ctx.policy.checks(Check.PEER_IDENTITY):
+    is_other = expected is not None and not expected.is_same(sa.remote_identity)
+    if is_other and ctx.policy.checks(Check.PEER_IDENTITY):
         return _unauthenticated(f"the peer is {sa.remote_identity}, not {expected}")
     if (reason := auth.verify(sa, claim, identification, message, ctx)) != "":
         return _unauthenticated(reason)

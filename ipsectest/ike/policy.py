@@ -42,8 +42,9 @@ class Policy:
         asked = request.get(IDr)
         for connection in (sa.connection, *config.connections):
             fits = connection.local.host == sa.local.host and connection.remote.host in {sa.remote.host, ANY_HOST}
-            named = asked is None or Identity(asked.id_type, asked.data) == connection.local_identity
-            if fits and named and connection.remote_identity in {None, sa.remote_identity}:
+            named = asked is None or connection.local_identity.is_same(Identity(asked.id_type, asked.data))
+            wanted = connection.remote_identity
+            if fits and named and (wanted is None or wanted.is_same(sa.remote_identity)):
                 return connection
         return None
 

@@ -181,6 +181,10 @@ def _ends(settings: PeerSettings, nickname: str, *, modern: bool) -> dict[str, s
         words |= _protected(side, selectors, modern=modern, transport=settings.mode == "transport")
         words |= _authentication(side, auth, settings, nickname)
     words["leftupdown"] = "/bin/true"
+    if settings.pool:
+        words |= {"leftmodecfgserver": "yes", "rightmodecfgclient": "yes"}
+        words["rightaddresspool"] = f"{settings.pool}-{settings.pool}"
+        words.pop("rightsubnet", None)  # its selector is the address that it is given
     return words
 
 

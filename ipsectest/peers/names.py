@@ -16,6 +16,12 @@ class PeerName:
     driver: str
     place: str = ""
 
+    @classmethod
+    def written(cls, text: str) -> "PeerName":
+        """What ``str`` made, taken as it is: ``peers.table.parse`` reads what a user types."""
+        driver, _, place = text.partition("@")
+        return cls(driver, place)
+
     def __str__(self) -> str:
         """``strongswan@trixie``."""
         return f"{self.driver}@{self.place}" if self.place else self.driver

@@ -34,6 +34,7 @@ from ipsectest.peers.strongswan_settings import (
     daemon_conf,
     identity,
     options_for,
+    pool,
     shunts,
 )
 from ipsectest.scenario.ports import Authentication, Counter, PeerRequest, PeerSettings, Verb
@@ -146,6 +147,8 @@ class StrongSwan:
         self._log_starts[settings.name] = self._log_size()
         with self._vici() as session:
             try:
+                if addresses := pool(settings):
+                    session.load_pool(addresses)
                 session.load_conn({settings.name: section})
                 if entries := shunts(settings):
                     session.load_conn({f"{settings.name}-spd": entries})
@@ -223,6 +226,7 @@ class StrongSwan:
                     ("terminate", {"ike-id": sa["uniqueid"], "force": "yes", "timeout": "500"})
                     for sa in self._sas(settings)
                 ),
+                *([("unload-pool", {"name": settings.name})] if settings.pool else ()),
             ):
                 try:
                     session.request(command, message)

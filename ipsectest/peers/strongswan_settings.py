@@ -104,11 +104,18 @@ def connection(settings: PeerSettings, credentials: Credentials, *, user_space_e
         "keyingtries": "1",
         "children": _children(settings),
     }
+    if settings.pool:
+        section["pools"] = [settings.name]
     if settings.local.port not in {0, 500}:
         section["local_port"] = str(settings.local.port)
     if settings.remote.port not in {0, 500}:
         section["remote_port"] = str(settings.remote.port)
     return section
+
+
+def pool(settings: PeerSettings) -> Section | None:
+    """What load-pool takes for a connection; None if it has no addresses to give."""
+    return {settings.name: {"addrs": settings.pool}} if settings.pool else None
 
 
 def child_names(settings: PeerSettings) -> list[str]:
@@ -188,6 +195,8 @@ def _child(settings: PeerSettings) -> Section:
         "rand_time": "0",
         "dpd_action": "clear",
     }
+    if settings.pool:
+        child["remote_ts"] = ["dynamic"]  # the address that it was given
     if settings.replay_window is not None:
         child["replay_window"] = str(settings.replay_window)
     places = [number for number, entry in enumerate(settings.spd) if entry.local is None]

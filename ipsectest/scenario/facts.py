@@ -8,6 +8,7 @@ from typing import TypeVar
 from ipsectest.base.addresses import Address
 from ipsectest.base.iana import ProtocolId
 from ipsectest.base.suites import UnknownKeywordError, parse_suite
+from ipsectest.crypto.certificates import name_der
 from ipsectest.ike.config import Suite
 from ipsectest.scenario.arguments import read_selector
 from ipsectest.scenario.model import Case, Facts, SelectorWords
@@ -87,6 +88,8 @@ def _identity(value: object) -> str:
         ipaddress.ip_address(rest)
     if kind == "keyid":
         bytes.fromhex(rest)
+    if kind == "dn":
+        name_der(rest)
     return text
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Protocol
 
 from ipsectest.base.addresses import Address
@@ -87,6 +88,12 @@ class Selector:
     protocol: int = 0
     start_port: int = 0
     end_port: int = 65535
+
+    @classmethod
+    def of(cls, prefix: str) -> "Selector":
+        """All of a prefix, or of one address."""
+        network = ip_network(prefix)
+        return cls(str(network.network_address), str(network.broadcast_address))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +200,8 @@ class PeerSettings:
     send_certificate: bool = True
     unique: str = "never"
     """What a second IKE SA of the same identity does to the first: never, replace or keep (the old one)."""
+    pool: str = ""
+    """An address that the tester gets if it asks for one (RFC 7296 section 2.19); it is all of ``remote_ts`` then."""
     hashes: tuple[str, ...] = ()
     """Hash algorithms for RFC 7427 signatures (sha256, sha384, sha512, identity); empty = default."""
 

@@ -4,6 +4,7 @@ import ipaddress
 
 from ipsectest.base.errors import UnsupportedError
 from ipsectest.base.iana import IdentificationType
+from ipsectest.crypto.certificates import name_der
 from ipsectest.ike.config import (
     ChildConfig,
     ConnectionConfig,
@@ -29,11 +30,13 @@ ID_TYPES = {
 
 
 def identity(kind: str, value: str) -> Identity:
-    """An ID payload's value from the words of a fact or of IDi(...). ValueError for no address."""
+    """An ID payload's value from the words of a fact or of IDi(...). ValueError for no address, or no name."""
     if kind in {"ipv4", "ipv6"}:
         data = ipaddress.ip_address(value).packed
     elif kind == "keyid":
         data = bytes.fromhex(value)
+    elif kind == "dn":
+        data = name_der(value)
     else:
         data = value.encode()
     return Identity(int(ID_TYPES[kind]), data)

@@ -123,7 +123,9 @@ def _contradicts(words: Mapping[str, str]) -> str:
 _FORM = "INITIATOR,RESPONDER,IKE,ESP[,AUTH[,MODE[,ENCAPSULATION[,IP]]]]"
 
 Lacks = Callable[[str, str, str], str]
-"""Of a peer, a dimension and a word of it: what the peer lacks for that, in a few words; empty if nothing."""
+"""Of a peer, a dimension and a word of it: what the peer lacks for that; empty if nothing.
+
+Beside the dimensions: ``role``, and ``suites`` with the word ``IKE,ESP``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def covering(peers: Sequence[str], lacks: Lacks) -> Plan:
             return True
         initiator, responder = pairs[int(partial[0])]
         words = {names[number]: word for number, word in partial.items() if number}
-        return not _contradicts(words) and not _reason(initiator, responder, words, lacks)
+        return not _contradicts(words) and not reason(initiator, responder, words, lacks)
 
     rows, _impossible = cover([[str(number) for number in range(len(pairs))], *DIMENSIONS.values()], allows)
     return Plan([Cell(*pairs[int(row[0])], *row[1:]) for row in rows], _unsupported(peers, lacks))
@@ -178,20 +180,25 @@ def all_combinations(peers: Sequence[str], lacks: Lacks) -> Plan:
 
 def chosen(cells: Iterable[Cell], lacks: Lacks) -> Plan:
     """The very cells that were asked for."""
-    reasons = {cell: _lacking(cell, lacks) for cell in cells}
-    possible = [cell for cell, reason in reasons.items() if not reason]
-    return Plan(possible, {cell: reason for cell, reason in reasons.items() if reason})
+    whys = {cell: reason(cell.initiator, cell.responder, with_suites(cell.words), lacks) for cell in cells}
+    return Plan([cell for cell, why in whys.items() if not why], {cell: why for cell, why in whys.items() if why})
+
+
+def with_suites(words: Mapping[str, str]) -> dict[str, str]:
+    """Words of ``ike`` and ``esp`` as the one of ``suites``: beside the other a peer may have what it else lacks."""
+    others = {dimension: word for dimension, word in words.items() if dimension not in {"ike", "esp"}}
+    return {"suites": f"{words['ike']},{words['esp']}", **others}
 
 
 def _lacking(cell: Cell, lacks: Lacks) -> str:
-    return _reason(cell.initiator, cell.responder, cell.words, lacks)
+    return reason(cell.initiator, cell.responder, cell.words, lacks)
 
 
-def _reason(initiator: str, responder: str, words: Mapping[str, str], lacks: Lacks) -> str:
-    """Which side lacks what."""
+def reason(initiator: str, responder: str, words: Mapping[str, str], lacks: Lacks) -> str:
+    """Which side lacks what for its role and these words; empty if neither does."""
     found: dict[str, None] = {}
-    for peer in (initiator, responder):
-        for what in [lacks(peer, dimension, word) for dimension, word in words.items()]:
+    for peer, role in ((initiator, "initiator"), (responder, "responder")):
+        for what in [lacks(peer, dimension, word) for dimension, word in {"role": role, **words}.items()]:
             if what:
                 found[f"{peer} lacks {what}"] = None
     return "; ".join(found)
@@ -201,18 +208,18 @@ def _unsupported(peers: Sequence[str], lacks: Lacks) -> dict[Cell, str]:
     cells: dict[Cell, str] = {}
     for initiator, responder in product(peers, repeat=2):
 
-        def reason(words: Mapping[str, str], first: str = initiator, second: str = responder) -> str:
-            return _reason(first, second, words, lacks)
+        def lacking(words: Mapping[str, str], first: str = initiator, second: str = responder) -> str:
+            return reason(first, second, words, lacks)
 
         base = {
-            dimension: next((word for word in words if not reason({dimension: word})), words[0])
+            dimension: next((word for word in words if not lacking({dimension: word})), words[0])
             for dimension, words in DIMENSIONS.items()
         }
-        if why := reason(base):  # not even one word of some dimension
+        if why := lacking(base):  # not even one word of some dimension
             cells[Cell(initiator, responder, *base.values())] = why
             continue
         for dimension, words in DIMENSIONS.items():
             for word in words:
-                if why := reason({dimension: word}):
+                if why := lacking({dimension: word}):
                     cells[Cell(initiator, responder, *{**base, dimension: word}.values())] = why
     return cells

@@ -9,14 +9,16 @@ from ipsectest.decrypt.keys.model import KeyRing
 from ipsectest.ike.keylog import KeyLog
 from ipsectest.net.loop import EventLoop
 from ipsectest.peers.builtin import event_line
-from ipsectest.peers.builtin_settings import Encapsulating, endpoint_config
+from ipsectest.peers.builtin_settings import endpoint_config
 from ipsectest.peers.daemon import Daemon
+from ipsectest.peers.profile_policy import policy_of
 from ipsectest.peers.reports import IkeReport
 from ipsectest.runner.endpoint_reports import established, report
 from ipsectest.runner.endpoint_verbs import start
 from ipsectest.runner.gateway import TunnelGateway
 from ipsectest.runner.interop.key_files import key_ring
 from ipsectest.scenario.ports import Certificates, PeerRequest, PeerSettings, Verb
+from ipsectest.scenario.profile import Profile
 
 
 class End(Protocol):
@@ -87,12 +89,24 @@ class DaemonEnd:
 class BuiltinEnd:
     """Our own gateway, made anew for each cell in the same namespace."""
 
-    def __init__(self, loop: EventLoop, namespace: str, certificates: Certificates | None, random: RandomBytes) -> None:
+    def __init__(
+        self,
+        loop: EventLoop,
+        namespace: str,
+        certificates: Certificates | None,
+        random: RandomBytes,
+        profile: Profile | None = None,
+    ) -> None:
         self._loop = loop
         self._namespace = namespace
         self._certificates = certificates
         self._random = random
+        self._profile = profile
         self._gateway: TunnelGateway | None = None
+
+    def speaking(self, profile: Profile) -> "BuiltinEnd":
+        """Another in the same place that speaks like somebody."""
+        return BuiltinEnd(self._loop, self._namespace, self._certificates, self._random, profile)
 
     def prepare(self, settings: PeerSettings) -> None:
         """Open the sockets and the TUN device."""
@@ -103,7 +117,7 @@ class BuiltinEnd:
             routes=[settings.inner_remote],
             transport=settings.mode == "transport",
             random=self._random,
-            policy=Encapsulating() if settings.force_encapsulation else None,
+            policy=policy_of([settings], self._profile),
         )
 
     def perform(self, verb: Verb) -> None:

@@ -4,8 +4,12 @@ from dataclasses import dataclass
 
 from ipsectest.base.addresses import Address
 from ipsectest.base.iana import IKE_PORT, ProtocolId
+from ipsectest.peers import table
+from ipsectest.peers.names import PeerName
+from ipsectest.peers.profile_settings import meet
 from ipsectest.runner.interop.cells import Cell
 from ipsectest.scenario.ports import Authentication, Identity, PeerSettings, Selector
+from ipsectest.scenario.profile import ROLES
 
 INITIATOR, RESPONDER = "initiator.example.org", "responder.example.org"
 """Identities, and names in the certificates."""
@@ -24,7 +28,15 @@ class Ends:
 
 
 def settings_of(cell: Cell, ends: Ends, secret: bytes, *, initiator: bool) -> PeerSettings:
-    """What one side is told."""
+    """What one side is told: what it speaks like, and what it has to do for an end that speaks like somebody."""
+    settings = [_plain(cell, ends, secret, initiator=is_initiator) for is_initiator in (True, False)]
+    for own, (name, role) in enumerate(zip((cell.initiator, cell.responder), ROLES, strict=True)):
+        if profile := table.profile_of(PeerName.written(name)):
+            settings[own], settings[1 - own] = meet(settings[own], settings[1 - own], profile, role)
+    return settings[0 if initiator else 1]
+
+
+def _plain(cell: Cell, ends: Ends, secret: bytes, *, initiator: bool) -> PeerSettings:
     outer, inner = (ends.initiator, ends.responder), (ends.inner_initiator, ends.inner_responder)
     names = INITIATOR, RESPONDER
     here, there = (0, 1) if initiator else (1, 0)

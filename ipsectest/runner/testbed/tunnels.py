@@ -115,8 +115,8 @@ def _settings(name: str, offer: Offer, sides: tuple[Side, Side], hosts: tuple[Ho
         secret=offer.secret if offer.auth is Authentication.PSK else b"",
         ike=(offer.ike,),
         esp=(offer.esp,),
-        local_ts=tuple(_selector(prefix) for prefix in here.protects),
-        remote_ts=tuple(_selector(prefix) for prefix in there.protects),
+        local_ts=tuple(Selector.of(prefix) for prefix in here.protects),
+        remote_ts=tuple(Selector.of(prefix) for prefix in there.protects),
         inner_local=hosts[0][1],
         inner_remote=hosts[1][1],
     )
@@ -143,11 +143,6 @@ def speaker(topology: Topology, node: str, place: EndpointPlace, version: int | 
         raise LookupError(f"no node has an {f'IPv{version} ' if version else ''}address that {node} protects")
     *_, name, text = min(found, key=lambda one: one[:3])
     return name, text
-
-
-def _selector(prefix: str) -> Selector:
-    network = ip_network(prefix)
-    return Selector(str(network.network_address), str(network.broadcast_address))
 
 
 def _prefix(selector: Selector) -> str:

@@ -315,3 +315,19 @@ def test_the_openssl_program_verifies_the_chain(tree: pki.TestPki, tmp_path: Pat
 def test_common_names_are_in_the_subject(tree: pki.TestPki) -> None:
     subject = tree.credentials[f"{HOST}/ecdsa256"].certificate.subject
     assert subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == HOST
+
+
+def test_a_name_as_text_is_the_subject_whatever_kind_of_string_it_has(tree: pki.TestPki) -> None:
+    subject = certificates.subject_der(tree.credentials[f"{HOST}/ecdsa256"].certificate)
+    assert certificates.name_der(pki.subject_text(HOST)) == subject
+    printable = subject.replace(b"\x0c", b"\x13")  # UTF8String, PrintableString
+    assert printable != subject
+    assert certificates.same_name(printable, subject)
+    assert not certificates.same_name(certificates.name_der("CN=other"), subject)
+    assert not certificates.same_name(b"\x30", subject)
+
+
+@pytest.mark.parametrize("text", ["", "gateway", "CN=", "=x", "XX=y", "CN=a,"])
+def test_what_is_no_name(text: str) -> None:
+    with pytest.raises(ValueError, match="no part of a distinguished name"):
+        certificates.name_der(text)

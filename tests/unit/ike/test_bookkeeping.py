@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsectest.base.addresses import Address
-from ipsectest.base.iana import NotifyType
+from ipsectest.base.iana import IdentificationType, NotifyType
+from ipsectest.crypto.certificates import name_der
 from ipsectest.ike import cookies, nat
 from ipsectest.ike.config import EndpointConfig, Identity, Retransmission
 from ipsectest.ike.cookies import SECRET_LIFETIME, CookieJar
@@ -152,3 +153,14 @@ def test_identity_reads_and_prints(text: str, kind: int) -> None:
     assert identity.type == kind
     assert str(identity) == text
     assert str(Identity(11, b"\xff")) == "ff"
+
+
+def test_a_distinguished_name_is_the_same_with_other_strings() -> None:
+    utf8 = name_der("O=a, CN=b")
+    dn = Identity(IdentificationType.ID_DER_ASN1_DN, utf8)
+    assert dn.is_same(Identity(IdentificationType.ID_DER_ASN1_DN, utf8.replace(b"\x0c", b"\x13")))
+    assert not dn.is_same(Identity(IdentificationType.ID_KEY_ID, utf8))
+    assert not dn.is_same(Identity(IdentificationType.ID_DER_ASN1_DN, b"\xff"))
+    assert not dn.is_same(None)
+    assert Identity.of("a.example").is_same(Identity.of("a.example"))
+    assert not Identity.of("a.example").is_same(Identity.of("A.example"))

@@ -73,10 +73,19 @@ def test_releases_differ() -> None:
         ),
         ({"local_ts": (Selector("203.0.113.1", "203.0.113.1", 17, 53, 53),)}, {"leftprotoport": "17/53"}),
         ({"remote_ts": (Selector("198.51.100.1", "198.51.100.1", 6),)}, {"rightprotoport": "6/0"}),
+        (
+            {"pool": "198.51.100.1"},
+            {"rightaddresspool": "198.51.100.1-198.51.100.1", "leftmodecfgserver": "yes", "rightmodecfgclient": "yes"},
+        ),
     ],
 )
 def test_one_setting(changes: dict[str, Any], expected: dict[str, str]) -> None:
     assert expected.items() <= words(settings(**changes)).items()
+
+
+def test_who_is_given_an_address_has_no_other_selector() -> None:
+    assert "rightsubnet" in words(settings())
+    assert "rightsubnet" not in words(settings(pool="198.51.100.1"))
 
 
 @pytest.mark.parametrize(

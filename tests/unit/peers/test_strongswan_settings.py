@@ -19,6 +19,7 @@ from ipsectest.peers.strongswan_settings import (
     daemon_conf,
     identity,
     options_for,
+    pool,
     selectors,
 )
 from ipsectest.scenario.ports import Authentication, Identity, Selector
@@ -155,3 +156,13 @@ def test_only_what_is_one_for_the_daemon_asks_for_another_daemon() -> None:
     assert options_for(settings(1)) == options_for(settings(2, dpd=3.0, ike_lifetime=5.0, cookies=False))
     assert options_for(settings(cookies=True)) != options_for(settings())
     assert options_for(settings(retransmit=0.2)) != options_for(settings())
+
+
+def test_an_address_to_give_is_a_pool_of_its_own() -> None:
+    given = settings(pool="198.51.100.1")
+    assert pool(given) == {"case-1": {"addrs": "198.51.100.1"}}
+    section = connection(given, NONE)
+    assert section["pools"] == ["case-1"]
+    assert child(section)["remote_ts"] == ["dynamic"]
+    assert pool(settings()) is None
+    assert "pools" not in connection(settings(), NONE)

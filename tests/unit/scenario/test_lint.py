@@ -110,6 +110,7 @@ def test_a_cite_has_to_exist_and_to_be_tagged(tmp_path: Path) -> None:
         ('peer.ike = "aes128-sha265-modp2048"', "unknown algorithm 'sha265'", "'sha256'"),
         ("peer.window = -1", "peer.window needs a whole number", ""),
         ('tester.id = "fqdn"', "tester.id an identity is written kind:value", ""),
+        ('peer.id = "dn:gateway"', "peer.id 'gateway' is no part of a distinguished name", ""),
         ('peer.ts = "thiers"', "'thiers' is no traffic selector", "'theirs'"),
         ('peer.cookies = "yes"', "peer.cookies is true or false", ""),
         ('titel = "x"', "there is no key 'titel'", "'title'"),
