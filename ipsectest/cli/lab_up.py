@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ipsectest.runner.testbed.testbed import Plane, Testbed
     from ipsectest.runner.testbed.tunnels import Tunnel
     from ipsectest.runner.testbed.worker import Worker
+    from ipsectest.scenario.ports import Authentication
 
 _EPILOG = """commands, at the prompt, on standard input or with -c: status, nodes, links, up, down, rekey, ping, forget,
 fail, repair, wait, log, save (help explains them), and in a node's namespace: run NODE COMMAND..., shell NODE"""
@@ -43,7 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("topology", metavar="NAME|FILE", help="see ipsectest lab topologies; or a .toml file")
     parser.add_argument(
         "--peer", action="append", default=[], metavar="[NODE=]PEER",
-        help="who speaks IKE at a node, or at all of them (default: builtin)",
+        help="who speaks IKE at a node, or at all of them (default: builtin; builtin@aws ... speak like somebody)",
     )  # fmt: skip
     parser.add_argument(
         "--plane",
@@ -53,9 +54,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "stand then (default: user space where there is one)",
     )
     parser.add_argument("--ip", type=int, choices=(4, 6), default=4, help="version of outer addresses (default: 4)")
-    suites.add_arguments(parser)
+    suites.add_arguments(parser, instead="a profile's strongest")
     parser.add_argument(
-        "--auth", choices=_METHODS, default=_METHODS[0], help="a shared secret, or certificates (default: psk)"
+        "--auth", choices=_METHODS, help="a shared secret, or certificates (default: psk, or what a profile has)"
     )
     parser.add_argument(
         "--impair", action="append", default=[], metavar="LINK:WHAT",
@@ -78,7 +79,8 @@ def execute(arguments: Namespace) -> int:
 
     topology = _topology(arguments.topology, arguments.impair)
     peers = _peers(topology, arguments.peer)
-    tunnels = _tunnels(topology, arguments)
+    auth = _authentication(peers, arguments.auth)
+    tunnels = _tunnels(topology, peers, auth, arguments)
     for peer in dict.fromkeys(peers.values()):
         if table.needs_tree(peer):
             table.install(peer, lambda line: print(f"  {line}", file=sys.stderr))  # noqa: T201
@@ -87,7 +89,7 @@ def execute(arguments: Namespace) -> int:
     folder = _folder(arguments)
     with ExitStack() as stack:
         worker = stack.enter_context(Worker(stack.enter_context(EventLoop())))
-        testbed = Testbed(topology, tunnels, peers, worker.loop, folder, planes, _pki(peers, arguments.auth))
+        testbed = Testbed(topology, tunnels, peers, worker.loop, folder, planes, _pki(peers, auth))
         # First: an interrupt may come when it is just complete. Without having been entered there is nothing to close.
         stack.callback(worker.clean, testbed.close)
         with _waiting("building the network") as testbed.say:
@@ -271,8 +273,15 @@ def _peers(topology: "Topology", asked: list[str]) -> "dict[str, PeerName]":
         node, is_for_one, peer = text.rpartition("=")
         if is_for_one and node not in found:
             raise UsageError(f"--peer {text}: no endpoint {node!r} (there are {', '.join(nodes)})")
-        found |= dict.fromkeys([node] if is_for_one else nodes, table.parse(peer))
+        found |= dict.fromkeys([node] if is_for_one else nodes, table.parse(peer, profiles=True))
     return found
+
+
+def _authentication(peers: "dict[str, PeerName]", asked: str | None) -> "Authentication":
+    from ipsectest.runner.testbed.speakers import Speakers  # noqa: PLC0415
+    from ipsectest.scenario.ports import Authentication  # noqa: PLC0415
+
+    return Authentication(asked) if asked else Speakers(peers).authentication()
 
 
 def _planes(peers: "dict[str, PeerName]", asked: str) -> "dict[str, Plane]":
@@ -296,7 +305,7 @@ def _planes(peers: "dict[str, PeerName]", asked: str) -> "dict[str, Plane]":
     return dict.fromkeys(needy, Plane.GUEST if needy and _esp_refusal() else Plane.KERNEL)
 
 
-def _pki(nodes: Iterable[str], method: str) -> "dict[str, PkiSide]":
+def _pki(nodes: Iterable[str], method: "Authentication") -> "dict[str, PkiSide]":
     from ipsectest.runner.pki import make_hosts  # noqa: PLC0415
     from ipsectest.runner.testbed.tunnels import host_name  # noqa: PLC0415
     from ipsectest.scenario.ports import Authentication  # noqa: PLC0415
@@ -304,7 +313,7 @@ def _pki(nodes: Iterable[str], method: str) -> "dict[str, PkiSide]":
     if method == Authentication.PSK:
         return {}
     names = {node: host_name(node) for node in nodes}
-    made = make_hosts(list(names.values()), datetime.now(UTC), secrets.token_bytes, [Authentication(method)])
+    made = make_hosts(list(names.values()), datetime.now(UTC), secrets.token_bytes, [method])
     return {node: made[name] for node, name in names.items()}
 
 
@@ -316,17 +325,19 @@ def _esp_refusal() -> str:
         return esp_refusal(lab.namespace("probe"))
 
 
-def _tunnels(topology: "Topology", arguments: Namespace) -> list["Tunnel"]:
+def _tunnels(
+    topology: "Topology", peers: "dict[str, PeerName]", auth: "Authentication", arguments: Namespace
+) -> list["Tunnel"]:
+    from ipsectest.runner.testbed.speakers import Speakers  # noqa: PLC0415
     from ipsectest.runner.testbed.tunnels import Offer, tunnels_of  # noqa: PLC0415
-    from ipsectest.scenario.ports import Authentication  # noqa: PLC0415
 
-    offer = Offer(
-        secrets.token_hex(16).encode(), arguments.ike, arguments.esp, arguments.ip, Authentication(arguments.auth)
-    )
+    ike, esp = arguments.ike or suites.DEFAULTS[0], arguments.esp or suites.DEFAULTS[1]
     try:
-        return tunnels_of(topology, offer)
+        tunnels = tunnels_of(topology, Offer(secrets.token_hex(16).encode(), ike, esp, arguments.ip, auth))
     except LookupError as error:
         raise UsageError(f"{topology.name}: {error}") from None
+    speakers = Speakers(peers)
+    return [speakers.told(tunnel, ike=bool(arguments.ike), esp=bool(arguments.esp)) for tunnel in tunnels]
 
 
 def _folder(arguments: Namespace) -> Path:

@@ -110,6 +110,21 @@ def test_certificates_are_made_for_every_node(tmp_path: Path, monkeypatch: pytes
     assert "CERT" in (tmp_path / "folder" / "logs" / "hub.log").read_text() or peer == "builtin"
 
 
+@pytest.mark.peer
+def test_a_windows_client_behind_a_nat_gets_its_address_from_a_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    require_lab("ip", "nft")
+    if not rootfs.find(table.parse("strongswan")):
+        pytest.skip("ipsectest peers install strongswan")
+    monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
+    words = ["road-warrior", "--peer", "client=builtin@windows", "--peer", "gateway=strongswan", "--auth", "ecdsa"]
+    lines = ["-c", "ping", "-c", "rekey child", "-c", "rekey ike", "-c", "ping 1"]
+    assert main(["lab", "up", *words, *lines, f"--report={tmp_path / 'lab'}"]) == 0
+    assert "aes256-sha384-prfsha384-modp1024" in capsys.readouterr().out
+    assert "assigning virtual IP 198.51.100.1 to peer" in (tmp_path / "lab/logs/gateway.log").read_text()
+
+
 def test_what_was_recorded_opens_with_the_keys_that_were_kept(opened: Open) -> None:
     with opened("road-warrior") as testbed:
         done(testbed, "up")

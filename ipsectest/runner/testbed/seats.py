@@ -128,4 +128,5 @@ def our_config(node: str, tunnels: list[Tunnel], certificates: Certificates | No
     return EndpointConfig(
         addresses=tuple(dict.fromkeys(one.local.host for one in settings)),
         connections=tuple(connection(one, certificates) for one in settings),
+        liveness_interval=next((one.dpd for one in settings if one.dpd), None),
     )

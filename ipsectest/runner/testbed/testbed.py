@@ -20,6 +20,7 @@ from ipsectest.net.loop import EventLoop
 from ipsectest.peers import table
 from ipsectest.peers.host import Host
 from ipsectest.peers.names import PeerName
+from ipsectest.peers.profile_policy import policy_of
 from ipsectest.peers.reports import IkeReport
 from ipsectest.runner.gateway import TunnelGateway
 from ipsectest.runner.interop.echoes import Echoes, Pings, ping
@@ -248,9 +249,10 @@ class Testbed:
     def _our_gateway(self, node: str, tunnels: list[Tunnel]) -> TunnelGateway | KernelGateway:
         side, namespace = self.pki.get(node), self.network[node].name
         config = our_config(node, tunnels, side.certificates if side else None)
+        policy = policy_of([tunnel.settings[node] for tunnel in tunnels], table.profile_of(self.peers[node]))
         if self._plane(node) is Plane.KERNEL:
-            return KernelGateway(self.loop, namespace, config)
-        return TunnelGateway(self.loop, namespace, config, routes=beyond(tunnels, node))
+            return KernelGateway(self.loop, namespace, config, policy=policy)
+        return TunnelGateway(self.loop, namespace, config, routes=beyond(tunnels, node), policy=policy)
 
     def _route(self, node: str, tunnels: list[Tunnel]) -> None:
         """Linux looks for a route before it looks at the policies."""

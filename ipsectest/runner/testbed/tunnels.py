@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_interface, ip_network
 
 from ipsectest.base.addresses import ANY_HOST, Address
 from ipsectest.base.iana import IKE_PORT
@@ -27,6 +27,8 @@ class Tunnel:
     """(node, address) whose packets the tunnel carries, on the side of the initiator and of the responder."""
     ways: tuple[tuple[tuple[str, str], tuple[str, str]], ...]
     """Such hosts for each IP version that both sides have inside."""
+    protects: Mapping[str, tuple[str, ...]]
+    """Node -> prefixes on its side, whatever its end offers."""
 
     @property
     def name(self) -> str:
@@ -71,12 +73,14 @@ def host_name(node: str) -> str:
 
 
 def beyond(tunnels: list[Tunnel], node: str) -> list[str]:
-    """The addresses, as ranges that are prefixes, behind the other ends of a node's tunnels."""
+    """The prefixes behind the other ends of a node's tunnels."""
     prefixes = [
-        _prefix(selector)
+        prefix
         for tunnel in tunnels
-        if node in tunnel.settings
-        for selector in tunnel.settings[node].remote_ts
+        if node in tunnel.nodes
+        for other in tunnel.nodes
+        if other != node
+        for prefix in tunnel.protects[other]
     ]
     return list(dict.fromkeys(prefixes))
 
@@ -92,7 +96,8 @@ def _tunnel(topology: Topology, offer: Offer, first: Side, second: Side) -> Tunn
         first[0]: _settings(name, offer, (first, second), hosts),
         second[0]: _settings(name, offer, (second, first), (hosts[1], hosts[0])),
     }
-    return Tunnel(first[0], second[0], settings, hosts, tuple(_ways(topology, first, second)))
+    protects = {node: tuple(str(ip_network(prefix)) for prefix in place.protects) for node, place in (first, second)}
+    return Tunnel(first[0], second[0], settings, hosts, tuple(_ways(topology, first, second)), protects)
 
 
 def _ways(topology: Topology, first: Side, second: Side) -> Iterator[tuple[Host, Host]]:
@@ -143,9 +148,3 @@ def speaker(topology: Topology, node: str, place: EndpointPlace, version: int | 
         raise LookupError(f"no node has an {f'IPv{version} ' if version else ''}address that {node} protects")
     *_, name, text = min(found, key=lambda one: one[:3])
     return name, text
-
-
-def _prefix(selector: Selector) -> str:
-    first, last = ip_address(selector.start), ip_address(selector.end)
-    length = first.max_prefixlen - (int(first) ^ int(last)).bit_length()
-    return f"{first}/{length}"

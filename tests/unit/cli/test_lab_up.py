@@ -23,6 +23,17 @@ WRONG = [
     (["road-warrior", "--impair", "nat-gateway:loss"], "loss is no number: ''"),
     (["road-warrior", "--impair", "nat-gateway:loss=2"], "loss is a probability from 0 to 1"),
     (["road-warrior", "--ip", "6"], "no IPv6 address"),
+    (["road-warrior", "--peer", "gateway=builtin@windows"], "builtin@windows is never responder, as gateway"),
+    (["road-warrior", "--peer", "client=builtin@windos"], "did you mean 'windows'"),
+    (
+        ["road-warrior", "--peer", "client=builtin@windows", "--auth", "psk"],
+        "no psk authentication: write --auth rsa or",
+    ),
+    (["site-to-site", "--peer", "builtin@aws", "--ip", "6"], "builtin@aws is not known to speak over IPv6"),
+    (
+        ["road-warrior", "--peer", "gateway=builtin@azure", "--peer", "client=builtin@windows"],
+        "no way to authenticate in common",
+    ),
     (["road-warrior", "--esp", "rot13"], "rot13"),
     (["road-warrior", "--plane", "paper"], "invalid choice"),
     (["road-warrior", "--plane", "guest"], "--plane guest is for daemons"),
