@@ -20,7 +20,11 @@ _NO_SCENARIOS = frozenset({"requirements", "expected", "profiles"})
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     group = parser.getgroup("ipsectest", "IPsec scenarios")
-    group.addoption("--ipsectest-peer", metavar="NAME", help="collect scenario files and run them against this peer")
+    group.addoption(
+        "--ipsectest-peer",
+        metavar="NAME",
+        help="collect scenario files and run them against this peer, a FILE.toml too",
+    )
     group.addoption("--ipsectest-seed", type=int, default=0, metavar="N", help="what keys and nonces are drawn from")
     group.addoption("--ipsectest-strict", action="store_true", help="a SHOULD that is not kept fails")
 
@@ -104,20 +108,22 @@ class _Player:
     """Plays the collected cases; for a daemon all at once."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from ipsectest.peers import table  # noqa: PLC0415
+        from datetime import UTC, datetime  # noqa: PLC0415
+
+        from ipsectest.runner import any_peer  # noqa: PLC0415
 
         self.scenarios: dict[str, Any] = {}
         self._config = config
-        self._peer = table.parse(config.getoption("--ipsectest-peer"))
+        self._peer = any_peer.parse(config.getoption("--ipsectest-peer"), datetime.now(UTC))
         self._results: dict[tuple[Path, str], CaseRecord] = {}
 
     def result(self, item: ScenarioItem) -> "CaseRecord":
         """What came of an item's case."""
         key = (item.path, item.case.id)
         if key not in self._results:
-            from ipsectest.peers.table import BUILTIN  # noqa: PLC0415
+            from ipsectest.runner import any_peer  # noqa: PLC0415
 
-            alone = self._peer.driver == BUILTIN
+            alone = any_peer.is_builtin(self._peer)
             items = [i for i in item.session.items if isinstance(i, ScenarioItem)]
             self._play([item] if alone else items)
         return self._results[key]
@@ -125,8 +131,7 @@ class _Player:
     def _play(self, items: list[ScenarioItem]) -> None:
         from datetime import UTC, datetime  # noqa: PLC0415
 
-        from ipsectest.peers.table import BUILTIN  # noqa: PLC0415
-        from ipsectest.runner import library, pki  # noqa: PLC0415
+        from ipsectest.runner import any_peer, library, pki  # noqa: PLC0415
         from ipsectest.runner.recorder import Recorder  # noqa: PLC0415
         from ipsectest.runner.seed import stream  # noqa: PLC0415
         from ipsectest.runner.session import Session  # noqa: PLC0415
@@ -136,10 +141,7 @@ class _Player:
         recorder = Recorder(self.scenarios, {}, seed, strict=self._config.getoption("--ipsectest-strict"))
         certificates = pki.make(datetime.now(UTC), stream(seed, "pki")) if pki.needs_certificates(cases) else None
         session = Session(recorder, library.root(), seed, pki=certificates)
-        if self._peer.driver == BUILTIN:
-            session.memory(cases)
-        else:
-            session.daemons(self._peer, cases)
+        any_peer.play(session, self._peer, cases)
         records = {record.case_id: record for record in recorder.results}
         self._results |= {(item.path, item.case.id): records[item.case.id] for item in items}
 

@@ -13,18 +13,15 @@ from ipsectest.base.errors import UsageError
 from ipsectest.cli import publish, selection
 from ipsectest.cli.progress import RunProgress
 from ipsectest.peers import table
-from ipsectest.peers.names import PeerName
-from ipsectest.peers.remote import load as remote
 from ipsectest.peers.remote.description import Remote
-from ipsectest.runner import library
+from ipsectest.runner import any_peer, library
+from ipsectest.runner.any_peer import AnyPeer
 from ipsectest.runner.pki import make, needs_certificates
 from ipsectest.runner.recorder import Recorder
 from ipsectest.runner.records import exit_code
-from ipsectest.runner.remote import session as remote_session
 from ipsectest.runner.seed import stream
 from ipsectest.runner.session import Lab, Session, wall_clock_offset
 from ipsectest.scenario import requirements
-from ipsectest.scenario.model import Case
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -73,28 +70,27 @@ def execute(arguments: Namespace) -> int:
         root, ip, slow, jobs = selection.folder(arguments), arguments.ip, arguments.slow, arguments.jobs
         session = Session(recorder, root, seed, ip, slow, jobs, progress, pki, Lab(arguments.lab))
         for peer in peers:
-            _play(session, peer, cases)
+            any_peer.play(session, peer, cases)
     command = shlex.join(
         ["ipsectest", "run", *arguments.scenario, *(f"--peer={_word(p)}" for p in peers), f"--seed={seed}"]
     )
     command += f" --lab={arguments.lab}" if arguments.lab != Lab.HOST else ""
+    command += f" --netns={arguments.netns}" if arguments.netns else ""
     record = recorder.record(started.strftime("%Y%m%d-%H%M%S"), publish.iso(started), time.monotonic() - begun, command)
     publish.publish(arguments, record, folder, baseline)
     return exit_code(record.results)
 
 
-def _peers(arguments: Namespace, now: datetime) -> list[PeerName | Remote]:
+def _peers(arguments: Namespace, now: datetime) -> list[AnyPeer]:
     """Names and descriptions of peers, each once."""
-    peers = [
-        remote.load(Path(text), now) if remote.is_file(text) else table.parse(text)
-        for text in dict.fromkeys(arguments.peer or [table.BUILTIN])
-    ]
+    peers = [any_peer.parse(text, now) for text in dict.fromkeys(arguments.peer or [table.BUILTIN])]
     remotes = [peer for peer in peers if isinstance(peer, Remote)]
     names = [peer.name for peer in remotes]
-    if twice := [name for name in names if names.count(name) > 1 or name in {*table.PEERS, table.BUILTIN}]:
-        raise UsageError(
-            f"two peers of the report would be called {twice[0]!r}: name = ... in their files tells them apart"
-        )
+    for peer in remotes:
+        if names.count(peer.name) > 1 or peer.name in {*table.PEERS, table.BUILTIN, "interop"}:
+            raise UsageError(
+                f"{peer.path}: {peer.name!r} is the name of another peer in reports: name = ... changes it"
+            )
     if not remotes and (arguments.netns or arguments.expected):
         raise UsageError("--netns and --expected are for peers that a file describes: --peer FILE.toml")
     if len(remotes) > 1 and arguments.expected:
@@ -107,22 +103,18 @@ def _adjusted(peer: Remote, arguments: Namespace) -> Remote:
     return replace(peer, netns=arguments.netns or peer.netns, expected=arguments.expected or peer.expected)
 
 
-def _word(peer: PeerName | Remote) -> str:
+def _word(peer: AnyPeer) -> str:
     return str(peer.path) if isinstance(peer, Remote) else str(peer)
 
 
-def _play(session: Session, peer: PeerName | Remote, cases: list[Case]) -> None:
-    if isinstance(peer, Remote):
-        remote_session.play(session, peer, cases)
-    elif peer.driver == table.BUILTIN:
-        session.memory(cases)
-    else:
-        session.daemons(peer, cases)
+def _become_root(peers: list[AnyPeer]) -> None:
+    """Daemons need namespaces: an ordinary user gets them in a user namespace of his own, without his network."""
+    if not any(map(any_peer.needs_lab, peers)):
+        return
+    from ipsectest.lab import privileges  # noqa: PLC0415
 
-
-def _become_root(peers: list[PeerName | Remote]) -> None:
-    """Daemons need namespaces: an ordinary user gets them in a user namespace of his own."""
-    if any(isinstance(peer, PeerName) and peer.driver != table.BUILTIN for peer in peers):
-        from ipsectest.lab import privileges  # noqa: PLC0415
-
-        privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
+    if any(isinstance(peer, Remote) for peer in peers) and not privileges.can_make_namespaces():
+        raise UsageError(
+            "daemons and peers that a file describes go together for root only: run them one after another"
+        )
+    privileges.reexec([sys.executable, "-m", "ipsectest.cli.main", *sys.argv[1:]])
