@@ -202,6 +202,10 @@ def test_states_are_found_updated_and_deleted(xfrm: Xfrm) -> None:
         assert xfrm.state("get", state) == (state,)
     # IPComp in a tunnel brings a state of IP in IP with it.
     assert len(xfrm.state("dump", proto="esp")) == 4
+    from_left = {state.spi for state in STATES.values() if state.src == LEFT and state.proto == "esp"}
+    assert {state.spi for state in xfrm.state("dump", proto="esp", src=f"{LEFT}/32")} == from_left
+    assert xfrm.state("dump", src="192.0.2.128/25", dst=f"{RIGHT}/32") == ()
+    assert {state.family for state in xfrm.state("dump", src="2001:db8::/32")} == {socket.AF_INET6}
     assert xfrm.sadinfo().states == len(xfrm.state("dump"))
     shorter = replace(STATES["gcm"], limits=Lifetimes(hard_packets=99))
     xfrm.state("update", shorter)

@@ -16,7 +16,7 @@ Needs pyroute2 0.9 and nothing else of this product.
 """
 
 from ipsectest.net.xfrm.algorithms import encryption, integrity
-from ipsectest.net.xfrm.constants import ExtraFlag, OffloadFlag, PolicyFlag, StateFlag
+from ipsectest.net.xfrm.constants import EventFlag, ExtraFlag, OffloadFlag, PolicyFlag, StateFlag
 from ipsectest.net.xfrm.errors import XfrmError
 from ipsectest.net.xfrm.events import (
     Acquire,
@@ -33,6 +33,7 @@ from ipsectest.net.xfrm.events import (
     XfrmEvents,
 )
 from ipsectest.net.xfrm.interfaces import add_interface
+from ipsectest.net.xfrm.iptfs import Iptfs
 from ipsectest.net.xfrm.policies import Policy, PolicyDatabase, PolicyDefaults
 from ipsectest.net.xfrm.records import (
     Aead,
@@ -64,9 +65,11 @@ __all__ = [
     "Authentication",
     "Encapsulation",
     "Event",
+    "EventFlag",
     "Expire",
     "ExtraFlag",
     "Flushed",
+    "Iptfs",
     "KmAddress",
     "Lifetimes",
     "Mapping",

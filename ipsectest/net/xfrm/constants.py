@@ -70,10 +70,12 @@ class ExtraFlag(IntFlag):
 
 
 class PolicyFlag(IntFlag):
-    """XFRM_POLICY_LOCALOK and _ICMP."""
+    """XFRM_POLICY_*."""
 
     LOCALOK = 1
     ICMP = 2
+    CPU_ACQUIRE = 4
+    """Ask for an SA for each CPU (RFC 9611, Linux 6.13)."""
 
 
 class OffloadFlag(IntFlag):

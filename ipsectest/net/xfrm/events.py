@@ -1,8 +1,9 @@
 """What the kernel tells by itself: ACQUIRE, EXPIRE, NEWAE, MIGRATE, MAPPING, REPORT, changes of SAs and policies."""
 
 import select
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 from errno import ENOBUFS
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pyroute2.netlink import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK
+from pyroute2.netlink.exceptions import NetlinkDecodeError
 from pyroute2.netns import create_socket
 
 from ipsectest.net.xfrm.addresses import unpack_address
@@ -22,6 +24,7 @@ from ipsectest.net.xfrm.constants import (
     EventFlag,
     Group,
     MessageType,
+    number_of,
     word_of,
 )
 from ipsectest.net.xfrm.errors import XfrmError
@@ -30,6 +33,8 @@ from ipsectest.net.xfrm.policies import Policy, policy_fields, policy_of, policy
 from ipsectest.net.xfrm.records import KmAddress, Migration, Replay, Selector, Template, Usage
 from ipsectest.net.xfrm.states import State, state_of
 
+_HEADER = struct.Struct("=IH10x")
+"""nlmsghdr: length and type, and what is of no interest here."""
 _BUFFER = 1 << 20
 _LARGEST = 1 << 16
 
@@ -46,6 +51,8 @@ class Acquire:
     """Of the packet's flow, not of the policy."""
     policy: Policy
     if_id: int = 0
+    cpu: int | None = None
+    """The CPU that wants an SA of its own (RFC 9611, Linux 6.13)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +167,7 @@ def _acquire(message: XfrmMessage) -> Acquire:
         message["sel"],
         policy,
         if_id,
+        message.get_attr("XFRMA_SA_PCPU"),
     )
 
 
@@ -192,7 +200,7 @@ def _deleted_policy(message: XfrmMessage) -> PolicyChange:
 def _within(message: XfrmMessage, attribute: str, kind: type[XfrmMessage], size: int) -> XfrmMessage:
     """The whole SA or policy that a message of deletion has as an attribute, beside its other attributes."""
     whole = kind()
-    octets = message.get_attr(attribute)[:size]
+    octets = (message.get_attr(attribute) or b"")[:size]
     offset = 0
     for name, layout in whole.fields:
         whole[name], offset = (
@@ -242,16 +250,32 @@ _READERS: MappingType[int, Callable[[Any], Event]] = {
 }
 
 
+def _messages(data: bytes) -> Iterator[bytes]:
+    """The messages in a datagram that we read, each by itself; what does not fit into it is none."""
+    at = 0
+    while len(data) - at >= _HEADER.size:
+        length, kind = _HEADER.unpack_from(data, at)
+        if not _HEADER.size <= length <= len(data) - at:
+            return
+        if kind in _READERS:
+            yield data[at : at + length]
+        at += length + 3 & ~3
+
+
 class XfrmEvents:
     """A subscription: events come from its descriptor, which any event loop may watch.
 
-    ``groups`` are names of ``Group`` in lower case. ``lost`` counts the times that the kernel had more
-    events than the socket could hold.
+    ``groups`` are names of ``Group`` in lower case. Raises ValueError for other ones, XfrmError where there is no
+    such namespace or the kernel has no XFRM.
     """
 
     def __init__(self, *groups: str, netns: str | None = None) -> None:
-        numbers = [Group[name.upper()] for name in groups]
+        known = {group.name.lower(): group for group in Group}
+        numbers = [number_of(known, name) for name in groups]
         self.lost = 0
+        """Times that the kernel had more events than the socket could hold."""
+        self.damaged = 0
+        """Messages that were too short for what they say they are; no kernel sends such."""
         self._marshal = MarshalXfrm()
         try:
             self._socket = create_socket(netns, AF_NETLINK, SOCK_DGRAM, NETLINK_XFRM, flags=0)
@@ -263,9 +287,9 @@ class XfrmEvents:
             self._socket.bind((0, 0))
             for number in numbers:
                 self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, number)
-        except OSError:
+        except OSError as error:
             self.close()
-            raise
+            raise XfrmError(error.errno or 0, request=f"subscribing to {', '.join(groups)}") from error
 
     def fileno(self) -> int:
         """The descriptor, readable when there are events."""
@@ -301,8 +325,13 @@ class XfrmEvents:
             poll.poll(left * 1000)
 
     def _parse(self, data: bytes) -> list[Event]:
-        messages = self._marshal.parse(data)
-        return [reader(m) for m in messages if (reader := _READERS.get(m["header"]["type"])) is not None]
+        events: list[Event] = []
+        for octets in _messages(data):
+            try:
+                events += [_READERS[m["header"]["type"]](m) for m in self._marshal.parse(octets)]
+            except (struct.error, ValueError, NetlinkDecodeError):
+                self.damaged += 1
+        return events
 
     def close(self) -> None:
         """End the subscription."""

@@ -4,6 +4,7 @@ Fixed parts are the structures of linux/xfrm.h, field by field; attributes that 
 values of ``records``. Structures within others keep their field names behind a prefix (``policy_action``).
 """
 
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from pyroute2.netlink import nla, nla_string, nlmsg
 from pyroute2.netlink.marshal import Marshal
 
 from ipsectest.net.xfrm.constants import MessageType
+from ipsectest.net.xfrm.filters import AddressFilter
 from ipsectest.net.xfrm.records import (
     Aead,
     Algorithm,
@@ -44,9 +46,12 @@ class _Record(nla_string):  # type: ignore[misc]  # pyroute2 has no types
         super().encode()
 
     def decode(self) -> None:
-        """The value of the octets."""
-        super().decode()
-        self.value = self.unpack_value(self["value"])
+        """The value of the octets; None, as if there were no attribute, where they are too few for one."""
+        try:
+            super().decode()
+            self.value = self.unpack_value(self["value"])
+        except (struct.error, ValueError):
+            self.value = None
 
     def pack_value(self, value: Any) -> bytes:
         """One record; plain tuples are taken for a record's fields."""
@@ -72,10 +77,18 @@ class _Records(_Record):
         return tuple(self.RECORD.unpack(octets[at : at + size]) for at in range(0, len(octets) - size + 1, size))
 
 
-class _PolicyType(nla):  # type: ignore[misc]
-    """xfrm_userpolicy_type."""
+class _Number(_Record):
+    """A number; pyroute2's own takes the octets behind an attribute that is too short."""
 
-    fields = (("type", "B"), ("_reserved", "5x"))
+    LAYOUT: ClassVar[struct.Struct]
+
+    def pack_value(self, value: Any) -> bytes:
+        """In host order."""
+        return self.LAYOUT.pack(value)
+
+    def unpack_value(self, octets: bytes) -> Any:
+        """In host order."""
+        return self.LAYOUT.unpack_from(octets)[0]
 
 
 class XfrmMessage(nlmsg):  # type: ignore[misc]
@@ -94,37 +107,37 @@ class XfrmMessage(nlmsg):  # type: ignore[misc]
         (8, "XFRMA_SEC_CTX", "SecurityContext"),
         (9, "XFRMA_LTIME_VAL", "Usage"),
         (10, "XFRMA_REPLAY_VAL", "Replay"),
-        (11, "XFRMA_REPLAY_THRESH", "uint32"),
-        (12, "XFRMA_ETIMER_THRESH", "uint32"),
+        (11, "XFRMA_REPLAY_THRESH", "U32"),
+        (12, "XFRMA_ETIMER_THRESH", "U32"),
         (13, "XFRMA_SRCADDR", "cdata"),
         (14, "XFRMA_COADDR", "cdata"),
-        (15, "XFRMA_LASTUSED", "uint64"),
+        (15, "XFRMA_LASTUSED", "U64"),
         (16, "XFRMA_POLICY_TYPE", "PolicyType"),
         (17, "XFRMA_MIGRATE", "Migrations"),
         (18, "XFRMA_ALG_AEAD", "Aead"),
         (19, "XFRMA_KMADDRESS", "KmAddress"),
         (20, "XFRMA_ALG_AUTH_TRUNC", "Authentication"),
         (21, "XFRMA_MARK", "Mark"),
-        (22, "XFRMA_TFCPAD", "uint32"),
+        (22, "XFRMA_TFCPAD", "U32"),
         (23, "XFRMA_REPLAY_ESN_VAL", "ReplayWindow"),
-        (24, "XFRMA_SA_EXTRA_FLAGS", "uint32"),
-        (25, "XFRMA_PROTO", "uint8"),
-        (26, "XFRMA_ADDRESS_FILTER", "cdata"),
+        (24, "XFRMA_SA_EXTRA_FLAGS", "U32"),
+        (25, "XFRMA_PROTO", "U8"),
+        (26, "XFRMA_ADDRESS_FILTER", "Filter"),
         (27, "XFRMA_PAD", "cdata"),
         (28, "XFRMA_OFFLOAD_DEV", "Offload"),
-        (29, "XFRMA_SET_MARK", "uint32"),
-        (30, "XFRMA_SET_MARK_MASK", "uint32"),
-        (31, "XFRMA_IF_ID", "uint32"),
-        (32, "XFRMA_MTIMER_THRESH", "uint32"),
-        (33, "XFRMA_SA_DIR", "uint8"),
-        (34, "XFRMA_NAT_KEEPALIVE_INTERVAL", "uint32"),
-        (35, "XFRMA_SA_PCPU", "uint32"),
-        (36, "XFRMA_IPTFS_DROP_TIME", "uint32"),
-        (37, "XFRMA_IPTFS_REORDER_WINDOW", "uint16"),
+        (29, "XFRMA_SET_MARK", "U32"),
+        (30, "XFRMA_SET_MARK_MASK", "U32"),
+        (31, "XFRMA_IF_ID", "U32"),
+        (32, "XFRMA_MTIMER_THRESH", "U32"),
+        (33, "XFRMA_SA_DIR", "U8"),
+        (34, "XFRMA_NAT_KEEPALIVE_INTERVAL", "U32"),
+        (35, "XFRMA_SA_PCPU", "U32"),
+        (36, "XFRMA_IPTFS_DROP_TIME", "U32"),
+        (37, "XFRMA_IPTFS_REORDER_WINDOW", "U16"),
         (38, "XFRMA_IPTFS_DONT_FRAG", "cdata"),
-        (39, "XFRMA_IPTFS_INIT_DELAY", "uint32"),
-        (40, "XFRMA_IPTFS_MAX_QSIZE", "uint32"),
-        (41, "XFRMA_IPTFS_PKT_SIZE", "uint32"),
+        (39, "XFRMA_IPTFS_INIT_DELAY", "U32"),
+        (40, "XFRMA_IPTFS_MAX_QSIZE", "U32"),
+        (41, "XFRMA_IPTFS_PKT_SIZE", "U32"),
     )
 
     class Algorithm(_Record):
@@ -192,7 +205,35 @@ class XfrmMessage(nlmsg):  # type: ignore[misc]
 
         RECORD = Offload
 
-    PolicyType = _PolicyType
+    class Filter(_Record):
+        """xfrm_address_filter."""
+
+        RECORD = AddressFilter
+
+    class U8(_Number):
+        """__u8."""
+
+        LAYOUT = struct.Struct("=B")
+
+    class U16(_Number):
+        """__u16."""
+
+        LAYOUT = struct.Struct("=H")
+
+    class U32(_Number):
+        """__u32."""
+
+        LAYOUT = struct.Struct("=I")
+
+    class U64(_Number):
+        """__u64."""
+
+        LAYOUT = struct.Struct("=Q")
+
+    class PolicyType(_Number):
+        """xfrm_userpolicy_type, of which only the type means something."""
+
+        LAYOUT = struct.Struct("=B5x")
 
 
 def prefixed(prefix: str, structure: Fields) -> Fields:

@@ -63,6 +63,9 @@ class PolicyDatabase:
     socket_forward: int
     buckets: int
     max_buckets: int
+    ipv4_threshold: tuple[int, int] | None = None
+    """Lengths in bits, of local and remote prefix, from which on policies are found by hash."""
+    ipv6_threshold: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def _attributes(policy: Policy) -> Iterator[tuple[str, Any]]:
 
 def _identity(policy: Policy) -> Iterator[tuple[str, Any]]:
     if policy.type != "main":
-        yield "XFRMA_POLICY_TYPE", {"type": number_of(POLICY_TYPES, policy.type)}
+        yield "XFRMA_POLICY_TYPE", number_of(POLICY_TYPES, policy.type)
     if policy.security_context:
         yield "XFRMA_SEC_CTX", policy.security_context
     if policy.mark:
@@ -137,8 +140,7 @@ def policy_of(message: XfrmMessage) -> Policy:
 
 def policy_type(message: XfrmMessage) -> int:
     """Of the attribute; main where there is none."""
-    attribute = message.get_attr("XFRMA_POLICY_TYPE")
-    return attribute["type"] if attribute else 0
+    return message.get_attr("XFRMA_POLICY_TYPE") or 0
 
 
 def policy_fields(message: XfrmMessage, prefix: str = "") -> dict[str, Any]:

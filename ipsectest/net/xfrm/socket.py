@@ -1,7 +1,7 @@
 """The sockets: verbs of XFRM for pyroute2's asynchronous and plain style."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST
@@ -21,6 +21,7 @@ from ipsectest.net.xfrm.constants import (
 )
 from ipsectest.net.xfrm.errors import XfrmError
 from ipsectest.net.xfrm.events import AsyncEvent, XfrmEvents, async_event_of
+from ipsectest.net.xfrm.filters import AddressFilter
 from ipsectest.net.xfrm.messages import (
     AsyncEventId,
     MarshalXfrm,
@@ -40,7 +41,7 @@ from ipsectest.net.xfrm.policies import (
     policy_message,
     policy_of,
 )
-from ipsectest.net.xfrm.records import KmAddress, Migration, ReplayWindow, Selector
+from ipsectest.net.xfrm.records import Encapsulation, KmAddress, Migration, ReplayWindow, Selector
 from ipsectest.net.xfrm.states import (
     State,
     StateDatabase,
@@ -79,8 +80,7 @@ class AsyncXfrm(AsyncNetlinkSocket):  # type: ignore[misc]  # pyroute2 has no ty
         """See ``Xfrm.state``."""
         if command == "dump":
             dump = XfrmMessage()
-            if "proto" in fields:
-                dump["attrs"] = [("XFRMA_PROTO", number_of(PROTOCOLS, fields["proto"]))]
+            dump["attrs"] = list(_narrowing(**fields))
             found = await self.request(dump, MessageType.GETSA, _DUMP, "listing states")
             return tuple(map(state_of, found))
         if command == "flush":
@@ -118,7 +118,7 @@ class AsyncXfrm(AsyncNetlinkSocket):  # type: ignore[misc]  # pyroute2 has no ty
         if command == "flush":
             flush = XfrmMessage()
             kind = number_of(POLICY_TYPES, fields.get("type", "main"))
-            flush["attrs"] = [("XFRMA_POLICY_TYPE", {"type": kind})] if kind else []
+            flush["attrs"] = [("XFRMA_POLICY_TYPE", kind)] if kind else []
             await self.request(flush, MessageType.FLUSHPOLICY, _DO, "flushing policies")
             return ()
         policy = record or Policy(**fields)
@@ -142,6 +142,7 @@ class AsyncXfrm(AsyncNetlinkSocket):  # type: ignore[misc]  # pyroute2 has no ty
         migrations: Iterable[Migration],
         *,
         kmaddress: KmAddress | None = None,
+        encap: Encapsulation | None = None,
         if_id: int = 0,
     ) -> None:
         """See ``Xfrm.migrate``."""
@@ -150,6 +151,8 @@ class AsyncXfrm(AsyncNetlinkSocket):  # type: ignore[misc]  # pyroute2 has no ty
         message["attrs"] = [("XFRMA_MIGRATE", tuple(migrations))]
         if kmaddress:
             message["attrs"].append(("XFRMA_KMADDRESS", kmaddress))
+        if encap:
+            message["attrs"].append(("XFRMA_ENCAP", encap))
         if if_id:
             message["attrs"].append(("XFRMA_IF_ID", if_id))
         what = f"migrating policy {direction} {selector.src} -> {selector.dst}"
@@ -195,7 +198,16 @@ class AsyncXfrm(AsyncNetlinkSocket):  # type: ignore[misc]  # pyroute2 has no ty
             socket_forward=counts["socket_fwd"],
             buckets=table["buckets"],
             max_buckets=table["max_buckets"],
+            ipv4_threshold=_threshold(answer.get_attr("XFRMA_SPD_IPV4_HTHRESH")),
+            ipv6_threshold=_threshold(answer.get_attr("XFRMA_SPD_IPV6_HTHRESH")),
         )
+
+    async def set_thresholds(self, ipv4: tuple[int, int] | None = None, ipv6: tuple[int, int] | None = None) -> None:
+        """See ``Xfrm.set_thresholds``."""
+        message = SpdInfo()
+        given = (("XFRMA_SPD_IPV4_HTHRESH", ipv4), ("XFRMA_SPD_IPV6_HTHRESH", ipv6))
+        message["attrs"] = [(name, {"local": pair[0], "remote": pair[1]}) for name, pair in given if pair]
+        await self.request(message, MessageType.NEWSPDINFO, _DO, "setting thresholds of the SPD")
 
     async def defaults(self, values: PolicyDefaults | None = None) -> PolicyDefaults:
         """See ``Xfrm.defaults``."""
@@ -207,6 +219,18 @@ class AsyncXfrm(AsyncNetlinkSocket):  # type: ignore[misc]  # pyroute2 has no ty
             message = UserPolicyDefault()
         (answer,) = await self.request(message, MessageType.GETDEFAULT, _GET, "reading default policies")
         return PolicyDefaults(*(word_of(DEFAULT_ACTIONS, answer[name]) for name in ("in", "fwd", "out")))
+
+
+def _narrowing(proto: str = "", src: str = "", dst: str = "") -> Iterator[tuple[str, Any]]:
+    """Which SAs a dump is to bring."""
+    if proto:
+        yield "XFRMA_PROTO", number_of(PROTOCOLS, proto)
+    if src or dst:
+        yield "XFRMA_ADDRESS_FILTER", AddressFilter(src, dst)
+
+
+def _threshold(answer: Any) -> tuple[int, int] | None:
+    return (answer["local"], answer["remote"]) if answer else None
 
 
 class Xfrm(NetlinkSocket):  # type: ignore[misc]
@@ -230,7 +254,8 @@ class Xfrm(NetlinkSocket):  # type: ignore[misc]
         """SAs: ``add``, ``update``, ``del``, ``get``, ``dump``, ``flush``.
 
         ``add`` and ``update`` take a State or its fields; ``del`` and ``get`` look at dst, spi, proto, mark and
-        src only; ``dump`` and ``flush`` take ``proto``. ``get`` and ``dump`` give states, the others nothing.
+        src only; ``dump`` takes ``proto``, ``src`` and ``dst`` (prefixes), ``flush`` ``proto``. ``get`` and ``dump``
+        give states, the others nothing.
         """
         found: tuple[State, ...] = self._run_with_cleanup(self.asyncore.state, command, record, **fields)
         return found
@@ -260,10 +285,18 @@ class Xfrm(NetlinkSocket):  # type: ignore[misc]
         migrations: Iterable[Migration],
         *,
         kmaddress: KmAddress | None = None,
+        encap: Encapsulation | None = None,
         if_id: int = 0,
     ) -> None:
-        """Move the SAs and templates of one policy to other addresses; the policy must have templates that match."""
-        self._run_with_cleanup(self.asyncore.migrate, selector, direction, migrations, kmaddress=kmaddress, if_id=if_id)
+        """Move the SAs and templates of one policy to other addresses; the policy must have templates that match.
+
+        ``direction`` is that of the policy, ``kmaddress`` is passed on to who subscribed to ``migrate``, ``encap`` is
+        for SAs that get other ports. Kernels copy the sequence number before the policy leads to the new SA, so that
+        numbers may be used twice under traffic.
+        """
+        self._run_with_cleanup(
+            self.asyncore.migrate, selector, direction, migrations, kmaddress=kmaddress, encap=encap, if_id=if_id
+        )
 
     def aevent(self, command: str, record: State | None = None, **fields: Any) -> tuple[AsyncEvent, ...]:
         """Counters of an SA: ``get`` them, or ``set`` those of ``replay`` (with ``replay_window`` for a wide one)."""
@@ -280,13 +313,17 @@ class Xfrm(NetlinkSocket):  # type: ignore[misc]
         size: PolicyDatabase = self._run_with_cleanup(self.asyncore.spdinfo)
         return size
 
+    def set_thresholds(self, ipv4: tuple[int, int] | None = None, ipv6: tuple[int, int] | None = None) -> None:
+        """Lengths in bits, of local and remote prefix, from which on policies are found by hash; None leaves them."""
+        self._run_with_cleanup(self.asyncore.set_thresholds, ipv4, ipv6)
+
     def defaults(self, values: PolicyDefaults | None = None) -> PolicyDefaults:
         """What happens to traffic without a policy, after setting it to ``values`` if given."""
         now: PolicyDefaults = self._run_with_cleanup(self.asyncore.defaults, values)
         return now
 
     def events(self, *groups: str) -> XfrmEvents:
-        """A subscription with a socket of its own.
+        """A subscription with a socket of its own, in the same namespace; close it, or use it in a ``with`` block.
 
         Groups: ``acquire``, ``expire``, ``sa``, ``policy``, ``aevents``, ``report``, ``migrate``, ``mapping``.
         """

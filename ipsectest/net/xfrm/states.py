@@ -14,6 +14,7 @@ from ipsectest.net.xfrm.constants import (
     number_of,
     word_of,
 )
+from ipsectest.net.xfrm.iptfs import Iptfs, iptfs_attributes, iptfs_of
 from ipsectest.net.xfrm.messages import UserSaId, UserSaInfo, XfrmMessage
 from ipsectest.net.xfrm.records import (
     Aead,
@@ -90,6 +91,8 @@ class State:
     """Seconds between NAT keepalives that the kernel sends (Linux 6.11)."""
     cpu: int | None = None
     """The SA's own CPU (RFC 9611, Linux 6.13)."""
+    iptfs: Iptfs | None = None
+    """Of mode ``iptfs`` (RFC 9347, Linux 6.14)."""
     replay: Replay = field(default=Replay(), compare=False)
     current: Usage = field(default=Usage(), compare=False)
     statistics: Statistics = field(default=Statistics(), compare=False)
@@ -181,6 +184,8 @@ def _more(state: State) -> Iterator[tuple[str, Any]]:
         yield "XFRMA_COADDR", pack_address(state.care_of)
     if state.cpu is not None:
         yield "XFRMA_SA_PCPU", state.cpu
+    if state.iptfs:
+        yield from iptfs_attributes(state.iptfs)
     optional = {
         "XFRMA_SA_EXTRA_FLAGS": int(state.extra_flags),
         "XFRMA_SEC_CTX": state.security_context,
@@ -257,6 +262,7 @@ def state_of(message: XfrmMessage) -> State:
         mapping_threshold=attribute("XFRMA_MTIMER_THRESH") or 0,
         keepalive=attribute("XFRMA_NAT_KEEPALIVE_INTERVAL") or 0,
         cpu=attribute("XFRMA_SA_PCPU"),
+        iptfs=iptfs_of(attribute),
         replay=window.state if window else attribute("XFRMA_REPLAY_VAL") or Replay(),
         current=message["curlft"],
         statistics=message["stats"],

@@ -14,6 +14,7 @@ from ipsectest.net.xfrm import (
     Authentication,
     Encapsulation,
     ExtraFlag,
+    Iptfs,
     KmAddress,
     Lifetimes,
     Mark,
@@ -34,12 +35,13 @@ from ipsectest.net.xfrm import (
 )
 from ipsectest.net.xfrm import messages as wire
 from ipsectest.net.xfrm.constants import MODES, MessageType, number_of, word_of
+from ipsectest.net.xfrm.filters import AddressFilter
 from ipsectest.net.xfrm.policies import policy_identity_message, policy_message, policy_of
 from ipsectest.net.xfrm.records import ReplayWindow
 from ipsectest.net.xfrm.states import identity_message, state_message, state_of
 from ipsectest.net.xfrm.statistics import parse_statistics
 
-U8, U32 = st.integers(0, 2**8 - 1), st.integers(0, 2**32 - 1)
+U8, U16, U32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 OCTETS = {
     name: bytes.fromhex("".join(line for line in lines.splitlines() if not line.startswith("#")))
     for name, _, lines in (
@@ -208,6 +210,7 @@ def test_deletions_are_what_iproute2_sends() -> None:
         keepalive=st.integers(0, 60),
         tfc_padding=st.integers(0, 1500),
         cpu=st.none() | st.integers(0, 7),
+        iptfs=st.none() | st.builds(Iptfs, U32, st.none() | U16, st.none() | U32, U32, st.none(), st.booleans()),
     )
 )
 def test_states_come_back_as_they_went(state: State) -> None:
@@ -228,6 +231,8 @@ def test_esn_windows_come_back_as_they_went(bitmap: tuple[int, ...], number: int
     [
         Migration("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", reqid=7),
         KmAddress("192.0.2.1", "192.0.2.2"),
+        AddressFilter("192.0.2.0/24", "203.0.113.1/32"),
+        AddressFilter(dst="2001:db8::/32"),
         Template("2001:db8::1", "2001:db8::2", mode="tunnel", spi=9, share="unique", optional=True, calgos=1),
         Encapsulation("espintcp", 4500, 80, "2001:db8::9"),
         Encapsulation("espinudp", 4500, 80, "192.0.2.9"),
