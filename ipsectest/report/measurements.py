@@ -25,14 +25,11 @@ def table(samples: Sequence[Sample]) -> Table:
     made = Table(box=None, pad_edge=False)
     for heading in ("measured", "with IPsec", "without", "ratio"):
         made.add_column(heading, justify="left" if heading == "measured" else "right")
-    rows: dict[tuple[str, str], dict[bool, float]] = {}
-    for sample in samples:
-        which = " ".join(f"{name} {value}" for name, value in sample.labels.items())
-        rows.setdefault((sample.metric, which), {})[sample.ipsec] = sample.value
-    for (metric, which), values in rows.items():
-        unit = METRICS[metric].unit
+    for metric, labels, values in _pairs(samples):
+        unit, which = METRICS[metric].unit, " ".join(f"{name} {value}" for name, value in labels.items())
         shown = [_scaled(values[ipsec], unit) if ipsec in values else "" for ipsec in (True, False)]
-        ratio = f"{values[True] / values[False]:.3g}" if len(values) == 2 and values[False] else ""
+        share = _ratio(values)
+        ratio = "" if share is None else f"{share:.3g}"
         plain = metric.removesuffix("_seconds").removesuffix("_bits_per_second").removesuffix("_per_second")
         name = _NAMES.get(metric, plain)
         made.add_row(f"{name.replace('_', ' ')} {which}".strip(), *shown, ratio)
@@ -40,7 +37,10 @@ def table(samples: Sequence[Sample]) -> Table:
 
 
 def to_json(samples: Sequence[Sample], run: Labels) -> str:
-    """``{"run": {...}, "samples": [{"metric", "unit", "ipsec", "labels", "value"}, ...]}``."""
+    """``{"run": {...}, "samples": [{"metric", "unit", "ipsec", "labels", "value"}, ...], "ratios": [...]}``.
+
+    A ratio has ``metric``, ``labels``, and as ``value`` what was measured with IPsec over what was without.
+    """
     rows = [
         {
             "metric": sample.metric,
@@ -51,7 +51,12 @@ def to_json(samples: Sequence[Sample], run: Labels) -> str:
         }
         for sample in samples
     ]
-    return json.dumps({"run": dict(run), "samples": rows}, indent=2)
+    ratios = [
+        {"metric": metric, "labels": labels, "value": share}
+        for metric, labels, values in _pairs(samples)
+        if (share := _ratio(values)) is not None
+    ]
+    return json.dumps({"run": dict(run), "samples": rows, "ratios": ratios}, indent=2)
 
 
 def to_prometheus(samples: Sequence[Sample], run: Labels) -> str:
@@ -66,6 +71,18 @@ def to_prometheus(samples: Sequence[Sample], run: Labels) -> str:
             text = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
             lines.append(f"{_PREFIX}{metric}{{{text}}} {sample.value!r}")
     return "\n".join([*lines, ""])
+
+
+def _pairs(samples: Sequence[Sample]) -> list[tuple[str, Labels, dict[bool, float]]]:
+    """What was measured with IPsec (True) and without (False) of the same, in the order measured."""
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], dict[bool, float]] = {}
+    for sample in samples:
+        found.setdefault((sample.metric, tuple(sample.labels.items())), {})[sample.ipsec] = sample.value
+    return [(metric, dict(labels), values) for (metric, labels), values in found.items()]
+
+
+def _ratio(values: Mapping[bool, float]) -> float | None:
+    return values[True] / values[False] if len(values) == 2 and values[False] else None
 
 
 def _escaped(value: str) -> str:

@@ -38,6 +38,10 @@ def test_json_keeps_every_number() -> None:
         "labels": {"quantile": "0.5"},
         "value": 0.00005,
     }
+    (ratio,) = document["ratios"]
+    assert (ratio["metric"], ratio["labels"], round(ratio["value"], 9)) == (
+        "round_trip_seconds", {"quantile": "0.5"}, 10.0,
+    )  # fmt: skip
 
 
 def test_prometheus_text_has_each_metric_once_and_escapes_labels() -> None:
