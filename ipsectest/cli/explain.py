@@ -1,7 +1,8 @@
-"""Explain captures and daemon logs: what happened, who refused what and why, and what to change.
+"""Explain captures, daemon logs and counters: what happened, who refused what and why, and what to change.
 
-Captures (pcap, pcapng) and logs (strongSwan's charon, Libreswan's pluto) are told apart by their content. Keys are not
-needed, and tell more. Exit code: 0 nothing is wrong, 1 something failed, 2 a file cannot be read.
+Captures (pcap, pcapng), logs (strongSwan's charon, Libreswan's pluto) and what kernels counted (`ip -s xfrm state`,
+/proc/net/xfrm_stat) are told apart by their content. Keys are not needed, and tell more. Exit code: 0 nothing is wrong,
+1 something failed, 2 a file cannot be read.
 """
 
 import sys
@@ -29,7 +30,7 @@ MOST_OCTETS = 4 << 30
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="capture or log, compressed or not; - for a pipe")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="capture, log or counters; - for a pipe")
     parser.add_argument(
         "-k", "--keys", action="append", default=[], metavar="FILE", help="keys in any notation, or a folder of them"
     )
@@ -43,6 +44,7 @@ def execute(arguments: Namespace) -> int:
     from ipsectest.decrypt.keys.merging import merged  # noqa: PLC0415
     from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
     from ipsectest.decrypt.pipeline import Decryption  # noqa: PLC0415
+    from ipsectest.explain.counters.reading import read_counters  # noqa: PLC0415
     from ipsectest.explain.explanation import explain  # noqa: PLC0415
 
     ring = KeyRing()
@@ -52,12 +54,16 @@ def execute(arguments: Namespace) -> int:
         names = _names(arguments.files)
         paths = [(name, _on_disk(file, stack)) for name, file in zip(names, arguments.files, strict=True)]
         logs = {path: facts for name, path in paths if (facts := _logs(name, path))}
-        captures = [(name, path) for name, path in paths if path not in logs]
+        counters = {path: read_counters(path, name) for name, path in paths if path not in logs}
+        counted = [facts for facts in counters.values() if facts]
+        captures = [(name, path) for name, path in paths if path not in logs and not counters[path]]
         if captures:
             _take_keys(ring, list(logs))
         run = Decryption(merged(ring))
         told = explain(
-            [_capture(run, name, path) for name, path in captures], [one for facts in logs.values() for one in facts]
+            [_capture(run, name, path) for name, path in captures],
+            [one for facts in logs.values() for one in facts],
+            counted,
         )
     told.notes += run.notes
     if arguments.json:
@@ -150,7 +156,7 @@ def _capture(run: "Decryption", name: str, path: Path) -> "CaptureFacts":
     try:
         capture = open_capture(path)
     except InputError as error:
-        neither = f"{error.message}, and has no lines of strongSwan's or Libreswan's log"
+        neither = f"{error.message}, no log of strongSwan or Libreswan, and no counters of a kernel"
         raise InputError(neither, Place(name), hint=error.hint) from error
     try:
         with ReadingProgress(capture.position) as progress:

@@ -7,6 +7,8 @@ from typing import Any
 from ipsectest.explain import causes
 from ipsectest.explain.capture_facts import CaptureFacts
 from ipsectest.explain.conversations import Conversation
+from ipsectest.explain.counters.judging import judged
+from ipsectest.explain.counters.model import CounterFacts
 from ipsectest.explain.findings import Finding, Kind, Severity
 from ipsectest.explain.flows import Flow
 from ipsectest.explain.ikev1 import ConversationV1
@@ -76,7 +78,9 @@ class Explanation:
         }
 
 
-def explain(captures: Iterable[CaptureFacts], logs: Iterable[LogFacts] = ()) -> Explanation:
+def explain(
+    captures: Iterable[CaptureFacts], logs: Iterable[LogFacts] = (), counters: Iterable[CounterFacts] = ()
+) -> Explanation:
     """The explanation of what was read."""
     told = Explanation()
     findings: list[Finding] = []
@@ -98,6 +102,9 @@ def explain(captures: Iterable[CaptureFacts], logs: Iterable[LogFacts] = ()) -> 
         findings += log.findings
         if log.left_out:
             told.notes.append(f"{log.name}: {log.left_out} more IKE SAs were not looked at")
+    counters = list(counters)
+    findings += judged(counters)
+    told.notes += [f"{one.name}: {one.left_out} more SAs were not looked at" for one in counters if one.left_out]
     told.findings = merged(_overcome(one, told.stories) for one in findings)
     if not told.has_failed:
         told.findings.append(_all_fine(told, hidden=hidden))

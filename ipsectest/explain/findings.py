@@ -82,7 +82,7 @@ class Finding:
     evidence: tuple[Evidence, ...] = ()
     certainty: Certainty = Certainty.CERTAIN
     subject: frozenset[str] = field(default=frozenset())
-    """Addresses of the two ends, by which findings of several files are brought together."""
+    """Addresses of the two ends, and of traffic the SPI, by which findings of several files are brought together."""
 
     @property
     def code(self) -> str:

@@ -176,6 +176,18 @@ OWN_ID_NOT_IN_CERTIFICATE = Kind(
     clause="RFC 7296 section 4",
     severity=Severity.WARNING,
 )
+NO_SA_TO_SEND_ON = Kind(
+    code="no-sa-to-send-on",
+    title="Packets wait for an SA that is not there",
+    clause="RFC 4301 section 5.1",
+    severity=Severity.WARNING,
+)
+PACKETS_DAMAGED = Kind(
+    code="packets-damaged",
+    title="Packets are damaged on the way",
+    clause="RFC 4303 section 3.4.4",
+    requirement="4303-3.4.4-01",
+)
 PACKETS_LOST = Kind(
     code="packets-lost",
     title="Packets are lost on the way to the place of the capture",
@@ -228,6 +240,13 @@ TRAFFIC_SELECTOR_MISMATCH = Kind(
 )
 UNKNOWN_CA = Kind(
     code="untrusted-certificate", title="The certificate is issued by an unknown CA", clause="RFC 7296 section 4"
+)
+REFUSED_BY_POLICY = Kind(
+    code="refused-by-policy",
+    title="Packets do not meet the policy",
+    clause="RFC 4301 section 5.2",
+    requirement="4301-5.2-01",
+    severity=Severity.WARNING,
 )
 UNKNOWN_SPI = Kind(
     code="unknown-spi",

@@ -21,6 +21,9 @@ MUCH_LOSS = 0.05
 MANY = 5
 """Packets in one direction without any in the other."""
 _SECOND = 1_000_000_000
+_WRONG_KEYS = replace(
+    kinds.PACKETS_DAMAGED, code="wrong-keys", title="No packet fits the keys", severity=Severity.WARNING
+)
 
 
 def loss(facts: CaptureFacts) -> Iterator[Finding]:
@@ -46,7 +49,7 @@ def loss(facts: CaptureFacts) -> Iterator[Finding]:
                 ),
             ),
             evidence=numbered(facts, [flow.first_frame]),
-            subject=flow.ends,
+            subject=_subject(flow),
         )
 
 
@@ -69,7 +72,7 @@ def replay(facts: CaptureFacts) -> Iterator[Finding]:
             ),
             evidence=numbered(facts, flow.replayed),
             certainty=Certainty.LIKELY,
-            subject=flow.ends,
+            subject=_subject(flow),
         )
 
 
@@ -81,13 +84,7 @@ def unauthentic(facts: CaptureFacts) -> Iterator[Finding]:
             continue
         everything = not flow.opened
         yield Finding(
-            kind=Kind(
-                code="wrong-keys" if everything else "packets-damaged",
-                severity=Severity.WARNING if everything else Severity.FAILURE,
-                title="No packet fits the keys" if everything else "Packets are damaged on the way",
-                clause="RFC 4303 section 3.4.4",
-                requirement="4303-3.4.4-01",
-            ),
+            kind=_WRONG_KEYS if everything else kinds.PACKETS_DAMAGED,
             who=_named(flow),
             text=f"The ICV of {count:,} packets is wrong"
             + (", and of none right." if everything else f", of {flow.opened:,} right."),
@@ -108,7 +105,7 @@ def unauthentic(facts: CaptureFacts) -> Iterator[Finding]:
             ),
             evidence=numbered(facts, flow.failed),
             certainty=Certainty.LIKELY,
-            subject=flow.ends,
+            subject=_subject(flow),
         )
 
 
@@ -237,6 +234,11 @@ def _shares_numbers(flow: Flow, facts: CaptureFacts) -> bool:
         other is not flow and (other.spi, other.source, other.protocol) == (flow.spi, flow.source, flow.protocol)
         for other in facts.flows.found.values()
     )
+
+
+def _subject(flow: Flow) -> frozenset[str]:
+    """Its ends and its SPI: what is told of one direction says nothing of the other."""
+    return flow.ends | {flow.spi.hex()}
 
 
 def _named(flow: Flow) -> str:
