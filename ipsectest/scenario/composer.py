@@ -13,7 +13,17 @@ from ipsectest.ike.config import SharedKey, Suite
 from ipsectest.ike.context import Context, Outcome, Overrides, Verdict
 from ipsectest.ike.exchanges import EXCHANGES
 from ipsectest.ike.sa import ChildSa, IkeSa
-from ipsectest.ike.tasks import CreateChild, DeleteChildren, DeleteIke, Inform, Liveness, RekeyChild, RekeyIke, Task
+from ipsectest.ike.tasks import (
+    CreateChild,
+    DeleteChildren,
+    DeleteIke,
+    Inform,
+    Initiate,
+    Liveness,
+    RekeyChild,
+    RekeyIke,
+    Task,
+)
 from ipsectest.scenario.association import Association, Exchange, on_wire
 from ipsectest.scenario.model import ChildSpi, MessagePattern, Modifiers, PayloadItem
 from ipsectest.scenario.octets import force_header, is_protected, plain_octets, sealed_octets
@@ -299,14 +309,21 @@ class Composer:
 
     def delete(self, association: Association, now: Instant) -> Exchange:
         """The INFORMATIONAL that closes an IKE SA when a case is over."""
+        return self._unscripted(association, ExchangeType.INFORMATIONAL, DeleteIke(), now)
+
+    def authenticate(self, association: Association, now: Instant) -> Exchange:
+        """The IKE_AUTH that a script left out: what is established can be deleted, what is half-open cannot."""
+        return self._unscripted(association, ExchangeType.IKE_AUTH, Initiate(), now)
+
+    def _unscripted(self, association: Association, exchange_type: int, task: Task, now: Instant) -> Exchange:
         sa = association.sa
         context = self.session.context(now)
-        context.task = DeleteIke()
-        message = sa.header(ExchangeType.INFORMATIONAL, sa.take_message_id())
-        message.payloads = EXCHANGES[ExchangeType.INFORMATIONAL].compose_request(sa, context)
+        context.task = task
+        message = sa.header(exchange_type, sa.take_message_id())
+        message.payloads = EXCHANGES[exchange_type].compose_request(sa, context)
         octets = sealed_octets(sa, message, self.session.values(by_us=True))
         exchange = Exchange(
-            "", association, ExchangeType.INFORMATIONAL, message.message_id, True, context, message,
+            "", association, exchange_type, message.message_id, True, context, message,
             [on_wire(octets, sa.local, sa.remote)], header_spi=message.initiator_spi,
         )  # fmt: skip
         association.exchanges.append(exchange)

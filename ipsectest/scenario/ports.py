@@ -309,6 +309,8 @@ class Environment:
     """Why the peer cannot set up Child SAs here (its kernel has no ESP); empty: it can."""
     without_kernel: str = ""
     """Why the peer has no policy for packets in clear, and neither AH nor transport mode; empty: it has."""
+    whole_packets: bool = True
+    """Whether packets with IP headers of our making go on the wire; otherwise sockets make them."""
     shared: bool = False
     """Whether later cases meet the same peer from the same address: what is left of this one is deleted on the wire."""
     pki: Certificates | None = field(default=None, repr=False, compare=False)

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from ipsectest.base.addresses import Datagram
 from ipsectest.base.clock import Instant, RandomBytes
 from ipsectest.base.errors import IpsectestError, UnsupportedError
-from ipsectest.base.iana import ExchangeType
 from ipsectest.scenario import keytables, requirements
 from ipsectest.scenario.account import Account
 from ipsectest.scenario.asking import Asking, baselines
-from ipsectest.scenario.association import Association, Exchange
+from ipsectest.scenario.closing import Closing
 from ipsectest.scenario.composer import Composer
 from ipsectest.scenario.facts import both_ends
 from ipsectest.scenario.ike_only import NOTE as IKE_ONLY
@@ -29,12 +28,6 @@ from ipsectest.scenario.session import Session
 from ipsectest.scenario.steps import AskStep, AwaitAllStep, AwaitStep, PauseStep, RepeatStep, SendStep, Step, resolve
 from ipsectest.scenario.tester import endpoint_config
 from ipsectest.scenario.traffic import Traffic
-
-TIDY = 0.5
-"""Seconds for the answer to the Delete after the last line."""
-SHARED_TIDY = 1.5
-"""The same where more depends on it: enough for a repetition."""
-
 
 STALL = 0.25
 """Seconds that we may come late before what we wait for gets its whole time again."""
@@ -55,7 +48,7 @@ class Run:
         self._entered: Instant | None = None
         self._timer: Instant | None = now
         self._now = now
-        self._closing: list[Exchange] | None = None
+        self._closing: Closing | None = None
         self._unsupported = ""
         try:
             if environment.without_children:
@@ -162,7 +155,7 @@ class Run:
         self._now = now
         while self.result is None:
             if self._closing is not None:
-                self._close(now)
+                self._close(self._closing, now)
                 return
             if self._at >= len(self._steps):
                 self._begin_closing(now)
@@ -230,7 +223,7 @@ class Run:
     def _wanted(self) -> set[str]:
         """Keys of our requests whose answers are waited for."""
         if self._closing is not None:
-            return {exchange.key for exchange in self._closing}
+            return {exchange.key for exchange in self._closing.exchanges}
         return {option.answers for step in self._listener.left for option in step.options}
 
     def _wants_pong(self) -> bool:
@@ -240,53 +233,19 @@ class Run:
     # The end --------------------------------------------------------------------------------------------------------
 
     def _begin_closing(self, now: Instant) -> None:
-        """Delete what is still up, so that the peer stays clean; the verdict is made already."""
         if self._closing is not None:
             return
         self._listener.expect((), ())
         self._entered = now
-        self._closing = []
         self._account.event(now, "--", "end of the script")
-        for association in list(self._session.associations.values()):
-            if self._is_left(association):
-                self._delete(association, now)
+        self._closing = Closing(self._session, self._composer, now)
 
-    def _delete(self, association: Association, now: Instant) -> None:
-        """Ask for its end; a shared peer also by the message IDs that it may expect after a script of strange ones."""
-        sa, closing = association.sa, self._closing
-        assert closing is not None
-        ours = [e for e in association.exchanges if e.ours]
-        following = sa.next_request_id
-        if self._place.shared:
-            unanswered = [e.message_id for e in ours if e.taken_id and e.response is None]
-            ahead = max((e.message_id + 1 for e in ours), default=following)
-            for number in sorted({*unanswered[:1], ahead} - {following}):
-                sa.next_request_id = number
-                closing.append(self._composer.delete(association, now))
-        sa.next_request_id = following
-        closing.append(self._composer.delete(association, now))
-        for exchange in closing:
-            if exchange.association is association:
-                self._session.outbox += exchange.request_datagrams
-                exchange.retransmit_at = now + self._place.retransmit if self._place.retransmit else None
-
-    def _is_left(self, association: Association) -> bool:
-        """Whether the peer may still have it. With a peer that is shared even what it may have for half an exchange."""
-        sa = association.sa
-        if sa.keys is None or association.closed:
-            return False
-        if association.established:
-            return sa.successor is None or self._place.shared
-        return self._place.shared and any(e.exchange_type == ExchangeType.IKE_AUTH for e in association.exchanges)
-
-    def _close(self, now: Instant) -> None:
-        assert self._entered is not None
+    def _close(self, closing: Closing, now: Instant) -> None:
         self._listener.background(now)
-        deadline = self._entered + (SHARED_TIDY if self._place.shared else TIDY) * self._place.slow
-        answered = {e.association.name for e in self._closing or () if e.response is not None}
-        if now >= deadline - 1e-9 or all(e.association.name in answered for e in self._closing or ()):
+        closing.go_on(now)
+        if closing.is_over(now):
             self.result = self._outcome(now)
-        self._timer = min(t for t in (deadline, self._sender.timer()) if t is not None)
+        self._timer = min(t for t in (closing.deadline, self._sender.timer()) if t is not None)
 
     def _outcome(self, now: Instant) -> CaseResult:
         keys = {} if self._unsupported else keytables.tables(self._session)

@@ -81,6 +81,8 @@ class Sender:
         datagram = self.session.traffic.send(pattern, self.session.values(by_us=True))
         if datagram.protocol == ESP and not self.session.place.raw_esp:
             raise UnsupportedError("ESP as IP protocol 50", "here ESP goes in UDP only: use tunnel net behind nat")
+        if datagram.packet and pattern.carrier != "clear" and not self.session.place.whole_packets:
+            raise UnsupportedError("an IP header of our making", "here the sockets of this machine make it")
         if why := self.session.place.without_kernel:
             if datagram.protocol == AH:
                 raise UnsupportedError("AH", why)

@@ -1,19 +1,23 @@
 """Runs against daemons that stand for gateways of somebody else: described by a file, reached by their address."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ipsectest.base.addresses import Address
+from ipsectest.crypto.pki import generate
 from ipsectest.lab.privileges import can_make_namespaces
 from ipsectest.peers import rootfs, table
+from ipsectest.peers.credentials import Credentials
 from ipsectest.report import jsonfile
 from ipsectest.runner.records import RunRecord
-from ipsectest.scenario.ports import Identity, Selector
+from ipsectest.scenario.ports import Authentication, Identity, Selector
 from ipsectest.scenario.results import Verdict
 from tests.peers.remote_peer import FILE, SECRET, THEM, Gateway, gateway, own_settings
 
@@ -163,3 +167,38 @@ def test_several_testers_play_at_once_over_ipv6(tmp_path: Path) -> None:
     assert status == 0
     assert sum(verdict is Verdict.PASS for verdict in found.values()) > 20
     assert {case.dimensions["ip"] for case in record.results} == {"v6"}
+
+
+def test_both_ends_prove_themselves_with_certificates(tmp_path: Path) -> None:
+    require("strongswan")
+    made = generate(["peer.example", "tester.example"], datetime.now(UTC), secrets.token_bytes, key_types=("ecdsa256",))
+    ours = made.credentials["tester.example/ecdsa256"]
+    (tmp_path / "tester.pem").write_bytes(ours.certificate_pem)
+    (tmp_path / "tester.key").write_bytes(ours.key_pem)
+    (tmp_path / "ca.pem").write_bytes(made.root.credential.certificate_pem)
+    kind = Authentication.ECDSA
+    text = FILE.replace(f'psk = "{SECRET.decode()}"', f'auth = "{kind}"\ntrust = "ca.pem"')
+    text = text.replace("[wire]", 'certificate = "tester.pem"\nkey = "tester.key"\n[wire]')
+    given = own_settings(local_auth=kind, remote_auth=kind)
+    with gateway("strongswan", Credentials.of(made, "peer.example"), given) as there:
+        described = there.describe(tmp_path / "gw.toml", text)
+        status, record = run(described, tmp_path / "report", "ike/auth", "ike/info/delete-ike")
+        assert left(there) == []
+    found = verdicts(record)
+    assert status in {0, 1}
+    assert found["ike/auth/ecdsa-signature"] is Verdict.PASS
+    assert found["ike/info/delete-ike[peer-responds]"] is Verdict.PASS
+    assert found["ike/auth/psk-mismatch"] is Verdict.UNSUPPORTED
+    assert Verdict.INCONCLUSIVE not in found.values()
+
+
+def test_a_gateway_that_demands_cookies_plays_the_cases_about_them(tmp_path: Path) -> None:
+    require("strongswan")
+    given = own_settings(cookies=True)
+    with gateway("strongswan", given=given) as there:
+        described = there.describe(tmp_path / "gw.toml", FILE.replace("[tester]", "cookies = true\n[tester]"))
+        _, record = run(described, tmp_path / "report", "ike/init/cookie*", "ike/info/delete-ike")
+    found = verdicts(record)
+    assert found["sanity/first-gateway"] is Verdict.PASS
+    assert found["ike/init/cookie-demanded"] is Verdict.PASS
+    assert found["ike/info/delete-ike[peer-responds]"] is Verdict.UNSUPPORTED

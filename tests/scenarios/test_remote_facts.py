@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from ipsectest.base.errors import UnsupportedError
 from ipsectest.crypto.pki import generate
 from ipsectest.peers.builtin import Builtin
@@ -64,11 +66,11 @@ def play(case: Case, place: Environment, certificates: Certificates | None) -> F
     return ended[0]
 
 
-def outcomes(remote: Remote, certificates: Certificates | None) -> dict[str, str]:
+def outcomes(remote: Remote, certificates: Certificates | None, *families: str) -> dict[str, str]:
     """What each case that fits came to: its verdict, and why if it did not pass."""
     place = replace(slots.environment(1, pki=remote.certificates), elsewhere="", shared=True)
     found = {}
-    for file in library.select((), library.root()):
+    for file in library.select(families, library.root()):
         for case in load_scenario(file, library.root()).cases:
             try:
                 mine = fitted(remote, remote.seats[0], case, place)
@@ -90,6 +92,17 @@ def test_what_fits_a_peer_with_suites_and_networks_of_its_own_passes(tmp_path: P
     found = outcomes(load(path, AT), None)
     assert bad(found) == {}
     assert len(found) > 90
+
+
+@pytest.mark.parametrize(("more", "least"), [('mode = "transport"', 12), ("cookies = true", 1)])
+def test_what_fits_a_peer_with_other_habits_passes(more: str, least: int, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    suites = 'ike = "aes128gcm16-prfsha256-x25519"\nesp = "aes128gcm16"\npsk = "secret"\n'
+    path.write_text(FILE.format(peer=suites + more, tester=""))
+    families = "esp", "policy", "ike/child", "ike/init/cookie-demanded", "natt"
+    found = outcomes(load(path, AT), None, *families)
+    assert bad(found) == {}
+    assert len(found) >= least
 
 
 def test_what_fits_a_peer_with_certificates_passes(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ _KNOWN_DEFAULTS = {"mode", "ts", "ts_tester", "id", "psk", "auth"}
 _NAT_NOTIFIES = {NotifyType.NAT_DETECTION_SOURCE_IP, NotifyType.NAT_DETECTION_DESTINATION_IP}
 _OF_CIPHER = {"pad", "pad_length", "padding", "iv"}
 """What of an ESP packet fits one cipher and not another."""
-_HEADERS = {*HEADER_FIELDS, "checksum"}
+_HEADERS = {*HEADER_FIELDS, "checksum", "mf", "part"}
 
 
 def fitted(remote: Remote, seat: Seat, case: Case, place: Environment) -> Case:
@@ -106,8 +106,6 @@ def _check_disturbing(remote: Remote, case: Case, own: Facts) -> None:
     """What the peer does of itself, and the script has no lines for."""
     if own.get("cookies") is True and "cookies" not in case.peer:
         raise UnsupportedError("a script without cookies", f"{remote.name} demands one of every IKE_SA_INIT")
-    if own.get("childless") == "force" and "childless" not in case.peer:
-        raise UnsupportedError("a Child SA in IKE_AUTH", f"{remote.name} is set up with childless = force")
 
 
 # The script ---------------------------------------------------------------------------------------------------------
@@ -129,6 +127,9 @@ def _check_script(remote: Remote, case: Case, own: Facts, place: Environment) ->
         raise UnsupportedError(
             "selectors of the script", f"they are those of two hosts, {remote.name} protects more than them"
         )
+    is_for_tunnels = any(_data(case.lines)) or any(item.selectors for _, item in items)
+    if own.get("mode") == "transport" and "mode" not in case.peer and is_for_tunnels:
+        raise UnsupportedError("peer.mode", f"the script is for tunnel mode, {remote.name} has transport mode")
     if own["auth"] is not Authentication.PSK and "auth" not in case.peer and _is_for_psk(case, items):
         raise UnsupportedError("peer.auth", f"the script is for a pre-shared key, {remote.name} has {own['auth']}")
 

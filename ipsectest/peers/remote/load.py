@@ -120,9 +120,17 @@ def _peer_facts(peer: Table, environment: Mapping[str, str], *, has_adapter: boo
         peer.fail("the pre-shared key is empty", secrets[0])
     facts.setdefault("auth", Authentication.PSK)
     facts.setdefault("id", "address")
+    _check_configuration(peer, facts)
+    return facts
+
+
+def _check_configuration(peer: Table, facts: Facts) -> None:
+    """What no peer can have, or no case can be played with; proposals are completed."""
     _check_id(peer, facts)
     if facts["auth"] is Authentication.NULL:
         peer.fail("null authentication is not supported for remote peers", "auth")
+    if facts.get("childless") == "force":
+        peer.fail('with childless = "force" no case has a Child SA: write without_children = "childless"', "childless")
     for key, complete in (("ike", completed_ike), ("esp", completed_esp)):
         if key in facts:
             try:
@@ -131,7 +139,6 @@ def _peer_facts(peer: Table, environment: Mapping[str, str], *, has_adapter: boo
                 peer.fail(f"{key}: {error}", key)
         elif not (key == "esp" and peer.content.get("without_children")):
             peer.fail(f'{key} is missing: {key} = "aes256-sha256-modp2048", the proposals of the peer in its order')
-    return facts
 
 
 def _secret(peer: Table, key: str, environment: Mapping[str, str]) -> bytes:

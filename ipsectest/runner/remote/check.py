@@ -79,9 +79,11 @@ def _sane(session: Session, remote: Remote) -> Finding:
     mine = replace(session, recorder=quiet, progress=lambda _name, finished: ended.append(finished))
     remote_session.play(mine, remote, ())
     bad = next((finished for finished in ended if finished.result.verdict is not Verdict.PASS), None)
-    what = "an INFORMATIONAL request" if remote.without_children else f"a ping to {remote.inner or remote.address}"
+    what = f"a ping to {remote.inner or remote.address}"
+    if remote.without_children or (remote.facts or {}).get("cookies"):
+        what = "the first case"
     if bad is None:
-        return Finding(Step.PING, f"{what} is answered")
+        return Finding(Step.PING, f"{what} comes to what it should")
     reason = bad.result.reason
     text = "; ".join(part for part in (reason.expected, reason.actual, reason.text) if part) if reason else ""
     hints = ["the log of the peer says why" + (", or that of the adapter" if remote.adapter else "")]

@@ -47,12 +47,17 @@ def findings(remote: Remote, seat: Seat, ends: Ends, found: Handshake) -> list[F
 
 
 def _init(remote: Remote, seat: Seat, found: Handshake) -> Finding:
-    sa = found.sa
-    if sa.chosen is not None:
-        cookie = ", after a cookie" if found.asked_cookie else ""
-        return Finding(Step.INIT, f"{sa.chosen}{cookie}")
+    sa, error = found.sa, found.refused_init
     where = f"{remote.address} port {remote.peer_ports.ike}"
-    error = found.refused_init
+    if sa.chosen is not None and found.asked_cookie and not (remote.facts or {}).get("cookies"):
+        return _failed(
+            Step.INIT,
+            f"{sa.chosen}, but the peer demands a cookie, for which most scripts have no line",
+            "switch cookies off at the peer, or wait until it has fewer half-open IKE SAs",
+            "cookies = true in [peer]: only cases about cookies are played then",
+        )
+    if sa.chosen is not None:
+        return Finding(Step.INIT, f"{sa.chosen}{', after a cookie' if found.asked_cookie else ''}")
     if not found.answered:
         return _failed(
             Step.INIT,
@@ -63,6 +68,11 @@ def _init(remote: Remote, seat: Seat, found: Handshake) -> Finding:
         )
     if error is None:
         return _failed(Step.INIT, f"the answer of {where} is none that we can use", "is that an IKEv2 daemon?")
+    return _refused(remote, seat, error)
+
+
+def _refused(remote: Remote, seat: Seat, error: Notify) -> Finding:
+    """An error in the answer to IKE_SA_INIT."""
     name = _name(error)
     if error.notify_type == NotifyType.NO_PROPOSAL_CHOSEN:
         return _failed(

@@ -34,5 +34,6 @@ def place(
         without_children=remote.without_children,
         without_kernel=_SOCKETS,
         pki=pki if remote.facts is None else remote.certificates,
+        whole_packets=False,
         shared=True,
     )

@@ -22,7 +22,7 @@ from ipsectest.runner.remote.stragglers import Sieve, Stragglers
 from ipsectest.runner.remote.wire import OpenWire, open_wire
 from ipsectest.runner.retries import PATIENT
 from ipsectest.runner.seed import stream
-from ipsectest.runner.session import INSANE, RUN_CAP, SANITY, SANITY_IKE, SANITY_UDP, Session
+from ipsectest.runner.session import INSANE, RUN_CAP, SANITY, SANITY_COOKIE, SANITY_IKE, SANITY_UDP, Session
 from ipsectest.scenario.facts import both_ends
 from ipsectest.scenario.load import load
 from ipsectest.scenario.model import Case
@@ -97,6 +97,8 @@ class _Play:
         return self._phase([replace(scenario.cases[0], scenario=name)])
 
     def _sanity(self) -> Path:
+        if self.remote.facts and self.remote.facts.get("cookies") is True:
+            return SANITY_COOKIE
         if self.remote.without_children:
             return SANITY_IKE
         return SANITY if self.opened.raw_esp or self.remote.behind_nat else SANITY_UDP

@@ -103,6 +103,7 @@ def test_without_facts_the_adapter_configures_the_peer(tmp_path: Path) -> None:
         ("nat_port = 5501", 'address = "192.0.2.1"', 17, "two IP versions"),
         ("nat_port = 5501", 'certificate = "x.pem"', 17, "No such file"),
         ('ts = "203.0.113.0/24"', 'ts = "nowhere"', 11, ""),
+        ("mobike = true", 'childless = "force"', 12, "without_children"),
         ("[tester]", "[testers]", 14, "did you mean 'tester'"),
         ('name = "branch"', 'name = "../x"', 1, "no name"),
         ('name = "branch"', "name = 5", 1, "name is a text"),
