@@ -30,6 +30,11 @@ BEFORE_IT_IS_UP = {
     "version-mismatch",
 }  # fmt: skip
 """What keeps an IKE SA from coming up."""
+_SILENT = {
+    "dead-peer": "Authentication failed before, so the IKE SA was up on one side only.",
+    **dict.fromkeys(_FAMILIES["silence"], "The requests did arrive: the other end failed at them, and says nothing."),
+}
+"""What silence is worth where a log tells that authentication failed."""
 _GENERIC = {"authentication-failed", "child-refused", "no-answer-to-auth"}
 _ORDER = list(Severity)
 _Key = Callable[[Finding], Hashable]
@@ -47,14 +52,14 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _in_its_place(finding: Finding, told: list[Finding]) -> Finding:
-    """An initiator that does not believe the responder may say nothing: to the responder it is dead (RFC 7296 1.2)."""
-    if finding.code != "dead-peer" or finding.severity is not Severity.FAILURE:
+    """An end that fails at authentication may say nothing: to the other one it is dead, or out of reach."""
+    if finding.code not in _SILENT or finding.severity is not Severity.FAILURE:
         return finding
     causes = (one for one in told if one.code in _FAMILIES["authentication"] and one.severity is Severity.FAILURE)
     for one in causes:
         same_ends = one.subject <= finding.subject or finding.subject <= one.subject
         if same_ends and one.certainty is Certainty.CERTAIN and any(place.kind == "line" for place in one.evidence):
-            text = f"{finding.text} Authentication failed before, so the IKE SA was up on one side only."
+            text = f"{finding.text} {_SILENT[finding.code]}"
             return replace(finding, kind=replace(finding.kind, severity=Severity.WARNING), text=text)
     return finding
 

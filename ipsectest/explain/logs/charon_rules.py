@@ -58,6 +58,11 @@ def _unexplained(sa: LoggedSa, _groups: dict[str, str]) -> bool:
     return "reason" not in sa.noted
 
 
+def _alerted(sa: LoggedSa, _groups: dict[str, str]) -> bool:
+    """An alert of TLS, which is the reason why the method fails behind it."""
+    return sa.count("alerts") > 0
+
+
 def _without_the_id(sa: LoggedSa, groups: dict[str, str]) -> bool:
     """A certificate came, and charon, which looks for keys by ID, took none into its hands."""
     return _unexplained(sa, groups) and "presented" in sa.noted and "used" not in sa.noted
@@ -209,6 +214,12 @@ _AUTHENTICATION = (
         ),
     ),
     Rule(
+        pattern=r"^constraint requires (?P<wanted>.*?), but (?P<used>.*?) was used",
+        kind=kinds.CONSTRAINT_FAILED,
+        text="{us} wants {wanted} of the peer, which used {used}.",
+        change=("Change the remote section of the connection, or the method of {remote}.",),
+    ),
+    Rule(
         pattern=r"^constraint check failed: (?P<what>.*)",
         kind=kinds.CONSTRAINT_FAILED,
         text="{us}: {what}.",
@@ -268,6 +279,37 @@ _AUTHENTICATION = (
         kind=kinds.PRIVATE_KEY_MISSING,
         text="{us} has none for '{own}'.",
         change=("Load the private key that belongs to the certificate of '{own}' (swanctl --load-creds).",),
+    ),
+    Rule(
+        pattern=r"^received fatal TLS alert 'certificate expired'",
+        kind=kinds.CERTIFICATE_EXPIRED,
+        text="To {them} the certificate that {us} shows in EAP-TLS has expired, or is not valid yet.",
+        change=("Renew it on {local}, and check the clock of {remote}.",),
+        when=_alerted,
+    ),
+    Rule(
+        pattern=r"^received fatal TLS alert 'certificate revoked'",
+        kind=kinds.CERTIFICATE_REVOKED,
+        text="To {them} the certificate that {us} shows in EAP-TLS was revoked.",
+        change=("Issue a new one for {local}.",),
+        when=_alerted,
+    ),
+    Rule(
+        pattern=r"^received fatal TLS alert '(?P<alert>.*?)'",
+        kind=kinds.EAP_FAILED,
+        text="{them} breaks TLS inside EAP off: {alert}.",
+        change=("Compare certificates, CA and versions of TLS of both sides.", advice.THEIR_LOG),
+        by_us=False,
+        certainty=_LIKELY,
+        when=_alerted,
+    ),
+    Rule(
+        pattern=r"^EAP_(?P<method>[A-Z0-9_]+) method failed",
+        kind=kinds.EAP_FAILED,
+        text="EAP-{method} failed on {us}.",
+        change=(advice.THEIR_LOG, *advice.EAP),
+        certainty=_LIKELY,
+        when=lambda sa, _groups: "alerts" not in sa.noted,
     ),
     Rule(
         pattern=r"^EAP (?:vendor specific )?method (?P<method>\S+) failed for peer (?P<peer>.*)",

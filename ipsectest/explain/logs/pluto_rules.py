@@ -225,6 +225,32 @@ _AUTHENTICATION = (
         change=("Let it name the ID as subject or subjectAltName, or set leftid= to what is in it.",),
     ),
     Rule(
+        pattern=r"^not \(md->chain\[ISAKMP_NEXT_v2AUTH\] == ",
+        kind=kinds.EAP_FAILED,
+        text="{us} breaks off at the first message of EAP and says nothing: so does Libreswan 5.2, whoever asks.",
+        change=("Use Libreswan 4 or a later one on {local} (its issue 2036), or certificates without EAP.",),
+    ),
+    Rule(
+        pattern=r"^NSS: (?:Bad Server Certificate|Handshake failed): SEC_ERROR_EXPIRED_CERTIFICATE",
+        kind=kinds.CERTIFICATE_EXPIRED,
+        text="The certificate of {them} in EAP-TLS has expired, or is not valid yet: NSS has one word for both.",
+        change=("Renew it on {remote}, and check the clock of {local}.",),
+        by_us=False,
+    ),
+    Rule(
+        pattern=r"^NSS: (?:Bad Server Certificate|Handshake failed): SEC_ERROR_REVOKED_CERTIFICATE",
+        kind=kinds.CERTIFICATE_REVOKED,
+        text="The certificate that {them} shows in EAP-TLS was revoked.",
+        change=("Issue a new one for {remote}.",),
+        by_us=False,
+    ),
+    Rule(
+        pattern=r"^NSS: Handshake failed: (?!SEC_ERROR_UNKNOWN_ISSUER)(?P<why>.*)",
+        kind=kinds.EAP_FAILED,
+        text="TLS inside EAP does not come about on {us}: {why}",
+        change=("Compare certificates, CA and versions of TLS of both sides.",),
+    ),
+    Rule(
         pattern=r"^(?:NSS: )?ERROR: .*?certificate (?P<subject>.*?) invalid: .*?(?:EXPIRED|expired)",
         kind=kinds.CERTIFICATE_EXPIRED,
         text="{subject} has expired, or is not valid yet: NSS has one word for both.",

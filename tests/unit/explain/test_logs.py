@@ -104,6 +104,11 @@ def test_pluto_tells_why_it_refuses_eap_once() -> None:
         "responding to IKE_AUTH message (ID 1) from 192.0.2.1:500 with encrypted notification AUTHENTICATION_FAILED"
     )
     assert only(pluto("Peer attempted EAP authentication, but EAP is not allowed", refusal)).code == "eap-failed"
+    broken = (
+        "not (md->chain[ISAKMP_NEXT_v2AUTH] == ((void *)0)) (process_v2_IKE_AUTH_request_standard_payloads() +572 a.c)"
+    )
+    assert only(pluto(broken)).code == "eap-failed"
+    assert only(pluto("NSS: Handshake failed: SSL_ERROR_UNSUPPORTED_VERSION: no common version")).code == "eap-failed"
 
 
 def test_pluto_refuses_to_load_a_certificate_that_expired() -> None:
