@@ -52,6 +52,10 @@ def dispatch(argv: Sequence[str], commands: Collection[str]) -> int:
         return INTERRUPTED
 
 
+class TerminatedError(KeyboardInterrupt):
+    """A polite kill cleans up like Ctrl-C: both unwind the stack of context managers. Nobody survives it."""
+
+
 def _run(argv: Sequence[str], commands: Collection[str]) -> int:
     name = "version" if argv[0] in {"-V", "--version"} else argv[0]
     if name not in commands:
@@ -77,5 +81,4 @@ def _default_signals() -> None:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    """A polite kill cleans up like Ctrl-C: both unwind the stack of context managers."""
-    raise KeyboardInterrupt
+    raise TerminatedError

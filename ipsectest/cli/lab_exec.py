@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ipsectest.runner.testbed.running import Guest, Running
 
 _CAP = 86_400.0
+_KEPT = 1 << 20
 _EPILOG = """a command's exit status is that of ipsectest. Without a command: a shell, or a script from a pipe.
 Ctrl-] leaves a shell in the virtual machine."""
 
@@ -45,11 +46,27 @@ def carry_out(channel: str, watch: str, text: str) -> int:
     """Run a script in a guest, its output shown as it comes."""
     from ipsectest.lab.vm import remote_script  # noqa: PLC0415
 
-    def show(data: bytes) -> None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+    return remote_script.carry_out(Path(channel), Path(watch), text, _show, _CAP)
 
-    return remote_script.carry_out(Path(channel), Path(watch), text, show, _CAP)
+
+def carry_out_at(guest: "Guest", node: str, command: str, *, is_captured: bool = False) -> tuple[int, str]:
+    """Run a command line at a node in the virtual machine: its exit status, and the output if it is captured."""
+    from ipsectest.lab.vm import remote_script  # noqa: PLC0415
+
+    output = bytearray()
+
+    def keep(data: bytes) -> None:
+        output.extend(data[: _KEPT - len(output)])
+
+    text = f"exec nsenter --net=/run/netns/{node} {command}"
+    sink = keep if is_captured else _show
+    status = remote_script.carry_out(Path(guest.channel), Path(guest.watch), text, sink, _CAP)
+    return status, output.decode(errors="replace")
+
+
+def _show(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def attach(terminal: str, node: str) -> None:
@@ -64,7 +81,7 @@ def _in_guest(guest: "Guest", node: str, command: list[str]) -> int:
         attach(guest.terminal, node)
         return 0
     inside = shlex.join(command) if command else f"sh -c {shlex.quote(sys.stdin.read())}"
-    return carry_out(guest.channel, guest.watch, f"exec nsenter --net=/run/netns/{node} {inside}")
+    return carry_out_at(guest, node, inside)[0]
 
 
 def _pick(up: "list[Running]", asked: str, node: str) -> "Running":

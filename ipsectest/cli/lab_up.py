@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ipsectest.base.errors import LabError, UsageError
 from ipsectest.cli import lab_exec, suites
+from ipsectest.cli.dispatch import TerminatedError
 from ipsectest.cli.publish import REPORTS
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 _EPILOG = """commands, at the prompt, on standard input or with -c: status, nodes, links, up, down, rekey, ping, forget,
 fail, repair, wait, log, save (help explains them), and in a node's namespace: run NODE COMMAND..., shell NODE"""
-_RUN_CAP = 600.0
-"""Seconds for one command in the virtual machine."""
 _METHODS = "psk", "rsa", "ecdsa", "ed25519"
 _PROMPT = "lab> "
 _WIDE = {"ike", "esp", "form", "addresses", "impaired", "packets", "capture", "what"}
@@ -130,10 +129,10 @@ class _Conversation:
         if not (self._is_asked or self._as_json):
             print(f"{_PROMPT}{line}", flush=True)  # noqa: T201
         try:
-            inside = _inside(self._worker, self._testbed, line, is_captured=self._as_json)
+            inside = _inside(self._testbed, line, is_captured=self._as_json)
             outcome = inside or self._worker.call(lambda: perform(self._testbed, line))
-        except KeyboardInterrupt:
-            if not self._is_asked:
+        except KeyboardInterrupt as interrupt:
+            if not self._is_asked or isinstance(interrupt, TerminatedError):
                 raise
             _say("interrupted; Ctrl-D takes the lab down")
             return
@@ -158,6 +157,10 @@ def _lines(testbed: "Testbed") -> Iterator[str]:
         except EOFError:
             print()  # noqa: T201
             return
+        except TerminatedError:
+            raise
+        except KeyboardInterrupt:  # as in a shell: who has ended a command may press it once too often
+            _say("\nCtrl-D takes the lab down")
 
 
 def _completer(testbed: "Testbed") -> Callable[[str, int], str | None]:
@@ -174,7 +177,7 @@ def _completer(testbed: "Testbed") -> Callable[[str, int], str | None]:
     return complete
 
 
-def _inside(worker: "Worker", testbed: "Testbed", line: str, *, is_captured: bool) -> "Outcome | None":
+def _inside(testbed: "Testbed", line: str, *, is_captured: bool) -> "Outcome | None":
     """``run`` and ``shell``, which this process does itself: the loop goes on meanwhile."""
     import shlex  # noqa: PLC0415
 
@@ -193,13 +196,14 @@ def _inside(worker: "Worker", testbed: "Testbed", line: str, *, is_captured: boo
         return Outcome(line, f"{usage} (there are {', '.join(nodes)})")
     if is_shell and not is_captured and sys.stdin.isatty():
         _say(f"a shell at {words[1]}; exit leaves it{', and Ctrl-]' if words[1] in testbed.guests else ''}")
-    if words[1] not in testbed.guests:
+    guest = testbed.running.guest
+    if guest is None or words[1] not in testbed.guests:
         command = [lab_exec.shell()] if is_shell else words[2:]
         status, text = enter(testbed.running.entering(words[1], command), is_captured=is_captured)
     elif not is_shell:
-        status, text = worker.call(lambda: testbed.guests[words[1]].run(shlex.join(words[2:]), _RUN_CAP))
-    elif testbed.running.guest and sys.stdin.isatty() and not is_captured:
-        lab_exec.attach(testbed.running.guest.terminal, words[1])
+        status, text = lab_exec.carry_out_at(guest, words[1], shlex.join(words[2:]), is_captured=is_captured)
+    elif sys.stdin.isatty() and not is_captured:
+        lab_exec.attach(guest.terminal, words[1])
         return Outcome(line)
     else:
         return Outcome(line, f"a shell in the virtual machine needs a terminal: write run {words[1]} COMMAND...")

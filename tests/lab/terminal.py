@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ class Terminal:
     def __init__(self, argv: Sequence[str], **environment: str) -> None:
         self._ours, theirs = os.openpty()
         variables = {**os.environ, **environment}
+        # The terminal is to be that of the command's session: else Ctrl-C is a character like others.
+        argv = ["setsid", "--ctty", *argv]
         self._process = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=variables)
         os.close(theirs)
         self._seen = b""
@@ -26,6 +29,10 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         """Press keys."""
         os.write(self._ours, keys)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
 
     def end(self) -> int:
         """The exit status."""

@@ -7,14 +7,12 @@ from ipsectest.base.errors import LabError
 from ipsectest.lab.vm.channel import Channel, script
 
 _END_CAP = 10.0
-INTERRUPTED = 130
-"""Exit status of what Ctrl-C has ended (as shells have it)."""
 
 
 def carry_out(channel: Path, watch: Path, text: str, sink: Callable[[bytes], object], seconds: float) -> int:
-    """Run a shell script; its exit status. ``watch`` is a channel beside, over which it is ended at Ctrl-C.
+    """Run a shell script; its exit status. LabError if it does not end in time.
 
-    LabError if it does not end in time.
+    ``watch`` is a channel beside, over which it is ended then, and at a KeyboardInterrupt, which goes on.
     """
     guest = Channel(channel, 0)
     try:
@@ -25,7 +23,7 @@ def carry_out(channel: Path, watch: Path, text: str, sink: Callable[[bytes], obj
             raise LabError(f"the command does not end within {seconds:.0f} s")
     except KeyboardInterrupt:
         _end(watch, guest)
-        return INTERRUPTED
+        raise
     finally:
         guest.close()
     return result.status

@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ipsectest.cli.main import main
 from ipsectest.lab.topology import shipped
+from tests.lab.terminal import Terminal
 from tests.lab.two_namespaces import require_lab
 
 WRONG = [
@@ -128,3 +130,31 @@ def test_an_interrupt_takes_everything_down(tmp_path: Path, number: signal.Signa
     assert process.returncode == 130, said
     assert not list((tmp_path / "run").iterdir())
     assert (tmp_path / "lab" / "logs" / "left.log").stat().st_size > 0
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(("last", "status"), [(b"\x04", 0), (signal.SIGTERM, 130)], ids=["end-of-file", "killed"])
+def test_at_the_prompt_an_interrupt_ends_what_runs_and_no_more(
+    tmp_path: Path, last: bytes | signal.Signals, status: int
+) -> None:
+    require_lab("nsenter")
+    environment = {"IPSECTEST_RUNTIME": runs_in(tmp_path)["IPSECTEST_RUNTIME"], "TERM": "dumb"}
+    with closing(Terminal(command(tmp_path / "lab", "host-to-host"), **environment)) as prompt:
+        prompt.until(b"lab> ")
+        prompt.type(b"run left sh -c 'echo be''gun; sleep 1000'\n")
+        prompt.until(b"begun\r\n")
+        prompt.type(b"\x03")
+        prompt.until(b"interrupted; Ctrl-D takes the lab down")
+        prompt.until(b"lab> ")
+        prompt.type(b"pin\x03")
+        prompt.until(b"Ctrl-D takes the lab down")
+        prompt.until(b"lab> ")
+        prompt.type(b"ping 1\n")
+        prompt.until(b"received")
+        prompt.until(b"lab> ")
+        if isinstance(last, bytes):
+            prompt.type(last)
+        else:
+            prompt.signal(last)
+        assert prompt.end() == status
+    assert not list((tmp_path / "run").iterdir())
