@@ -42,8 +42,8 @@ def test_a_started_machine_is_left_alone_until_it_is_stopped() -> None:
         assert command("shell", given="echo $((6 * 8))\n").stdout == "48\n"
         with closing(Terminal([*ARGV, "shell"])) as shell:
             shell.until(b"# ")
-            # Not until the shell has begun to run the line does an interrupt end it.
-            shell.type(b"echo be''gun; sleep 1000\n")
+            # Not until what is to be interrupted has the terminal does an interrupt end it.
+            shell.type(b"sh -c 'echo be''gun; exec sleep 1000'\n")
             shell.until(b"begun\r\n")
             shell.type(b"\x03")
             shell.until(b"# ")
