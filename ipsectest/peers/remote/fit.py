@@ -11,6 +11,7 @@ from ipsectest.base.errors import UnsupportedError
 from ipsectest.base.iana import ExchangeType, NotifyType, PayloadType, TransformType
 from ipsectest.base.suites import format_suite, parse_suite
 from ipsectest.peers.remote.description import Remote, Seat
+from ipsectest.peers.remote.load import PEER_FACTS
 from ipsectest.scenario.data_lines import HEADER_FIELDS
 from ipsectest.scenario.facts import DEFAULT_ESP, DEFAULT_IKE, both_ends
 from ipsectest.scenario.model import (
@@ -81,16 +82,16 @@ def _check_wire(remote: Remote, case: Case, place: Environment) -> None:
 
 def _check_facts(remote: Remote, case: Case, asked: PeerSettings, has: PeerSettings, own: Facts) -> None:
     for key in case.peer:
+        if key not in PEER_FACTS and key != "ts_tester":
+            raise UnsupportedError(f"peer.{key}", f"nobody sets {remote.name} up with it")
         field = _FIELDS.get(key, key)
         wanted, there = getattr(asked, field), getattr(has, field)
-        if wanted != there:
-            raise UnsupportedError(
-                f"peer.{key}", f"the case asks for {_shown(wanted)}, {remote.name} has {_shown(there)}"
-            )
         if key not in own and key not in _KNOWN_DEFAULTS:
-            raise UnsupportedError(
-                f"peer.{key}", f"the case asks for {_shown(wanted)}, and {remote.path.name} does not say {key} = ..."
-            )
+            why = f"the case asks for {_shown(wanted)}, and {remote.path.name} does not say {key} = ..."
+            raise UnsupportedError(f"peer.{key}", why)
+        if wanted != there:
+            why = f"the case asks for {_shown(wanted)}, {remote.name} has {_shown(there)}"
+            raise UnsupportedError(f"peer.{key}", why)
 
 
 def _check_ours(case: Case, seat: Seat) -> None:

@@ -1,13 +1,15 @@
 """Whether the description of a remote peer fits: one handshake, one ping, and what to change if they fail."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 from ipsectest.base.clock import RandomBytes
 from ipsectest.base.iana import NotifyType
 from ipsectest.base.suites import parse_suite
 from ipsectest.ike.config import DEFAULT_ESP, DEFAULT_IKE, ConnectionConfig, EndpointConfig, Suite
-from ipsectest.peers.remote.description import Remote
+from ipsectest.peers.remote.adapter import AdaptedPeer
+from ipsectest.peers.remote.description import AdapterCommand, Remote
 from ipsectest.peers.remote.fit import fitted
 from ipsectest.runner.conductor import Finished
 from ipsectest.runner.recorder import Recorder
@@ -16,7 +18,7 @@ from ipsectest.runner.remote.diagnosis import Finding, Step, findings, shown
 from ipsectest.runner.remote.handshake import attempt
 from ipsectest.runner.remote.place import place
 from ipsectest.runner.remote.wire import OpenWire, open_wire
-from ipsectest.runner.session import SANITY, SANITY_IKE, Session
+from ipsectest.runner.session import SANITY, SANITY_IKE, SANITY_UDP, Session
 from ipsectest.scenario.facts import both_ends
 from ipsectest.scenario.load import load
 from ipsectest.scenario.results import Verdict
@@ -34,6 +36,8 @@ _WIDE_ESP: tuple[Suite, ...] = (*DEFAULT_ESP, parse_suite(_OLD_ESP))
 
 def check(session: Session, remote: Remote, random: RandomBytes) -> Iterator[Finding]:
     """Findings as they are made, from every seat of ours; the last of a seat tells whether it can be played from."""
+    if remote.adapter is not None:
+        yield _greeted(remote, remote.adapter)
     if remote.facts is not None:
         opened = open_wire(remote)
         try:
@@ -42,6 +46,15 @@ def check(session: Session, remote: Remote, random: RandomBytes) -> Iterator[Fin
         finally:
             opened.wire.close()
     yield _sane(session, remote)
+
+
+def _greeted(remote: Remote, command: AdapterCommand) -> Finding:
+    """What the adapter says that it can do; PeerError if it does not greet back."""
+    with closing(AdaptedPeer(remote, command)) as peer:
+        can = peer.abilities
+    lists = {"verbs": can.verbs, "counters": can.counters, "settings": can.settings, "auth": can.auth}
+    words = (f"{name}: {', '.join(sorted(those)) or 'none'}" for name, those in lists.items())
+    return Finding(Step.ADAPTER, "; ".join((f"{can.name} {can.version}".strip() or "greets", *words)))
 
 
 def _shaken(remote: Remote, opened: OpenWire, slot: int, random: RandomBytes) -> Iterator[Finding]:
@@ -79,11 +92,10 @@ def _sane(session: Session, remote: Remote) -> Finding:
     mine = replace(session, recorder=quiet, progress=lambda _name, finished: ended.append(finished))
     remote_session.play(mine, remote, ())
     bad = next((finished for finished in ended if finished.result.verdict is not Verdict.PASS), None)
-    what = f"a ping to {remote.inner or remote.address}"
-    if remote.without_children or (remote.facts or {}).get("cookies"):
-        what = "the first case"
+    pings = any(finished.case.path.name in {SANITY.name, SANITY_UDP.name} for finished in ended)
+    whom = remote.inner or remote.address
     if bad is None:
-        return Finding(Step.PING, f"{what} comes to what it should")
+        return Finding(Step.PING, f"{whom} answers through the tunnel" if pings else "the first case passes")
     reason = bad.result.reason
     text = "; ".join(part for part in (reason.expected, reason.actual, reason.text) if part) if reason else ""
     hints = ["the log of the peer says why" + (", or that of the adapter" if remote.adapter else "")]
@@ -93,4 +105,5 @@ def _sane(session: Session, remote: Remote) -> Finding:
             "inner in [tester]: is the way back through us?",
         ]
         hints.append("raw_esp = false in [wire] and a high port in [tester], if IP protocol 50 is blocked on the way")
-    return Finding(Step.PING, f"no tunnel with {what}: {text}", fits=False, hints=tuple(hints))
+    what = f"no ping of {whom} through a tunnel" if pings else "the first case does not pass"
+    return Finding(Step.PING, f"{what}: {text}", fits=False, hints=tuple(hints))

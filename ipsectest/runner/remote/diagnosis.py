@@ -19,6 +19,7 @@ from ipsectest.wire.structures import ANY_PORT
 class Step(StrEnum):
     """Parts of a tunnel, in the order in which they come up."""
 
+    ADAPTER = "adapter"
     INIT = "IKE_SA_INIT"
     AUTH = "IKE_AUTH"
     CHILD = "Child SA"
