@@ -4,10 +4,13 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ipsectest.explain.explanation import explain
+from ipsectest.explain.logs.reading import read_logs
 from tests.foreign import sources
 from tests.foreign.compare import Row, compare
 from tests.foreign.keys import rings
@@ -18,19 +21,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="script/foreign-captures", description=__doc__)
     parser.add_argument("--packages", nargs="+", default=sources.PACKAGES, metavar="NAME")
     parser.add_argument("--offline", action="store_true", help="fetch nothing, take what the cache has")
+    parser.add_argument(
+        "--suites", nargs="+", default=(), metavar="NAME", help="of other releases of Debian, instead of this machine's"
+    )
     options = parser.parse_args()
     folder = sources.cache()
     folder.mkdir(parents=True, exist_ok=True)
     if not options.offline:
-        _fetch(options.packages, folder)
+        _fetch(options.packages, options.suites, folder)
     rows = [row for name in options.packages for row in run(folder / "unpacked" / name, name)]
     print_table(rows)
+    for name in options.packages:
+        if told := read_logs_of(folder / "unpacked" / name):
+            print(f"{name}: {told}")
     return 0 if all(row.is_good for row in rows) else 1
 
 
-def _fetch(packages: list[str], folder: Path) -> None:
+def _fetch(packages: list[str], suites: list[str], folder: Path) -> None:
     try:
-        given = sources.prepare(folder)
+        given = sources.prepare(folder, suites)
     except sources.FetchError as error:
         sys.exit(f"foreign-captures: {error}")
     for name in packages:
@@ -49,6 +58,19 @@ def run(package: Path, name: str, takes: Callable[[str], bool] = lambda _: True)
                 continue
             ring = known.get(capture.name, known[""])
             yield compare(capture, name, ring, Path(temporary) / str(number))
+
+
+def read_logs_of(package: Path) -> str:
+    """What explain makes of every log of a package, counted; empty where it has none. Raises what explain raises."""
+    found: Counter[str] = Counter()
+    known = total = 0
+    for path in sources.logs(package):
+        total += 1
+        facts = read_logs(path, path.name)
+        known += bool(facts)
+        found.update(finding.code for finding in explain([], facts).findings if facts)
+    told = ", ".join(f"{code} {count}" for code, count in found.most_common())
+    return f"{known} of {total} logs told something to explain: {told}" if total else ""
 
 
 def print_table(rows: list[Row]) -> None:

@@ -5,13 +5,16 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PACKAGES = ("wireshark", "tcpdump", "scapy", "libpcap", "strongswan", "libreswan", "ndpi", "suricata", "zeek")
 """Those that are known for captures with IPsec; not every release has all."""
 CAPTURE = re.compile(r"\.(pcap|pcapng|cap|dmp|dump|trc)(\.gz)?$", re.IGNORECASE)
 _KEYS = re.compile(r"(^|/)(esp_sa|ikev[12]_decryption_table)(\.tmpl)?$|-secrets\.txt$|(^|/)crypto\.tests$")
+_LOG = re.compile(r"(^|/)(pluto\.log|[\w-]+\.console\.txt)$")
+"""Logs of Libreswan, and what its test-bed has on its consoles."""
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _LARGEST = 1 << 26
 """Octets of a file that is unpacked."""
 _MOST = 20_000
@@ -27,12 +30,18 @@ def cache() -> Path:
     return Path(base) / "ipsectest" / "foreign"
 
 
-def prepare(folder: Path) -> list[str]:
-    """Options for apt with `deb-src` of the machine's own mirrors, whose sources stay as they are. FetchError."""
+def prepare(folder: Path, suites: Sequence[str] = ()) -> list[str]:
+    """Options for apt with `deb-src` of the machine's own mirrors, whose sources stay as they are. FetchError.
+
+    ``suites``: of other releases (``trixie``), instead of the machine's own.
+    """
     listed = _run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(ORIGIN)", "Created-By: Packages")
     mirrors = dict.fromkeys(line.rsplit(" ", 1)[0] for line in listed.splitlines() if line.endswith(" Debian"))
     if not mirrors:
         raise FetchError("apt names no mirror of Debian")
+    if suites:
+        signed = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
+        mirrors = dict.fromkeys(f"{signed}{next(iter(mirrors)).split()[0]} {suite}" for suite in suites)
     for name in ("lists/partial", "archives/partial"):
         (folder / "apt" / name).mkdir(parents=True, exist_ok=True)
     (folder / "sources.list").write_text("".join(f"deb-src {mirror} main\n" for mirror in mirrors))
@@ -63,14 +72,14 @@ def fetch(package: str, options: list[str], folder: Path) -> str:
 
 
 def unpack(archive: Path, folder: Path) -> int:
-    """The captures and key files of an archive, below ``folder``; how many."""
+    """The captures, key files and logs of an archive, below ``folder``; how many."""
     count = 0
     with tarfile.open(archive) as tar:
         for member in tar:
             path = member.name
             if not member.isfile() or member.size > _LARGEST or count >= _MOST:
                 continue
-            if (CAPTURE.search(path) or _KEYS.search(path)) and ".." not in Path(path).parts:
+            if any(kind.search(path) for kind in (CAPTURE, _KEYS, _LOG)) and ".." not in Path(path).parts:
                 content = tar.extractfile(member)  # Python 3.11.2 has no filter for `extract`
                 target = folder / path.lstrip("/")
                 if content is None or not target.resolve().is_relative_to(folder.resolve()):
@@ -85,6 +94,11 @@ def unpack(archive: Path, folder: Path) -> int:
 def captures(folder: Path) -> Iterator[Path]:
     """Every capture that was unpacked below a folder."""
     return (path for path in sorted(folder.rglob("*")) if CAPTURE.search(path.name) and path.is_file())
+
+
+def logs(folder: Path) -> Iterator[Path]:
+    """Every log that was unpacked below a folder."""
+    return (path for path in sorted(folder.rglob("*")) if _LOG.search(path.name) and path.is_file())
 
 
 def _run(*command: str, folder: Path | None = None) -> str:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.foreign import sources
-from tests.foreign.__main__ import run
+from tests.foreign.__main__ import read_logs_of, run
 from tests.foreign.keys import rings
 from tests.pcaps.tshark import require_tshark
 
@@ -50,13 +50,29 @@ def test_an_archive_gives_captures_and_keys_and_nothing_above_its_folder(tmp_pat
 
     archive = tmp_path / "a.tar.xz"
     with tarfile.open(archive, "w:xz") as tar:
-        for name in ("x/a.pcap", "x/b.PCAPNG.gz", "x/test/esp_sa.tmpl", "x/code.c", "../outside.pcap", "/abs.pcap"):
+        for name in (
+            "x/a.pcap",
+            "x/b.PCAPNG.gz",
+            "x/test/esp_sa.tmpl",
+            "x/code.c",
+            "../outside.pcap",
+            "/abs.pcap",
+            "x/t/east.console.txt",
+        ):
             tar.addfile(member := tarfile.TarInfo(name), io.BytesIO(b""))
             assert member.size == 0
     with TemporaryDirectory() as folder:
         sources.unpack(archive, Path(folder))
         found = sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
-    assert found == ["abs.pcap", "x/a.pcap", "x/b.PCAPNG.gz", "x/test/esp_sa.tmpl"]
+    assert found == ["abs.pcap", "x/a.pcap", "x/b.PCAPNG.gz", "x/t/east.console.txt", "x/test/esp_sa.tmpl"]
+
+
+def test_logs_are_explained(tmp_path: Path) -> None:
+    assert not read_logs_of(tmp_path)
+    line = '"a" #1: STATE_PARENT_I1: retransmission; will wait 0.5 seconds for response\n'
+    (tmp_path / "east.console.txt").write_text("# ipsec auto --up a\n" + "".join(f"002 {line}" for _ in range(3)))
+    (tmp_path / "nic.console.txt").write_text("# sleep 1\n")
+    assert read_logs_of(tmp_path).startswith("1 of 2 logs")
 
 
 def test_keys_of_a_test_list_are_those_of_its_captures(tmp_path: Path) -> None:
