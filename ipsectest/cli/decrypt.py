@@ -3,10 +3,11 @@
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
+
+from ipsectest.cli.outputs import STANDARD, check_outputs, is_pipe, outputs, written
 
 if TYPE_CHECKING:
     from ipsectest.decrypt.keys.growing import GrowingKeys
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from ipsectest.decrypt.pipeline import Decryption
     from ipsectest.decrypt.wireshark_profile import ProfileFolder
 
-_STANDARD = "-"
-_BUFFER = 1 << 20
 _MOST_JOBS = 256
 _LARGE = 1 << 24
 """Octets of a file for which one likes to know why several workers did not take it."""
@@ -85,14 +84,14 @@ def execute(arguments: Namespace) -> int:
     with ExitStack() as stack:
         output = jsonl = None
         if arguments.output:
-            file = stack.enter_context(_written(arguments.output, arguments.captures))
+            file = stack.enter_context(written(arguments.output))
             output = Output(file, with_outer=arguments.with_outer, comments=not arguments.no_comments)
         if arguments.jsonl:
             import io  # noqa: PLC0415
 
             from ipsectest.decrypt.jsonl import JsonLines  # noqa: PLC0415
 
-            raw = stack.enter_context(_written(arguments.jsonl, arguments.captures))
+            raw = stack.enter_context(written(arguments.jsonl))
             text = stack.enter_context(io.TextIOWrapper(raw, encoding="utf-8", write_through=False))
             jsonl = JsonLines(text)
         run = Decryption(ring, output, jsonl, nat_t=NatT(arguments.nat_t_ports))
@@ -103,7 +102,7 @@ def execute(arguments: Namespace) -> int:
         interrupted = _decrypt_all(run, output, ring, arguments)
     ring = growing.ring if growing else ring
     if arguments.write_keys:
-        with _written(arguments.write_keys, arguments.captures) as file:
+        with written(arguments.write_keys) as file:
             file.write(ours.write(_known(run, ring)).encode())
     _report(run, arguments)
     if folder:
@@ -146,7 +145,7 @@ def _decrypt_whole(run: "Decryption", output: "Output | None", arguments: Namesp
     from ipsectest.decrypt.parallel import declare  # noqa: PLC0415
     from ipsectest.decrypt.worker import decrypt_one  # noqa: PLC0415
 
-    if output and name != _STANDARD:
+    if output and not is_pipe(name):
         declare(output, Path(name))  # as several workers do
     run.flush()  # whoever reads a pipe may wait for its header before there is a first packet
     capture = open_capture(name)
@@ -164,7 +163,7 @@ def _decrypt_in_parts(
     run: "Decryption", output: "Output | None", ring: "KeyRing", arguments: Namespace, name: str
 ) -> bool:
     """Use several workers, if they were asked for and the file can be cut."""
-    if (_count(arguments) < 2 and not arguments.dask) or name == _STANDARD:
+    if (_count(arguments) < 2 and not arguments.dask) or is_pipe(name):
         return False
     why = _in_parts(run, output, ring, arguments, Path(name))
     if why and (Path(name).stat().st_size >= _LARGE or arguments.dask):
@@ -230,58 +229,35 @@ def _write_profile(run: "Decryption", ring: "KeyRing", arguments: Namespace, fol
     # Standard output may be that of --json or of a file.
     sys.stderr.writelines(f"{line}\n" for line in made.left_out)
     for name in arguments.captures:
-        capture = "CAPTURE" if name == _STANDARD else shlex.quote(name)
+        capture = "CAPTURE" if name == STANDARD else shlex.quote(name)
         where = shlex.quote(os.path.abspath(arguments.wireshark))  # noqa: PTH100 - links stay as they were given
         sys.stderr.write(f"WIRESHARK_CONFIG_DIR={where} wireshark -r {capture}\n")
 
 
-@contextmanager
-def _written(name: str, captures: list[str]) -> Iterator[BinaryIO]:
-    """A new file that only its owner can read, because it holds what was encrypted; or standard output."""
-    from ipsectest.base.errors import UsageError  # noqa: PLC0415
-
-    if name == _STANDARD:
-        with os.fdopen(os.dup(1), "wb", buffering=_BUFFER) as file:
-            yield file
-        return
-    path = Path(name)
-    for capture in captures:
-        if capture != _STANDARD and path.exists() and Path(capture).exists() and path.samefile(capture):
-            raise UsageError(f"{name} would be written over while it is read")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb", buffering=_BUFFER) as file:
-        yield file
-
-
-def _outputs(arguments: Namespace) -> list[str]:
-    return [name for name in (arguments.output, arguments.jsonl, arguments.write_keys, arguments.html) if name]
-
-
 def _check(arguments: Namespace) -> None:
-    """Raises UsageError for outputs that could not all be written, ports that are none and what --dask cannot do."""
+    """UsageError for inputs, outputs and options that do not go together; InputError for what is no capture."""
     from ipsectest.base.errors import UsageError  # noqa: PLC0415
+    from ipsectest.decrypt.capture import open_capture  # noqa: PLC0415
 
-    names = _outputs(arguments)
-    if names.count(_STANDARD) > 1:
-        raise UsageError("only one of --output, --jsonl, --write-keys and --html can go to standard output")
-    paths = [os.path.realpath(name) for name in [*names, arguments.wireshark] if name and name != _STANDARD]
-    twice = next((path for path in paths if paths.count(path) > 1), None)
-    if twice and Path(twice) != Path(os.devnull):
-        raise UsageError(f"{twice} cannot hold two outputs; name a file for each")
-    lost = next((path for path in paths if not Path(path).parent.is_dir()), None)
-    if lost:  # told before hours of work, not behind them
-        raise UsageError(f"{lost} cannot be written: its folder does not exist")
+    inputs = [*arguments.captures, *arguments.keys]
+    if inputs.count(STANDARD) > 1:
+        raise UsageError("standard input can be read once: for one capture, or for keys")
+    names = outputs(arguments)
+    check_outputs(names, inputs, arguments.wireshark)
     wrong = next((port for port in arguments.nat_t_ports if not 0 < port < 1 << 16), None)
     if wrong is not None:
         raise UsageError(f"{wrong} is no UDP port")
-    if arguments.dask and _STANDARD in arguments.captures:
-        raise UsageError("--dask takes files: its workers do not see standard input")
+    if arguments.dask and any(map(is_pipe, arguments.captures)):
+        raise UsageError("--dask takes files: its workers do not see pipes")
     if arguments.follow and (arguments.dask or arguments.jobs != 1):
         raise UsageError(
             "--follow goes with neither --dask nor --jobs: a capture that is taken now is read by one process"
         )
-    if arguments.follow and not [name for name in arguments.keys if name != _STANDARD]:
+    if arguments.follow and all(map(is_pipe, arguments.keys)):
         raise UsageError("--follow needs a key file that may grow: --keys FILE")
+    for name in arguments.captures:
+        if not is_pipe(name):
+            open_capture(name).close()  # before anything that is there is written over
 
 
 def _report(run: "Decryption", arguments: Namespace) -> None:
@@ -293,9 +269,9 @@ def _report(run: "Decryption", arguments: Namespace) -> None:
     if arguments.html:
         from ipsectest.report.timeline import page  # noqa: PLC0415
 
-        with _written(arguments.html, arguments.captures) as file:
+        with written(arguments.html) as file:
             file.write(page(found).encode())
-    stream = sys.stderr if _STANDARD in _outputs(arguments) else sys.stdout
+    stream = sys.stderr if STANDARD in outputs(arguments) else sys.stdout
     if arguments.json:
         print(json.dumps(found, indent=1), file=stream)
         return

@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol, cast
 from ipsectest.base.errors import IpsectestError, UsageError
 
 INTERRUPTED = 130
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 """Errors of writing, which do not name the file."""
 
 

@@ -84,6 +84,8 @@ def _on_disk(name: str, stack: ExitStack) -> Path:
         return _written_down(sys.stdin.buffer, "standard input", stack)
     path = Path(name)
     with path.open("rb") as file:
+        if path.is_fifo():
+            return _written_down(file, name, stack)
         if file.read(2) != _GZIP:
             return path
     import gzip  # noqa: PLC0415

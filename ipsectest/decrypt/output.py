@@ -52,6 +52,11 @@ class Output:
         self.numbers = numbers or InterfaceNumbers()
         self._file = file
 
+    @property
+    def name(self) -> str:
+        """Of the file, for messages."""
+        return str(getattr(self._file, "name", "the output"))
+
     def declare(self, interfaces: Sequence[Interface]) -> None:
         """Declare a capture's interfaces before their first packet."""
         for number, interface in enumerate(interfaces):

@@ -170,7 +170,7 @@ class _Queue:
                         return False
                     continue
                 if isinstance(said, OSError):
-                    raise said
+                    raise OSError(said.errno, said.strerror, self._output.name if self._output else None)
                 self._written(self._of.pop(member), said if isinstance(said, bytes) else b"")
                 waiting = self._give(member, waiting, parts)
         return True

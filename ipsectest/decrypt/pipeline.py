@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _MOST_NOTES = 1000
 _MOST_REASONS = 100
+_MOST_PROBLEMS = 20
+"""Wrong lines of key files that are told."""
 MOST_DERIVED = 100_000
 """SAs whose keys an authentic peer may bring about in one capture."""
 _IKE_HEADER = 28
@@ -94,7 +96,7 @@ class Decryption:
         self.totals = Totals()
         self.sas = SaDatabase(keys.sas)
         self.ike = IkeDatabase(keys.ike)
-        self.notes: list[str] = list(keys.notes)
+        self.notes: list[str] = [*keys.notes, *map(str, keys.problems[:_MOST_PROBLEMS])]
         """What is needed or was noticed, each once; bounded."""
         self._closed: list[Closed] = []
         """SAs that were negotiated while their keys were not known."""

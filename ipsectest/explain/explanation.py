@@ -179,8 +179,12 @@ def _all_fine(told: Explanation, *, hidden: bool) -> Finding:
             kind=Kind(code="no-ike", title="No IKE in here", severity=Severity.NOTE),
             text="What there is of ESP and AH is judged by itself." if told.traffic else "There is nothing to explain.",
         )
-    text = f"{up} of {len(told.stories)} IKE SAs came up"
-    text += f", {made} Child SAs were seen being made." if made else "."
+    before = sum(one.is_established is None for one in told.stories)
+    seen = len(told.stories) - before
+    parts = [f"{up} of {seen} IKE SAs came up"] if seen else []
+    parts += [f"{before} {'were' if before > 1 else 'was'} there before"] if before else []
+    parts += [f"{made} Child SAs were seen being made"] if made else []
+    text = ", ".join(parts) + "."
     if hidden:
         text += " Encrypted messages were judged by their length: with keys (-k) more can be told."
     failed = any(one.is_established is False for one in told.stories)

@@ -62,9 +62,9 @@ def _story(story: dict[str, Any], console: Console, *, everything: bool) -> None
         grid.add_row("", "", "…", f"[dim]{len(ladder) - _MOST_RUNGS} more messages (--all shows them)[/]")
         for rung in rest:
             grid.add_row(*_rung(rung, start))
-    console.print(Padding(grid, (0, 0, 0, 2)))
+    console.print(Padding(grid, (0, 0, 0, 2), expand=False))
     if story["agreed"]:
-        console.print(Padding(_agreements(story["agreed"]), (0, 0, 0, 2)))
+        console.print(Padding(_agreements(story["agreed"]), (0, 0, 0, 2), expand=False))
     console.print()
 
 
@@ -114,10 +114,10 @@ def _traffic(flows: list[dict[str, Any]], console: Console) -> None:
         name = f"{one['protocol']}{' in UDP' if one['in_udp'] else ''}"
         ends = f"{one['source']} > {one['destination']}"
         text = f"{name} {one['spi']}  {ends}  {one['packets']:,} packets{marks}"
-        console.print(Padding(escape(text), (0, 0, 0, 2)))
+        console.print(Padding(escape(text), (0, 0, 0, 2), expand=False))
     if flows:
         rest = len(flows) - _MOST_FLOWS
-        console.print(Padding(f"[dim]and {rest} more[/]", (0, 0, 0, 2)) if rest > 0 else "")
+        console.print(Padding(f"[dim]and {rest} more[/]", (0, 0, 0, 2), expand=False) if rest > 0 else "")
 
 
 def _finding(finding: dict[str, Any], console: Console) -> None:
@@ -131,16 +131,16 @@ def _finding(finding: dict[str, Any], console: Console) -> None:
         for side, value in difference["values"].items():
             body.append(f"[dim]{escape(side)}:[/] {escape(value)}")
     for line in body:
-        console.print(Padding(line, (0, 0, 0, 2)))
+        console.print(Padding(line, (0, 0, 0, 2), expand=False))
     for line in finding["change"]:
-        console.print(Padding(f"[green]→[/] {escape(line)}", (0, 0, 0, 2)))
+        console.print(Padding(f"[green]→[/] {escape(line)}", (0, 0, 0, 2), expand=False))
     sources = ", ".join(_place(one) for one in finding["evidence"])
     law = " ".join(
         part for part in (finding["clause"], f"[{finding['requirement']}]" if finding["requirement"] else "") if part
     )
     tail = " · ".join(part for part in (sources, law) if part)
     if tail:
-        console.print(Padding(f"[dim]{escape(tail)}[/]", (0, 0, 0, 2)))
+        console.print(Padding(f"[dim]{escape(tail)}[/]", (0, 0, 0, 2), expand=False))
 
 
 def _place(evidence: dict[str, Any]) -> str:

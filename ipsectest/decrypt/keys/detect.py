@@ -82,6 +82,8 @@ NOTATIONS = (
     Notation("FortiGate diagnose vpn tunnel list", re.compile(r"\b(dec|enc):\s*spi=[0-9a-f]+ esp="), fortigate.read),
     Notation("pre-shared keys", pre_shared.MARK, pre_shared.read),
 )
+_CAPTURES = {bytes.fromhex(magic) for magic in ("0a0d0d0a", "d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d")}
+"""First octets of pcapng, and of pcap in both byte orders with micro- and nanoseconds."""
 _WITHOUT_KEYS = (
     (
         re.compile(
@@ -124,6 +126,8 @@ def detect(source: Source) -> list[Notation]:
         return [found, *(one for one in others if one is not found)]
     if not any(line.strip() for line in lines):
         raise InputError("there is nothing in it", source.place())
+    if source.start() in _CAPTURES:
+        raise InputError("this is a capture: keys are in a log or a table", source.place())
     for mark, why in _WITHOUT_KEYS:
         if any(mark.search(line[:2000]) for line in lines):
             raise InputError(why, source.place())

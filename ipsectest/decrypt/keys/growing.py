@@ -70,7 +70,10 @@ class GrowingKeys:
 
 
 def _stamp(path: Path) -> _Stamp:
+    """Empty for what is not to be read again: pipes, and what is gone."""
     try:
+        if path.is_fifo():
+            return ()
         paths = sorted(path.iterdir())[:_MOST_FILES] if path.is_dir() else [path]
         states = [(one.name, one.stat()) for one in paths]
     except OSError:

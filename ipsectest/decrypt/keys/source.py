@@ -1,6 +1,8 @@
 """A key file while it is read: its lines, each of bounded length, and what its reader found."""
 
+import gzip
 import sys
+import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -15,11 +17,14 @@ STANDARD_INPUT = Path("-")
 MAX_LINE = 1 << 14
 """Octets of a line; the rest of a longer one is passed over."""
 MAX_STREAM = 1 << 28
-"""Octets of standard input, which is kept in memory."""
+"""Octets of standard input or a packed log, which are kept in memory."""
 MAX_KEYS = 250_000
 MAX_REMARKS = 100
 HEAD = 1 << 18
 """Octets that tell the format."""
+
+
+_GZIP = b"\x1f\x8b"
 
 
 class TooManyKeysError(InputError):
@@ -33,15 +38,18 @@ class Source:
         self.name = "standard input" if path == STANDARD_INPUT else str(path)
         self.ring = KeyRing()
         self._path = path
-        self._stream = sys.stdin.buffer.read(MAX_STREAM + 1) if path == STANDARD_INPUT else b""
-        if len(self._stream) > MAX_STREAM:
-            raise InputError(f"more than {MAX_STREAM} octets", self.place())
+        self._stream = self._kept()
         self._unsaid = 0
 
     def head(self) -> str:
         """The first part of the text, without what the journal or syslog put around its lines."""
         with self._open() as file:
             return envelope.opened_text(file.read(HEAD).decode("utf-8", "replace"))
+
+    def start(self) -> bytes:
+        """The first four octets."""
+        with self._open() as file:
+            return file.read(4)
 
     def text(self, limit: int) -> str:
         """All of it; InputError if it is longer than ``limit`` octets or no UTF-8."""
@@ -133,5 +141,33 @@ class Source:
             self._unsaid = 0
         return self.ring
 
+    def _kept(self) -> bytes | None:
+        """Standard input, a pipe that a shell names, a packed log. None: a file that can be read again."""
+        if self._path == STANDARD_INPUT:
+            stream = self._bounded(sys.stdin.buffer)
+        else:
+            with self._path.open("rb") as file:
+                is_pipe = self._path.is_fifo()
+                stream = self._bounded(file) if is_pipe else file.read(len(_GZIP))
+                if not is_pipe and stream != _GZIP:
+                    return None
+                if not is_pipe:
+                    file.seek(0)
+                    return self._unpacked(file)
+        return self._unpacked(BytesIO(stream)) if stream.startswith(_GZIP) else stream
+
+    def _unpacked(self, file: BinaryIO) -> bytes:
+        try:
+            with gzip.open(file) as packed:
+                return self._bounded(packed)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"cannot be unpacked: {error}", self.place()) from None
+
+    def _bounded(self, file: "BinaryIO | gzip.GzipFile") -> bytes:
+        data = file.read(MAX_STREAM + 1)
+        if len(data) > MAX_STREAM:
+            raise InputError(f"more than {MAX_STREAM} octets", self.place())
+        return data
+
     def _open(self) -> BinaryIO:
-        return BytesIO(self._stream) if self._path == STANDARD_INPUT else self._path.open("rb")
+        return self._path.open("rb") if self._stream is None else BytesIO(self._stream)

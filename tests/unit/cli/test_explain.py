@@ -10,6 +10,7 @@ import pytest
 
 from ipsectest.base.iana import ExchangeType, NotifyType
 from ipsectest.cli.main import main
+from ipsectest.decrypt.capture import open_capture
 from ipsectest.net.pcapng import PcapngWriter
 from ipsectest.wire import Nonce
 from tests.unit.explain.scenes import INITIATOR, Scene, ke, notify, sa
@@ -117,3 +118,23 @@ def test_files_of_the_same_name_are_told_apart(tmp_path: Path, capsys: pytest.Ca
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
     assert [one["file"] for one in finding["evidence"]] == files
     assert "times" not in finding["text"]
+
+
+def test_what_goes_into_a_pipe_is_not_padded(capsys: pytest.CaptureFixture) -> None:
+    assert main(["explain", str(PCAPS / f"{NAMES[0]}.pcapng"), "-k", str(PCAPS / f"{NAMES[0]}.keys.toml")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 20
+    assert max(map(len, lines)) < 500
+
+
+def test_an_ike_sa_that_was_there_before_did_not_fail_to_come_up(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    capture = open_capture(PCAPS / f"{NAMES[0]}.pcapng")
+    with PcapngWriter((tmp_path / "late.pcapng").open("wb")) as writer:
+        writer.add_interface("wire")
+        for frame in capture.frames():
+            if frame.number == 49:
+                writer.packet(frame.nanoseconds, bytes(frame.data))
+    capture.close()
+    assert main(["explain", str(tmp_path / "late.pcapng")]) == 0
+    assert "0 of" not in (told := capsys.readouterr().out)
+    assert "there before" in told
