@@ -1,5 +1,6 @@
 """One of several processes that read a file: it works off parts, one after the other, as it is told."""
 
+import gc
 import io
 import os
 import signal
@@ -132,6 +133,8 @@ def decrypt_one(run: Decryption, capture: CaptureFile, output: Output | None, *,
 def work(connection: Pipe, others: Sequence[Pipe], conditions: Conditions) -> None:
     """For each job: report what was found; then write the packets at the offset that comes back, None: nowhere."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when it is over
+    # What the parent left behind is not ours to clear away: it may wait for threads that were not forked along.
+    gc.freeze()
     for other in others:
         other.close()
     buffer = Buffer()

@@ -1,5 +1,6 @@
 """A file on a cluster: real schedulers and workers of Dask on this machine, the same octets as from one process."""
 
+import gc
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -44,6 +45,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             local_directory=scratch,
         ) as cluster:
             yield cluster.scheduler_address
+    gc.collect()  # now, not in a process that a later test forks, where its threads are not
 
 
 def test_a_cluster_finds_what_one_process_finds(address: str, tmp_path: Path) -> None:
