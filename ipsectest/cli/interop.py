@@ -40,8 +40,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--peers",
         default=_PEERS,
         metavar="NAME,...",
-        help=f"both ends come from these ({_PEERS}); with profiles among them (builtin@aws ..., or profiles for all) "
-        "each of those meets each other peer",
+        help=f"both ends come from these ({_PEERS}); with profiles among them (builtin@aws, builtin@FILE.toml ..., or "
+        "profiles for all) each of those meets each other peer",
     )
     which.add_argument("--cell", action="append", metavar="WORDS", help="this cell alone, as a report names it")
     parser.add_argument("--full", action="store_true", help="all combinations, not just each pair of words once")

@@ -57,7 +57,7 @@ def lint(
     catalogue: Mapping[str, Requirement] | None = None,
     root: Path | None = None,
 ) -> list[Finding]:
-    """Check files and folders; a file that is named and lies in a folder ``profiles`` is a profile.
+    """Check files and folders; `profile_files.is_profile` tells profiles apart.
 
     ``impairments``: known names of ``proof``; None takes those of the built-in endpoint.
     """

@@ -33,6 +33,8 @@ from ipsectest.scenario.requirements import scenarios_folder
 from ipsectest.scenario.syntax import nearest
 
 FOLDER = "profiles"
+SUFFIX = ".toml"
+_TELLING = re.compile(r"^(sources|roles|encapsulations)[ \t]*=", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _KE = TransformType.KE
 _NEEDS = {"ike": (TransformType.ENCR, TransformType.PRF, TransformType.KE), "esp": (TransformType.ENCR,)}
@@ -59,22 +61,33 @@ class Examined:
 
 
 def is_profile(path: Path) -> bool:
-    """Whether a file is one of profiles: by its folder."""
-    return path.resolve().parent.name == FOLDER
+    """Whether a file is one of profiles: by its folder, or by a key that files of scenarios have not."""
+    if path.resolve().parent.name == FOLDER:
+        return True
+    try:
+        return bool(_TELLING.search(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def files(root: Path | None = None) -> dict[str, Path]:
     """Name -> file, below the scenarios folder."""
-    return {path.stem: path for path in sorted(((root or scenarios_folder()) / FOLDER).glob("*.toml"))}
+    return {path.stem: path for path in sorted(((root or scenarios_folder()) / FOLDER).glob(f"*{SUFFIX}"))}
 
 
 def named(name: str) -> Profile:
-    """A shipped profile; UsageError with the nearest name if there is none, InputError if its file is wrong."""
+    """A shipped profile, or that of a file ``....toml``.
+
+    UsageError with the nearest name if there is none, InputError if its file is wrong.
+    """
+    if name.endswith(SUFFIX):
+        return _load(Path(name))
     known = files()
     if name not in known:
         near = nearest(name, list(known))
         raise UsageError(
-            f"no profile {name!r}" + (f", did you mean {near!r}?" if near else f" (there are {', '.join(known)})")
+            f"no profile {name!r}"
+            + (f", did you mean {near!r}?" if near else f" (there are {', '.join(known)}, or a {SUFFIX} file)")
         )
     return _load(known[name])
 

@@ -1,7 +1,8 @@
 """Every shipped topology as a testbed: tunnels up, rekeyed by either end, crossed, deleted; and what befalls links."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,17 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
 
     @contextmanager
-    def opening(name: str, ip: int = 4, **peers: str) -> Iterator[Bed]:
+    def opening(
+        name: str, ip: int = 4, timers: Mapping[str, Mapping[str, float]] | None = None, **peers: str
+    ) -> Iterator[Bed]:
         topology = Topology.load(shipped()[name])
-        tunnels = tunnels_of(topology, Offer(b"a secret of no worth", IKE, ESP, ip))
+        tunnels = [
+            replace(
+                tunnel,
+                settings={node: replace(one, **(timers or {}).get(node, {})) for node, one in tunnel.settings.items()},
+            )
+            for tunnel in tunnels_of(topology, Offer(b"a secret of no worth", IKE, ESP, ip))
+        ]
         seats = {node.name: table.parse("builtin") for node in topology.nodes.values() if node.endpoint}
         seats |= {node.replace("_", "-"): table.parse(peer) for node, peer in peers.items()}
         folder = tmp_path / "folder"
@@ -123,6 +132,19 @@ def test_a_windows_client_behind_a_nat_gets_its_address_from_a_daemon(
     assert main(["lab", "up", *words, *lines, f"--report={tmp_path / 'lab'}"]) == 0
     assert "aes256-sha384-prfsha384-modp1024" in capsys.readouterr().out
     assert "assigning virtual IP 198.51.100.1 to peer" in (tmp_path / "lab/logs/gateway.log").read_text()
+
+
+def test_our_gateway_rekeys_by_itself_as_its_settings_say(opened: Open) -> None:
+    short = {"ike_lifetime": 0.7, "child_lifetime": 0.4}
+    with opened("road-warrior", timers={"gateway": short}) as testbed:
+        done(testbed, "up")
+        (tunnel,) = testbed.tunnels
+        before = {ike.name for side in testbed.tunnel_reports(tunnel) for ike in side}
+        (row,) = done(testbed, "status")
+        testbed.loop.run_until(lambda: False, 1.5)
+        assert before.isdisjoint({ike.name for side in testbed.tunnel_reports(tunnel) for ike in side})
+        assert row["spi_in"] != done(testbed, "status")[0]["spi_in"]
+        assert done(testbed, "ping 1")[0]["received"] == 1
 
 
 def test_what_was_recorded_opens_with_the_keys_that_were_kept(opened: Open) -> None:

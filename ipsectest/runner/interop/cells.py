@@ -69,7 +69,7 @@ class Cell:
     @property
     def pair(self) -> str:
         """The ordered pair as the report names it; it becomes a folder."""
-        return f"{self.initiator}-to-{self.responder}"
+        return f"{self.initiator}-to-{self.responder}".replace("/", "_")
 
     @property
     def variant(self) -> str:

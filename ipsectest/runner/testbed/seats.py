@@ -1,5 +1,6 @@
 """Who sits at a node of a topology and speaks IKE: our own gateway or a daemon, with all tunnels that end there."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from ipsectest.base.errors import PeerError
@@ -16,8 +17,9 @@ from ipsectest.runner.endpoint_verbs import start
 from ipsectest.runner.gateway import TunnelGateway
 from ipsectest.runner.interop.key_files import key_files, key_ring
 from ipsectest.runner.kernel_gateway import KernelGateway
+from ipsectest.runner.rekey_timers import Ages, RekeyTimers
 from ipsectest.runner.testbed.tunnels import Tunnel
-from ipsectest.scenario.ports import Certificates, PeerRequest, Verb
+from ipsectest.scenario.ports import Certificates, PeerRequest, PeerSettings, Verb
 
 OurGateway = TunnelGateway | KernelGateway
 
@@ -130,3 +132,9 @@ def our_config(node: str, tunnels: list[Tunnel], certificates: Certificates | No
         connections=tuple(connection(one, certificates) for one in settings),
         liveness_interval=next((one.dpd for one in settings if one.dpd), None),
     )
+
+
+def timers_of(gateway: OurGateway, settings: Iterable[PeerSettings]) -> RekeyTimers:
+    """What rekeys the SAs of a gateway of ours as its settings say."""
+    ages = {one.name: Ages(one.ike_lifetime, one.child_lifetime) for one in settings}
+    return RekeyTimers(gateway.loop.clock, gateway.endpoint, gateway.flush, ages)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from itertools import product
 
 from ipsectest.base.errors import UsageError
@@ -61,7 +61,8 @@ class Speakers:
         if not self.profile(other) and not all(chosen):
             theirs = self._fitting(theirs, profile, role, other, chosen)
         own, theirs = meet(tunnel.settings[node], theirs, profile, role)
-        return replace(tunnel, settings={**tunnel.settings, node: own, other: theirs})
+        ways = tuple(way for way in tunnel.ways if carries(profile, own.mode, way[0][1]))
+        return replace(tunnel, settings={**tunnel.settings, node: own, other: theirs}, ways=ways)
 
     def _fitting(
         self, settings: PeerSettings, profile: Profile, role: str, node: str, chosen: tuple[bool, bool]
@@ -74,6 +75,13 @@ class Speakers:
             if not able.lacks("suites", f"{ike},{esp}"):
                 return replace(settings, ike=(parse_suite(ike),), esp=(parse_suite(esp),))
         raise UsageError(f"{self.peers[node]} at {node} can do no suite of {profile.title}")
+
+
+def carries(profile: Profile, mode: str, host: str) -> bool:
+    """Whether what it protects may have the IP version of an address: a gateway of 0.0.0.0/0 has no IPv6."""
+    if mode != "tunnel" or not profile.selectors:
+        return True
+    return ip_address(host).version in {ip_network(prefix).version for prefix in profile.selectors}
 
 
 def _abilities(peer: PeerName) -> Abilities:

@@ -31,7 +31,7 @@ from ipsectest.runner.polling import poll_until
 from ipsectest.runner.testbed.captures import Captures
 from ipsectest.runner.testbed.guests import GuestNode, GuestSite
 from ipsectest.runner.testbed.running import Running
-from ipsectest.runner.testbed.seats import BuiltinSeat, DaemonSeat, Seat, our_config
+from ipsectest.runner.testbed.seats import BuiltinSeat, DaemonSeat, Seat, our_config, timers_of
 from ipsectest.runner.testbed.tunnels import Tunnel, beyond
 from ipsectest.scenario.ports import Verb
 
@@ -229,6 +229,9 @@ class Testbed:
         if peer.driver == table.BUILTIN:
             gateway = self._our_gateway(node, mine)
             stack.callback(gateway.close)
+            timers = timers_of(gateway, [tunnel.settings[node] for tunnel in mine])
+            self.loop.add(timers)
+            stack.callback(self.loop.remove, timers)
             return BuiltinSeat(gateway)
         host: Host
         if away := self.guests.get(node):

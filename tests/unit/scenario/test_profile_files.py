@@ -126,3 +126,16 @@ def test_a_file_has_a_name_that_a_command_line_takes(tmp_path: Path) -> None:
 def test_an_unknown_profile_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'azure'"):
         profile_files.named("azur")
+
+
+def test_a_profile_may_lie_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD.replace("1000", "-1"))
+    assert [finding.place.line for finding in lint([path], catalogue={})] == [22]
+    with pytest.raises(InputError, match=r"mine\.toml:22:1: octets needs"):
+        profile_files.named(str(path))
+    path = tmp_path / "another.toml"
+    path.write_text(GOOD)
+    assert profile_files.named(str(path)).name == "another"
+    with pytest.raises(InputError, match="cannot be read"):
+        profile_files.named(str(tmp_path / "none.toml"))

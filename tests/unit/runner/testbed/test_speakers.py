@@ -6,7 +6,7 @@ from ipsectest.base.errors import UsageError
 from ipsectest.base.suites import format_suite, parse_suite
 from ipsectest.lab.topology import Topology, shipped
 from ipsectest.peers.names import PeerName
-from ipsectest.runner.testbed.speakers import Speakers
+from ipsectest.runner.testbed.speakers import Speakers, carries
 from ipsectest.runner.testbed.tunnels import Offer, Tunnel, beyond, tunnels_of
 from ipsectest.scenario import profile_files
 from ipsectest.scenario.ports import Authentication, Selector
@@ -33,6 +33,17 @@ def test_a_client_offers_everything_and_the_gateway_is_told_the_strongest_of_it(
     ]
     assert (client.local_ts[0], gateway.pool) == (Selector.of("0.0.0.0/0"), "198.51.100.1")
     assert beyond([tunnel], "client") == beyond([before], "client") == ["203.0.113.0/24"]
+
+
+def test_pings_are_of_what_the_profile_carries() -> None:
+    speakers = Speakers({"west": OURS, "east": PeerName("builtin", "gcp")})
+    (before,) = tunnels("site-to-site")
+    tunnel = speakers.told(before, ike=False, esp=False)
+    assert len(before.ways) == 2
+    assert [way[0][1] for way in tunnel.ways] == ["198.51.100.2"]
+    assert (tunnel.settings["east"].ike_lifetime, tunnel.settings["east"].child_lifetime) == (36000, 10800)
+    assert carries(profile_files.named("gcp"), "transport", "2001:db8::1")
+    assert carries(profile_files.named("cisco-asa"), "tunnel", "2001:db8::1")
 
 
 def test_suites_of_the_command_line_are_those_of_the_other_end() -> None:
