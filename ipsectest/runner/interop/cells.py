@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
+from functools import cache
 from itertools import product
 
 from ipsectest.base.errors import UsageError
@@ -159,13 +160,14 @@ def covering(peers: Sequence[str], lacks: Lacks) -> Plan:
     """
     pairs = list(product(peers, repeat=2))
     names = ["", *DIMENSIONS]
+    lacks = cache(lacks)
 
     def allows(partial: Mapping[int, str]) -> bool:
         if 0 not in partial:
             return True
         initiator, responder = pairs[int(partial[0])]
         words = {names[number]: word for number, word in partial.items() if number}
-        return not _contradicts(words) and not reason(initiator, responder, words, lacks)
+        return not _contradicts(words) and not _beside_any_ike(initiator, responder, words, lacks)
 
     rows, _impossible = cover([[str(number) for number in range(len(pairs))], *DIMENSIONS.values()], allows)
     return Plan([Cell(*pairs[int(row[0])], *row[1:]) for row in rows], _unsupported(peers, lacks))
@@ -184,6 +186,17 @@ def chosen(cells: Iterable[Cell], lacks: Lacks) -> Plan:
     return Plan([cell for cell, why in whys.items() if not why], {cell: why for cell, why in whys.items() if why})
 
 
+def _beside_any_ike(initiator: str, responder: str, words: Mapping[str, str], lacks: Lacks) -> str:
+    """`reason`, but for what no suite of an IKE SA helps against, where words name none yet."""
+    if "esp" not in words:
+        return reason(initiator, responder, words, lacks)
+    suites = [words["ike"]] if "ike" in words else DIMENSIONS["ike"]
+    whys = [reason(initiator, responder, with_suites({**words, "ike": suite}), lacks) for suite in suites]
+    if not all(whys):
+        return ""
+    return whys[0] if "ike" in words else reason(initiator, responder, words, lacks)
+
+
 def with_suites(words: Mapping[str, str]) -> dict[str, str]:
     """Words of ``ike`` and ``esp`` as the one of ``suites``: beside the other a peer may have what it else lacks."""
     others = {dimension: word for dimension, word in words.items() if dimension not in {"ike", "esp"}}
@@ -191,7 +204,7 @@ def with_suites(words: Mapping[str, str]) -> dict[str, str]:
 
 
 def _lacking(cell: Cell, lacks: Lacks) -> str:
-    return reason(cell.initiator, cell.responder, cell.words, lacks)
+    return reason(cell.initiator, cell.responder, with_suites(cell.words), lacks)
 
 
 def reason(initiator: str, responder: str, words: Mapping[str, str], lacks: Lacks) -> str:
@@ -209,7 +222,7 @@ def _unsupported(peers: Sequence[str], lacks: Lacks) -> dict[Cell, str]:
     for initiator, responder in product(peers, repeat=2):
 
         def lacking(words: Mapping[str, str], first: str = initiator, second: str = responder) -> str:
-            return reason(first, second, words, lacks)
+            return _beside_any_ike(first, second, words, lacks)
 
         base = {
             dimension: next((word for word in words if not lacking({dimension: word})), words[0])

@@ -121,3 +121,20 @@ def test_libreswan_lacks_what_it_has_no_word_for() -> None:
     assert able.lacks("auth", "ed25519")
     assert not able.lacks("mode", "transport")
     assert not able.lacks("ike", "aes256gcm16-prfsha384-ecp384")
+
+
+def test_libreswan_4_meets_a_group_of_child_sas_beside_the_same_of_the_ike_sa() -> None:
+    able = {name: Abilities("libreswan", name, user_space_esp=False) for name in ("4.10", "5.2")}
+    plan = cells.covering(list(able), lambda peer, dimension, word: able[peer].lacks(dimension, word))
+    found = {(group(cell.ike), group(cell.esp)) for cell in plan.cells if "4.10" in astuple(cell) and group(cell.esp)}
+    assert {esp for _, esp in found} == {group(suite) for suite in DIMENSIONS["esp"]} - {""}
+    assert all(ike == esp for ike, esp in found)
+    assert any(group(cell.ike) != group(cell.esp) != "" for cell in plan.cells if cell.pair == "5.2-to-5.2")
+    assert {cell.esp for cell, why in plan.unsupported.items() if "group of its own" in why} == {
+        suite for suite in DIMENSIONS["esp"] if "x448" in suite  # which it lacks for IKE SAs too
+    }
+
+
+def group(suite: str) -> str:
+    """Of a suite, empty if it has none."""
+    return next((word for word in suite.split("-") if word.startswith(("modp", "ecp", "x25519"))), "")
