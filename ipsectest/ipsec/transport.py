@@ -1,9 +1,9 @@
 """Transport mode: ESP or AH between the IP header and the upper layer (RFC 4303 and 4302 section 3.1.1)."""
 
 from ipsectest.ipsec.sa import SecurityAssociation
-from ipsectest.wire.ip import TCP, UDP, IpPacket, checksum, parse_ip
+from ipsectest.wire.ip import ICMPV6, TCP, UDP, IpPacket, checksum, parse_ip
 
-_CHECKSUM_AT = {TCP: 16, UDP: 6}
+_CHECKSUM_AT = {TCP: 16, UDP: 6, ICMPV6: 2}
 
 
 def split(packet: bytes) -> IpPacket:
@@ -36,9 +36,9 @@ def replace_payload(ip: IpPacket, protocol: int, payload: bytes) -> bytes:
 
 
 def repair_checksum(sa: SecurityAssociation, protocol: int, payload: bytes, ip: IpPacket) -> bytes:
-    """A TCP or UDP checksum changed from the real addresses to those that the NATs have left (RFC 3948 section 3.1.2).
+    """A checksum changed from the real addresses to those that the NATs have left (RFC 3948 section 3.1.2).
 
-    By the difference alone (RFC 1624 section 3), so that what was wrong before remains wrong.
+    Of TCP and UDP, and of ICMPv6, which covers the addresses too and may be mended likewise. By the difference alone (RFC 1624 section 3), so that what was wrong before remains wrong.
     """
     at = _CHECKSUM_AT.get(protocol)
     if at is None or sa.real_addresses is None or len(payload) < at + 2:

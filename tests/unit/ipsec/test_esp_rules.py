@@ -12,7 +12,8 @@ from ipsectest.ipsec.gateway import Gateway, open_datagram, seal_datagram
 from ipsectest.ipsec.inner import Echo, build_echo, is_intact
 from ipsectest.ipsec.packets import Unprotected, protect, unprotect
 from ipsectest.ipsec.sa import DontFragment, Mode, SecurityAssociation, SequenceExhaustedError
-from ipsectest.wire.ip import build_ipv4, build_ipv6, build_udp, checksum, parse_ip, parse_udp, pseudo_header
+from ipsectest.ipsec.transport import repair_checksum
+from ipsectest.wire.ip import build_ip, build_ipv4, build_ipv6, build_udp, checksum, parse_ip, parse_udp, pseudo_header
 from tests.unit.ipsec.sas import SPI, SUITES, arguments, ends, seeded
 
 ECHO4 = build_echo(Echo("198.51.100.1", "203.0.113.1", 7, 1, b"ping", is_reply=False))
@@ -250,6 +251,19 @@ def test_transport_mode_repairs_checksums_after_nats(data: bytes) -> None:
     repaired = parse_ip(through_nats(6, tcp(CLIENT, SERVER_NAT, data))).payload
     assert checksum(pseudo_header(CLIENT_NAT, SERVER, 6, len(repaired)) + repaired) == 0
     assert repaired[18:] == tcp(CLIENT, SERVER_NAT, data)[18:]
+
+
+def test_transport_mode_repairs_icmpv6_too() -> None:
+    real, seen = (
+        [bytes([0x20, 1, 0x0D, 0xB8, *bytes(11), last]) for last in (1, 2)],
+        [bytes(15) + b"\3", bytes(15) + b"\4"],
+    )
+    echo = bytes([128, 0, 0, 0, 0, 1, 0, 2]) + b"data"
+    total = checksum(pseudo_header(*real, 58, len(echo)) + echo)
+    _, receiver = ends("aes128gcm16", mode=Mode.TRANSPORT, real_addresses=(real[0], real[1]))
+    sent = echo[:2] + total.to_bytes(2, "big") + echo[4:]
+    repaired = repair_checksum(receiver, 58, sent, parse_ip(build_ip(*seen, 58, sent)))
+    assert checksum(pseudo_header(*seen, 58, len(repaired)) + repaired) == 0
 
 
 def test_what_was_damaged_before_a_nat_remains_so() -> None:
