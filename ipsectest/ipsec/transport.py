@@ -38,7 +38,8 @@ def replace_payload(ip: IpPacket, protocol: int, payload: bytes) -> bytes:
 def repair_checksum(sa: SecurityAssociation, protocol: int, payload: bytes, ip: IpPacket) -> bytes:
     """A checksum changed from the real addresses to those that the NATs have left (RFC 3948 section 3.1.2).
 
-    Of TCP and UDP, and of ICMPv6, which covers the addresses too and may be mended likewise. By the difference alone (RFC 1624 section 3), so that what was wrong before remains wrong.
+    Of TCP and UDP, and of ICMPv6, which covers the addresses too and may be mended likewise. By the difference alone
+    (RFC 1624 section 3), so that what was wrong before remains wrong.
     """
     at = _CHECKSUM_AT.get(protocol)
     if at is None or sa.real_addresses is None or len(payload) < at + 2:
