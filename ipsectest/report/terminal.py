@@ -121,16 +121,22 @@ def _facts(record: RunRecord, case: CaseRecord, folder: Path) -> Iterator[tuple[
             sentence = f": {requirement.text}" if requirement else ""
             yield "requires", f"{check.level} {check.requirement}{sentence}"
     if reason := case.reason:
-        yield "why", reason.text
+        yield "why", _first_line(reason.text)
         yield "expected", reason.expected
         yield "actual", reason.actual
         yield "at", f"{reason.file}:{reason.line}" if reason.line else reason.file
     yield "known", case.expectation
     for note in case.notes:
-        yield "note", note
+        yield "note", _first_line(note)
     if "pcap" in case.artifacts:
         yield "capture", str(folder / case.artifacts["pcap"])
     yield "again", case.repro
+
+
+def _first_line(text: str) -> str:
+    """Of what a daemon said when it died the summary; the page of the case has the rest."""
+    first, _, rest = text.partition("\n")
+    return f"{first} (more in the report)" if rest else first
 
 
 def _print_row(name: str, value: str, console: Console) -> None:

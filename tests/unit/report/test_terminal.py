@@ -54,6 +54,15 @@ def test_escape_sequences_of_a_peer_do_not_reach_the_terminal(record: RunRecord)
     assert "\x1b" not in _text(record)
 
 
+def test_of_a_crash_the_summary_is_shown(record: RunRecord) -> None:
+    number = next(number for number, case in enumerate(record.results) if case.verdict is Verdict.FAIL)
+    failed = record.results[number]
+    reason = replace(failed.reason, text="the peer crashed: SIGSEGV\n" + "the end of its log\n" * 100)
+    text = _text(replace(record, results=[replace(failed, reason=reason)]))
+    assert "the peer crashed: SIGSEGV (more in the report)" in text
+    assert "the end of its log" not in text
+
+
 def test_verbose_names_passed_cases(record: RunRecord) -> None:
     only = replace(record, results=[c for c in record.results if c.verdict is Verdict.PASS][:1])
     name = only.results[0].scenario.rpartition("/")[2]
