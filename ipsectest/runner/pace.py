@@ -34,7 +34,12 @@ class Pace:
         """The result; inconclusive instead of a conviction by silence in a time in which the peer was slow."""
         if not result.missing or result.reason is None or self._at is None or self._at < result.started:
             return result
-        line = result.reason.line
-        checks = [replace(c, met=None) if c.met is False and c.line == line else c for c in result.checks]
-        reason = Reason(line, result.reason.expected, result.reason.actual, f"too slow a peer or machine: {self._sign}")
-        return replace(result, verdict=Verdict.INCONCLUSIVE, reason=reason, checks=checks, missing=False)
+        return acquitted(result, f"too slow a peer or machine: {self._sign}")
+
+
+def acquitted(result: CaseResult, why: str) -> CaseResult:
+    """Inconclusive instead of a conviction by silence."""
+    reason = result.reason or Reason(0, "", "", "")
+    checks = [replace(c, met=None) if c.met is False and c.line == reason.line else c for c in result.checks]
+    told = Reason(reason.line, reason.expected, reason.actual, why)
+    return replace(result, verdict=Verdict.INCONCLUSIVE, reason=told, checks=checks, missing=False)

@@ -202,3 +202,24 @@ def test_a_gateway_that_demands_cookies_plays_the_cases_about_them(tmp_path: Pat
     assert found["sanity/first-gateway"] is Verdict.PASS
     assert found["ike/init/cookie-demanded"] is Verdict.PASS
     assert found["ike/info/delete-ike[peer-responds]"] is Verdict.UNSUPPORTED
+
+
+def test_a_peer_that_dies_ends_the_run_soon(tmp_path: Path) -> None:
+    require("strongswan")
+    with gateway("strongswan") as there:
+        described = there.describe(tmp_path / "gw.toml")
+        words = command(
+            "run", "--peer", str(described), "--report", str(tmp_path / "report"), "--slow=0.25", "ike/init"
+        )
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            while (
+                not list((tmp_path / "report").glob("cases/gateway/ike/init/*/*/repro.txt")) and process.poll() is None
+            ):
+                os.sched_yield()
+            there.daemon.stop()
+            process.communicate(timeout=120)
+        there.daemon.start()
+    record = jsonfile.load(tmp_path / "report")
+    texts = [case.reason.text for case in record.results if case.reason and case.verdict is Verdict.INCONCLUSIVE]
+    assert any("the peer does not answer any more" in text for text in texts)
+    assert not {Verdict.FAIL, Verdict.NONSTRICT} & set(verdicts(record).values())

@@ -8,6 +8,7 @@ from pathlib import Path
 from ipsectest.base.clock import Instant
 from ipsectest.base.errors import UnsupportedError
 from ipsectest.net.loop import EventLoop
+from ipsectest.net.wire import Direction
 from ipsectest.peers.remote.adapter import Abilities, AdaptedPeer
 from ipsectest.peers.remote.description import Remote
 from ipsectest.peers.remote.fit import fitted
@@ -16,7 +17,8 @@ from ipsectest.runner import expectations, library
 from ipsectest.runner.conductor import CaseRun, Conductor, Finished
 from ipsectest.runner.filing import File
 from ipsectest.runner.live import Post
-from ipsectest.runner.recorder import PeerUnderTest
+from ipsectest.runner.pace import acquitted
+from ipsectest.runner.recorder import PeerUnderTest, Recorder
 from ipsectest.runner.remote.place import place
 from ipsectest.runner.remote.stragglers import Sieve, Stragglers
 from ipsectest.runner.remote.wire import OpenWire, open_wire
@@ -29,6 +31,12 @@ from ipsectest.scenario.model import Case
 from ipsectest.scenario.ports import Environment
 from ipsectest.scenario.results import CaseResult, Reason, Verdict
 from ipsectest.scenario.run import Run
+
+_DEAD = 3
+"""Cases in a row without any datagram from the peer, after which it is taken for dead: nobody here restarts it."""
+
+
+_MUTE = "the peer does not answer any more"
 
 
 def play(session: Session, remote: Remote, cases: Sequence[Case]) -> None:
@@ -96,6 +104,12 @@ class _Play:
         self.session.recorder.scenarios[name] = scenario
         return self._phase([replace(scenario.cases[0], scenario=name)])
 
+    def _is_alive(self) -> bool:
+        """Whether the sanity case passes now; it is not recorded."""
+        file = _DiscreetFile(self.under_test, Recorder({}, {}, self.session.seed), lambda _name, _finished: None)
+        self._round(load(self._sanity()).cases, file, 2)
+        return file.verdicts == [Verdict.PASS]
+
     def _sanity(self) -> Path:
         if self.remote.facts and self.remote.facts.get("cookies") is True:
             return SANITY_COOKIE
@@ -115,11 +129,15 @@ class _Play:
             except UnsupportedError as error:
                 file.take(self._unplayed(case, Verdict.UNSUPPORTED, str(error)))
         self._round(fitting, file, 1)
-        if again := file.retries.begin():
+        if file.silent >= _DEAD:
+            file.give_back()
+        elif again := file.retries.begin():
             self._round(again, file, 2)
+        if file.doubtful:
+            file.settle(alive=self._is_alive())
         return all(verdict is Verdict.PASS for verdict in file.verdicts)
 
-    def _round(self, cases: Sequence[Case], file: File, attempt: int) -> None:
+    def _round(self, cases: Sequence[Case], file: "_DiscreetFile", attempt: int) -> None:
         slow = self.session.slow * (PATIENT if attempt > 1 else 1)
 
         def begin(case: Case, slot: int, now: Instant) -> tuple[CaseRun, tuple[str, ...]]:
@@ -136,11 +154,14 @@ class _Play:
         self.loop.add(post)
         at_once = len(self.opened.seats) if attempt == 1 else 1
         post.start(range(1, len(self.opened.seats) + 1), self.loop.clock.now(), at_once)
+        why = f"the run was ended after {RUN_CAP:.0f} s"
         try:
-            self.loop.run_until(lambda: post.done, RUN_CAP)
+            self.loop.run_until(lambda: post.done or file.silent >= _DEAD, RUN_CAP)
+            if file.silent >= _DEAD:
+                why = _MUTE + (f", since {file.last}" if file.last else "")
         finally:  # interrupted, too: what we have set up at the peer is deleted
             self.loop.remove(post)
-            post.abandon(f"the run was ended after {RUN_CAP:.0f} s", self.loop.clock.now())
+            post.abandon(why, self.loop.clock.now())
         file.conductor = None
 
     def _restarted(self) -> StaticPeer | AdaptedPeer:
@@ -148,7 +169,7 @@ class _Play:
             self.peer.restart()
         return self.peer
 
-    def _file(self) -> File:
+    def _file(self) -> "_DiscreetFile":
         return _DiscreetFile(self.under_test, self.session.recorder, self.session.progress)
 
     def _unplayed(self, case: Case, verdict: Verdict, why: str) -> Finished:
@@ -165,8 +186,40 @@ class _Play:
 
 @dataclass(slots=True)
 class _DiscreetFile(File):
-    """A file that keeps the user's pre-shared key out of the report."""
+    """A file that keeps the user's pre-shared key out of the report, and convicts nobody who may be away.
+
+    What failed because nothing came waits until the peer has spoken again.
+    """
+
+    silent: int = 0
+    """Cases since the peer said anything."""
+    last: str = ""
+    """The last in which it did."""
+    doubtful: list[Finished] = field(default_factory=list)
 
     def take(self, finished: Finished) -> None:
         """A case has ended."""
-        File.take(self, replace(finished, settings=replace(finished.settings, secret=b"")))
+        finished = replace(finished, settings=replace(finished.settings, secret=b""))
+        if any(direction is Direction.RECEIVED for _, direction, _ in finished.seen):
+            self.silent, self.last = 0, finished.case.id
+            self.settle(alive=True)
+        elif finished.seen:
+            self.silent += 1
+        if finished.result.missing and finished.result.verdict in {Verdict.FAIL, Verdict.NONSTRICT}:
+            self.doubtful.append(finished)
+        else:
+            File.take(self, finished)
+
+    def settle(self, *, alive: bool) -> None:
+        """File what was doubtful: as it is, or as what it may be if the peer is away."""
+        waiting, self.doubtful = self.doubtful, []
+        for finished in waiting:
+            result = finished.result
+            File.take(self, replace(finished, result=result if alive else acquitted(result, _MUTE)))
+
+    def give_back(self) -> None:
+        """File what waits for a second try: there is nobody to try it with."""
+        waiting = list(self.retries.first.values())
+        self.retries.first.clear()
+        for finished in waiting:
+            File.take(self, finished)
