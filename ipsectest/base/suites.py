@@ -6,6 +6,7 @@ notation serves IKE, ESP and AH proposals.
 """
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ipsectest.base.iana import (
@@ -183,6 +184,14 @@ def parse_suite(text: str) -> tuple[TransformSpec, ...]:
 def format_suite(specs: tuple[TransformSpec, ...] | list[TransformSpec]) -> str:
     """The keywords of specs, joined by ``-``: the inverse of parse_suite."""
     return "-".join(str(spec) for spec in specs)
+
+
+_ORDER = (TransformType.ENCR, TransformType.INTEG, TransformType.PRF, TransformType.KE)
+
+
+def ordered(specs: Iterable[TransformSpec]) -> list[TransformSpec]:
+    """Specs as suites are written: cipher, integrity, PRF, groups. On the wire they may come in any order."""
+    return sorted(specs, key=lambda spec: _ORDER.index(spec.type) if spec.type in _ORDER else len(_ORDER))
 
 
 def _numeric(word: str) -> TransformSpec | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ipsectest.base.iana import ExchangeType, NotifyType, ProtocolId
-from ipsectest.base.suites import format_suite
+from ipsectest.base.suites import format_suite, ordered
 from ipsectest.decrypt.ike import Opened
 from ipsectest.decrypt.ikev1 import OpenedV1
 from ipsectest.decrypt.keys.model import SaKeys
@@ -133,7 +133,7 @@ class Lineage:
         """An exchange settled SAs."""
         message, chosen, spis, ends = agreed.response.message, agreed.chosen, agreed.spis, agreed.ends
         ike = message.initiator_spi, message.responder_spi
-        suite = format_suite(list(chosen.specs))
+        suite = format_suite(ordered(chosen.specs))
         if message.exchange_type == ExchangeType.IKE_SA_INIT:
             if sa := self.ike.get(ike):
                 sa.suite = suite

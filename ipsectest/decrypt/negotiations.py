@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ipsectest.base.iana import ExchangeType, ExtendedSequenceNumbers, ProtocolId, TransformType
-from ipsectest.base.suites import TransformSpec, format_suite
+from ipsectest.base.suites import TransformSpec, format_suite, ordered
 from ipsectest.crypto import UnsupportedAlgorithmError, cipher, integrity, prf
 from ipsectest.crypto.keys import child_keys
 from ipsectest.decrypt import ike_derivation
@@ -278,4 +278,4 @@ def offered_spi(request: Opened, chosen: Proposal | None = None) -> bytes:
 def suite_of(payloads: list[Payload]) -> str:
     """The suite that a response chose, in words; empty without one."""
     chosen = chosen_proposal(payloads)
-    return format_suite(list(chosen.specs)) if chosen else ""
+    return format_suite(ordered(chosen.specs)) if chosen else ""

@@ -6,7 +6,7 @@ from ipaddress import ip_address, summarize_address_range
 from typing import Any
 
 from ipsectest.base.iana import ExchangeType, NotifyType, ProtocolId
-from ipsectest.base.suites import format_suite
+from ipsectest.base.suites import format_suite, ordered
 from ipsectest.decrypt.negotiations import chosen_proposal, first_payload
 from ipsectest.explain.conversations import Conversation, Exchange
 from ipsectest.explain.flows import Flows
@@ -61,7 +61,7 @@ def ike_suite(conversation: Conversation) -> Agreed | None:
             spis = conversation.spi_i, conversation.spi_r
             frame = exchange.response.sightings[0].frame
             return Agreed(
-                "IKE", format_suite(chosen.specs), frame, spis, conversation.initiator, conversation.responder
+                "IKE", format_suite(ordered(chosen.specs)), frame, spis, conversation.initiator, conversation.responder
             )
     return None
 
@@ -101,7 +101,7 @@ def _made(conversation: Conversation, exchange: Exchange) -> Iterator[Agreed]:
     is_ike = chosen.protocol == ProtocolId.IKE
     yield Agreed(
         _PROTOCOLS.get(chosen.protocol, "?"),
-        format_suite(chosen.specs),
+        format_suite(ordered(chosen.specs)),
         exchange.response.sightings[0].frame,
         (bytes(offers[0].spi) if offers else b"", bytes(chosen.spi)),
         initiator,

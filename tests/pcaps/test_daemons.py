@@ -55,3 +55,13 @@ def test_what_is_long_was_compressed(name: str, capfd: pytest.CaptureFixture[str
     assert {line["inner"]["length"] > SHORTEST for line in inner} == {True, False}
     for line in inner:
         assert ("DEFLATE" in line.get("compression", "")) == (line["inner"]["length"] > SHORTEST)
+
+
+@each
+def test_suites_are_written_in_one_order_whoever_offers_them(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The IKE SA and the one that replaces it, which the other end offered."""
+    files = str(DAEMONS / f"{name}.pcapng"), "-k", str(DAEMONS / f"{name}.keys.toml")
+    assert main(["decrypt", *files, "--json"]) == 0
+    suites = [sa["suite"] for sa in json.loads(capsys.readouterr().out)["ike_sas"]]
+    assert len(suites) == 2
+    assert len(set(suites)) == 1
