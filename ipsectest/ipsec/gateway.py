@@ -110,6 +110,7 @@ class Gateway:
         for sa in self._inbound.values():
             if sa.udp_ports and Address(sa.source, sa.udp_ports[0]) == old:
                 sa.source, sa.udp_ports = new.host, (new.port, sa.udp_ports[1])
+        self._flows.clear()
 
     def tunnels(self) -> list[SecurityAssociation]:
         """The outbound SAs, oldest first."""
@@ -144,8 +145,8 @@ class Gateway:
         if sa is None:
             return self._drop(DropReason.UNKNOWN_SPI, spi)
         opened = open_datagram(sa, datagram)
-        if sa.may_move and isinstance(opened, Unprotected):
-            self._follow(sa, opened, datagram.source)
+        if sa.may_move and _is_genuine(sa, opened):
+            self._follow(sa, opened.sequence, datagram.source)
         return opened
 
     def seal(self, packet: bytes, random: RandomBytes) -> Datagram | None:
@@ -177,10 +178,10 @@ class Gateway:
         }
         return [Datagram(NAT_KEEPALIVE, source, destination) for source, destination in sorted(pairs)]
 
-    def _follow(self, sa: SecurityAssociation, opened: Unprotected, source: Address) -> None:
+    def _follow(self, sa: SecurityAssociation, sequence: int | None, source: Address) -> None:
         """Answer to where the newest genuine packet came from; late ones must not lead back to an old mapping."""
         known = Address(sa.source, sa.udp_ports[0]) if sa.udp_ports else source
-        if source != known and opened.sequence == sa.replay.highest:
+        if source != known and sequence == sa.replay.highest:
             self.move(known, source)
             if self._on_move:
                 self._on_move(known, source)
@@ -203,6 +204,13 @@ class Gateway:
     def _drop(self, reason: DropReason, spi: bytes = b"") -> Drop:
         self.drops[reason] += 1
         return Drop(reason, spi)
+
+
+def _is_genuine(sa: SecurityAssociation, opened: Unprotected | Drop) -> bool:
+    """Whether the peer has sent it: in transport mode selectors do not fit what comes from its new address."""
+    if isinstance(opened, Unprotected):
+        return True
+    return sa.mode is Mode.TRANSPORT and opened.reason is DropReason.SELECTOR_MISMATCH
 
 
 def _not_esp(datagram: Datagram) -> DropReason | None:

@@ -29,20 +29,29 @@ class MarkedRoutes:
     def __init__(self, namespace: str, device: str, mark: int, prefixes: Iterable[str], sources: Iterable[str]) -> None:
         self._namespace = namespace
         self._mark = mark
+        self._device = device
         self._versions: list[int] = []
-        preferred = {ip_address(host).version: host for host in sources}
+        self._preferred = {ip_address(host).version: host for host in sources}
         try:
-            with IPRoute(netns=namespace, flags=0) as route:
-                index = route.link_lookup(ifname=device)[0]
+            self.lead(*prefixes)
+        except LabError:
+            self.close()
+            raise
+
+    def lead(self, *prefixes: str) -> None:
+        """Lead these into the device too; those that are led there already do no harm. Raises LabError."""
+        try:
+            with IPRoute(netns=self._namespace, flags=0) as route:
+                index = route.link_lookup(ifname=self._device)[0]
                 for network in map(ip_network, prefixes):
                     if network.version not in self._versions:
                         route.rule("add", flags=_INVERT, **self._rule(network.version))
                         self._versions.append(network.version)
-                    source = {"prefsrc": preferred[network.version]} if network.version in preferred else {}
-                    route.route("add", dst=str(network), oif=index, table=mark, **source)
+                    host = self._preferred.get(network.version)
+                    source = {"prefsrc": host} if host else {}
+                    route.route("replace", dst=str(network), oif=index, table=self._mark, **source)
         except (NetlinkError, ValueError) as error:
-            self.close()
-            raise LabError(f"cannot lead packets into {device}: {error}") from error
+            raise LabError(f"cannot lead packets into {self._device}: {error}") from error
 
     def close(self) -> None:
         """Remove the rules; the routes go with their device."""

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
+from ipsectest.base.addresses import Address
 from ipsectest.base.clock import Instant, RandomBytes
 from ipsectest.base.errors import LabError
 from ipsectest.base.iana import TransformType
@@ -56,7 +57,7 @@ def one_way(event: ChildInstalled, *, outbound: bool) -> SecurityAssociation:
         mode=Mode(child.mode.value),
         udp_ports=(source.port, destination.port) if event.udp_ports else None,
         esn=child.chosen.esn,
-        selectors=(Selector(_ranges(child.local_ts), _ranges(child.remote_ts)),),
+        selectors=_selectors(child),
         real_addresses=(child.real.remote, child.real.local) if child.real and not outbound else None,
         may_move=not outbound and event.sa.remote_behind_nat and not event.sa.local_behind_nat,
     )
@@ -87,10 +88,18 @@ class ChildSas:
                 self._send_on(child)
             case ChildRemoved(child=child):
                 self._remove(child, now)
-            case PeerMoved(old=old, new=new):
+            case PeerMoved(sa=sa, old=old, new=new):
+                self._reselect(sa)
                 self.gateway.move(old, new)
             case _:
                 pass
+
+    def _reselect(self, sa: IkeSa) -> None:
+        """In transport mode selectors are for what can be seen of the peer (RFC 7296 section 2.23.1)."""
+        for child in sa.children.values():
+            if child.real and child.spi_in in self.pairs:
+                for one in self.pairs[child.spi_in]:
+                    one.selectors = _selectors(child)
 
     def _send_on(self, child: ChildSa) -> None:
         outbound = self.pairs[child.spi_in][0]
@@ -142,17 +151,19 @@ class TunnelGateway:
     ) -> None:
         self.loop = loop
         self.endpoint = Endpoint(config, random, policy)
-        self.gateway = Gateway(on_move=self.endpoint.follow)
+        self.gateway = Gateway(on_move=self._follow)
         self.children = ChildSas(self.gateway)
         self.events: list[Event] = []
         self._stack = ExitStack()
+        self._marked: MarkedRoutes | None = None
         with ExitStack() as stack:
             led = () if transport else routes
             tun = stack.enter_context(TunDevice("esp0", namespace, addresses=addresses, routes=led, mtu=mtu))
             if transport and namespace is None:
                 raise LabError("transport mode in user space changes routes, so it takes a namespace of its own")
             if transport and namespace:
-                stack.callback(MarkedRoutes(namespace, "esp0", _MARK, routes, config.addresses).close)
+                self._marked = MarkedRoutes(namespace, "esp0", _MARK, routes, config.addresses)
+                stack.callback(self._marked.close)
             wire = SocketWire(namespace, mark=_MARK if transport else 0)
             stack.callback(wire.close)
             self._stack = stack.pop_all()
@@ -183,8 +194,14 @@ class TunnelGateway:
         self._machines = ()
         self._stack.close()
 
+    def _follow(self, old: Address, new: Address) -> None:
+        self.endpoint.follow(old, new)
+        self.flush()  # its selectors and routes are for what comes next
+
     def _take(self, event: Event) -> None:
         self.events.append(event)
+        if isinstance(event, PeerMoved) and self._marked:
+            self._marked.lead(event.new.host)  # before the first packet is let in, whose answer would leave in clear
         self.children.take(event, self.loop.clock.now())
         match event:
             case ChildOffered(spi=spi):
@@ -193,6 +210,10 @@ class TunnelGateway:
                 self.plane.release(spi)
             case _:
                 pass
+
+
+def _selectors(child: ChildSa) -> tuple[Selector, ...]:
+    return (Selector(_ranges(child.local_ts), _ranges(child.remote_ts)),)
 
 
 def _ranges(selectors: Iterable[TrafficSelector]) -> tuple[TrafficRange, ...]:

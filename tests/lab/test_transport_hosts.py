@@ -1,7 +1,8 @@
 """Our endpoint at both ends in transport mode, with ESP in user space: without NAT, with one, with two of them."""
 
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET, AF_INET6
@@ -13,7 +14,7 @@ from pyroute2 import IPRoute
 from ipsectest.base.addresses import Address
 from ipsectest.base.errors import LabError
 from ipsectest.ike.config import ChildConfig, ConnectionConfig, EndpointConfig, Identity, Mode, SharedKey, suites
-from ipsectest.ike.events import ChildInstalled, ChildRemoved
+from ipsectest.ike.events import ChildInstalled, ChildRemoved, PeerMoved
 from ipsectest.lab import Lab
 from ipsectest.lab.topology import Network, Topology, realise, shipped
 from ipsectest.net.loop import EventLoop
@@ -25,6 +26,7 @@ from tests.lab.two_namespaces import joined, ping, require_lab
 pytestmark = pytest.mark.lab
 
 LENGTH = 200_000
+_ETH_P_IP, _SO_RCVBUFFORCE = 0x0800, 33
 
 
 class Host(NamedTuple):
@@ -134,6 +136,45 @@ def test_ping_and_tcp_cross_both_ways_and_a_rekey_keeps_it_so(pair: Pair) -> Non
     pair.server.flush()
     assert pair.loop.run_until(lambda: pair.client.has(ChildRemoved), 10)
     pair.cross()
+
+
+def test_a_client_whose_nat_gets_another_address_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a rekey, and nothing leaves in clear (RFC 7296 sections 2.23 and 2.23.1)."""
+    require_lab("ip", "ping", "nft")
+    monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
+    with opened(CASES[2]) as pair:
+        pair.connect()
+        pair.cross()
+        nat, client, server = (pair.network[name] for name in ("nat", "client", "gateway"))
+        with IPRoute(netns=nat.name) as route:
+            wan = route.link_lookup(ifname="wan")[0]
+            route.addr("del", index=wan, address="192.0.2.1", prefixlen=26)
+            route.addr("add", index=wan, address="192.0.2.3", prefixlen=26)
+        pair.network.forget("nat")
+        ping(pair.loop, client.name, pair.hosts.server.seen, "-W0.3")  # the first one shows where the client is
+        moved = [event for event in pair.server.events if isinstance(event, PeerMoved)]
+        assert [event.new.host for event in moved] == ["192.0.2.3"]
+        with server.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as seen:
+            seen.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 8 << 20)
+            seen.bind(("wan", _ETH_P_IP))
+            seen.setblocking(False)
+            assert ping(pair.loop, client.name, pair.hosts.server.seen) == 0
+            assert ping(pair.loop, server.name, "192.0.2.3") == 0
+            assert not pair.server.has(ChildRemoved)
+            # The client mends checksums of TCP by the address that the server has seen, which a rekey tells it.
+            (child,) = pair.server.endpoint.sessions()[0].children.values()
+            pair.server.endpoint.rekey_child(child, pair.loop.clock.now())
+            pair.server.flush()
+            assert pair.loop.run_until(lambda: pair.client.has(ChildRemoved), 10)
+            assert transfer(pair.loop, (client.name, "192.0.2.3"), (server.name, "192.0.2.2"), LENGTH) == LENGTH
+            assert set(protocols(seen)) == {socket.IPPROTO_UDP}
+
+
+def protocols(seen: socket.socket) -> Iterator[int]:
+    """Of the IPv4 packets that a packet socket has."""
+    with suppress(BlockingIOError):
+        while True:
+            yield seen.recv(64)[9]
 
 
 def test_closing_takes_the_rules_away_and_the_users_own_namespace_is_not_touched() -> None:
