@@ -40,13 +40,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(arguments: Namespace) -> int:
     """Explain; 1 if something failed."""
-    from ipsectest.decrypt.keys import detect  # noqa: PLC0415 - nothing is imported for the help
+    from ipsectest.base.errors import UsageError  # noqa: PLC0415 - nothing is imported for the help
+    from ipsectest.decrypt.keys import detect  # noqa: PLC0415
     from ipsectest.decrypt.keys.merging import merged  # noqa: PLC0415
     from ipsectest.decrypt.keys.model import KeyRing  # noqa: PLC0415
     from ipsectest.decrypt.pipeline import Decryption  # noqa: PLC0415
     from ipsectest.explain.counters.reading import read_counters  # noqa: PLC0415
     from ipsectest.explain.explanation import explain  # noqa: PLC0415
 
+    if [*arguments.files, *arguments.keys].count(_STANDARD) > 1:
+        raise UsageError("standard input can be read once: for one file, or for keys")
     ring = KeyRing()
     for name in arguments.keys:
         ring.add(detect.read(Path(name)))

@@ -53,8 +53,9 @@ def test_what_is_there_stays_if_the_capture_is_none(
 
 
 @pytest.mark.parametrize("words", [["-", "-"], ["-", "-k", "-"], ["x", "-k", "-", "-k", "-"]])
-def test_standard_input_is_read_once(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["decrypt", *words]) == 2
+@pytest.mark.parametrize("command_name", ["decrypt", "explain"])
+def test_standard_input_is_read_once(command_name: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command_name, *words]) == 2
     assert "once" in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ import pytest
 from ipsectest.base.errors import InputError, LabError, Place
 from ipsectest.cli import dispatch, version
 from ipsectest.cli import main as entry
+from tests.unit.cli.test_decrypt import PCAPS
 
 
 @pytest.mark.parametrize("argv", [["runn"], ["--verison"], ["report"], ["report", "--frmat"], ["lab", "wash"]])
@@ -103,3 +104,16 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("words", [["explain"], ["decrypt"], ["keys", "show"]])
+def test_a_reader_who_has_seen_enough_is_no_failure(words: list[str]) -> None:
+    """Exit code 1 of explain means that something in the capture failed."""
+    path = PCAPS / f"strongswan-responder-psk-aes128gcm16.{'keys.toml' if words[0] == 'keys' else 'pcapng'}"
+    argv = [sys.executable, "-m", "ipsectest.cli.main", *words, str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.wait(60) == 0
+        assert process.stderr
+        assert not process.stderr.read()
