@@ -1,12 +1,15 @@
 """The console that commands print on."""
 
 import os
-from typing import IO
+import re
+import sys
+from typing import IO, cast
 
 from rich.console import Console
 
 _UNBOUNDED = 10_000
 """Columns; more than any line of ours."""
+_BLANKS = re.compile(r" +(?=\n)")
 
 
 class _Console(Console):
@@ -24,4 +27,19 @@ def open_console(file: IO[str] | None = None, *, highlight: bool = True, soft_wr
     made = _Console(file=file, emoji=False, highlight=highlight, soft_wrap=soft_wrap)
     if made.is_terminal or os.environ.get("COLUMNS", "").isdigit():
         return made
-    return _Console(file=file, emoji=False, highlight=highlight, soft_wrap=soft_wrap, width=_UNBOUNDED)
+    whole = cast("IO[str]", _Trimmed(file))
+    return _Console(file=whole, emoji=False, highlight=highlight, soft_wrap=soft_wrap, width=_UNBOUNDED)
+
+
+class _Trimmed:
+    """A file without the blanks with which Rich fills lines up to the width; None: standard output, as it is then."""
+
+    def __init__(self, file: IO[str] | None) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """Of the text what is to be seen."""
+        return (self._file or sys.stdout).write(_BLANKS.sub("", text))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file or sys.stdout, name)
