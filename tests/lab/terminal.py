@@ -19,11 +19,18 @@ class Terminal:
         os.close(theirs)
         self._seen = b""
 
-    def until(self, text: bytes) -> None:
-        """Wait until it shows this behind what was waited for before."""
-        while text not in self._seen:
-            assert select.select([self._ours], [], [], 60)[0], self._seen
-            self._seen += os.read(self._ours, 4096)
+    def until(self, text: bytes, *, again: bytes = b"") -> None:
+        """Wait until it shows this behind what was waited for before; ``again``: keys to press meanwhile.
+
+        Python at a prompt takes notice of an interrupt that came just before it waits for keys with the next key only.
+        """
+        for _ in range(12):
+            while text not in self._seen and select.select([self._ours], [], [], 5)[0]:
+                self._seen += os.read(self._ours, 4096)
+            if text in self._seen:
+                break
+            self.type(again)
+        assert text in self._seen, self._seen
         self._seen = self._seen.partition(text)[2]
 
     def type(self, keys: bytes) -> None:

@@ -150,7 +150,7 @@ def test_a_missing_namespace_and_a_second_device_of_one_name_are_clear_errors(na
     with pytest.raises(LabError, match="no network namespace ipsectest-nowhere"):
         PacketWire("ipsectest-nowhere")
     wire = PacketWire(namespace)
-    with pytest.raises(LabError, match="cannot create TUN device tester0"):
+    with pytest.raises(LabError, match="cannot create TUN or TAP device tester0"):
         PacketWire(namespace)
     wire.close()
     PacketWire(namespace).close()

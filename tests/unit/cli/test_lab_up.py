@@ -147,7 +147,7 @@ def test_at_the_prompt_an_interrupt_ends_what_runs_and_no_more(
         prompt.until(b"interrupted; Ctrl-D takes the lab down")
         prompt.until(b"lab> ")
         prompt.type(b"pin\x03")
-        prompt.until(b"Ctrl-D takes the lab down")
+        prompt.until(b"Ctrl-D takes the lab down", again=b"\x03")
         prompt.until(b"lab> ")
         prompt.type(b"ping 1\n")
         prompt.until(b"received")
