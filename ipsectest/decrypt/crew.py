@@ -68,8 +68,9 @@ class ForkedCrew:
 
     def dismiss(self) -> None:
         """End the processes."""
+        # Not SIGTERM: a child loses it that comes before the handler of its parent is taken from it (cli.dispatch).
         for process in self._processes:
-            process.terminate()
+            process.kill()
         for process in self._processes:
             process.join()
         for connection in self.members:

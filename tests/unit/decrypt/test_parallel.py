@@ -3,7 +3,9 @@
 import multiprocessing
 import os
 import resource
+import signal
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +15,13 @@ from scapy.utils import RawPcapNgReader
 
 from ipsectest.decrypt.capture import open_capture, parts
 from ipsectest.decrypt.capture.parts import cut, ended_at_its_end, open_part
-from ipsectest.decrypt.crew import WorkerError
+from ipsectest.decrypt.crew import ForkedCrew, WorkerError
 from ipsectest.decrypt.keys.model import KeyRing
-from ipsectest.decrypt.output import Output
+from ipsectest.decrypt.output import InterfaceNumbers, Output
 from ipsectest.decrypt.parallel import Workers, decrypt_in_parts
 from ipsectest.decrypt.pipeline import Decryption
 from ipsectest.decrypt.summary import summary
-from ipsectest.decrypt.worker import decrypt_one
+from ipsectest.decrypt.worker import Conditions, decrypt_one
 from ipsectest.ipsec.packets import protect
 from ipsectest.net.pcapng import LINKTYPE_ETHERNET, PcapngWriter
 from tests.unit.decrypt.test_ike import ike_keys, messages
@@ -252,3 +254,19 @@ def test_a_header_read_one_octet_early_is_not_taken_for_a_frame(tmp_path: Path) 
     path = tmp_path / "in"
     path.write_bytes(HEADER + before + b"".join(frames))  # 0x1000 octets and a header lead to the end of the 128th
     assert next(cut(path, 4096)).end == len(HEADER + before)
+
+
+def test_workers_end_that_take_no_notice_of_a_polite_signal() -> None:
+    """As one does that gets it right behind the fork, where it still has the handler of the command."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        crew = ForkedCrew(2, Conditions(KeyRing(), None, InterfaceNumbers()))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    dismissing = threading.Thread(target=crew.dismiss, daemon=True)
+    dismissing.start()
+    dismissing.join(20)
+    ended = not dismissing.is_alive()
+    for child in multiprocessing.active_children():
+        child.kill()
+    assert ended
