@@ -79,14 +79,24 @@ class Table:
 
 def read(path: Path) -> Table:
     """The root table of a file."""
+    text = read_text(path)
+    return Table(path, Spots(text), (), parse(text, path))
+
+
+def read_text(path: Path) -> str:
+    """A file of UTF-8; InputError if it is none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", Place(path)) from None
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text", Place(path)) from None
+
+
+def parse(text: str, path: Path) -> dict[str, object]:
+    """What TOML says; InputError with the place in the file it is from."""
     try:
-        content = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message, _, where = str(error).partition(" (at line ")
         line, _, column = where.rstrip(")").partition(", column ")
@@ -94,4 +104,3 @@ def read(path: Path) -> Table:
         raise InputError(message, Place(path, *spot)) from None
     except (RecursionError, ValueError) as error:  # brackets without end, a number of thousands of digits
         raise InputError(f"cannot be read as TOML: {error}", Place(path)) from None
-    return Table(path, Spots(text), (), content)

@@ -11,7 +11,6 @@ peers = ["strongswan@bookworm"]            # globs of peer names, default: all p
 labs = ["vm"]                              # where daemons run, "vm" or "host"; default: both
 """
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ipsectest.base.errors import InputError, Place
+from ipsectest.base.toml_tables import parse, read_text
 from ipsectest.runner.records import Outcome
 from ipsectest.scenario.results import Verdict
 
@@ -82,12 +82,7 @@ def load(folder: Path, driver: str, lab: str = "host") -> Expectations:
 
 def load_file(path: Path, lab: str = "host") -> Expectations:
     """The entries of one file; InputError if it is not there or wrong."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", Place(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"is not TOML: {error}", Place(path)) from error
+    content = parse(read_text(path), path)
     entries = content.pop("expect", [])
     if content or not isinstance(entries, list):
         raise InputError("holds [[expect]] tables only", Place(path))

@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ipsectest.base.errors import InputError, Place
+from ipsectest.base.toml_tables import parse, read_text
 from ipsectest.scenario.facts import FactError, read_facts
 from ipsectest.scenario.model import Case, Facts, Scenario, Spot, Tests, UseTunnel
 from ipsectest.scenario.reader import Problem, read_script
@@ -70,25 +70,19 @@ def scenario_id(path: Path, root: Path | None = None) -> str:
 
 def examine(path: Path, root: Path | None = None) -> Examined:
     """Read a file and collect all problems. InputError only if it cannot be opened."""
+    text = read_text(path)
     try:
-        data = path.read_bytes()
-        text = data.decode()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", Place(path)) from None
-    except UnicodeDecodeError:
-        raise InputError("is not UTF-8 text", Place(path)) from None
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        return Examined(path, text, None, (toml_problem(str(error), text),))
-    return _Reading(path, text, document, scenario_id(path, root), hashlib.sha256(data).hexdigest()).examined()
+        document = parse(text, path)
+    except InputError as error:
+        return Examined(path, text, None, (toml_problem(error),))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return _Reading(path, text, document, scenario_id(path, root), digest).examined()
 
 
-def toml_problem(message: str, text: str) -> Problem:
-    """What tomllib says, at the place it names."""
-    match = re.search(r"\(at line (\d+), column (\d+)\)", message)
-    where = Spot(int(match[1]), int(match[2])) if match else Spot(text.count("\n") + 1, 1)
-    return Problem(where, re.sub(r" \(at .*\)$", "", message))
+def toml_problem(error: InputError) -> Problem:
+    """Why a file is no TOML, at the place that is known."""
+    place = error.place or Place("")
+    return Problem(Spot(place.line or 1, place.column or 1), error.message)
 
 
 class _Reading:

@@ -1,7 +1,6 @@
 """TOML files of ``scenarios/profiles/`` -> `Profile`; every problem keeps its line and column in the file."""
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache, partial
@@ -12,6 +11,7 @@ from typing import Any
 from ipsectest.base.errors import InputError, Place, UsageError
 from ipsectest.base.iana import ConfigurationAttributeType, NotifyType, TransformType
 from ipsectest.base.suites import KEYWORDS, UnknownKeywordError, parse_suite
+from ipsectest.base.toml_tables import parse, read_text
 from ipsectest.ike.config import Suite
 from ipsectest.scenario.load import toml_problem
 from ipsectest.scenario.model import Spot
@@ -108,16 +108,11 @@ def load(path: Path) -> Profile:
 
 def examine(path: Path) -> Examined:
     """Read a file and collect all problems. InputError only if it cannot be opened."""
+    text = read_text(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", Place(path)) from None
-    except UnicodeDecodeError:
-        raise InputError("is not UTF-8 text", Place(path)) from None
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        return Examined(path, text, None, (toml_problem(str(error), text),))
+        document = parse(text, path)
+    except InputError as error:
+        return Examined(path, text, None, (toml_problem(error),))
     return _Reading(path, text, document).examined()
 
 

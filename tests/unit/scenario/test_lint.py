@@ -127,6 +127,12 @@ def test_broken_toml_keeps_its_place(tmp_path: Path) -> None:
     assert lint([path], KNOWN)[0].place.line == 5
 
 
+@pytest.mark.parametrize("value", ["[" * 9999, "9" * 9999])
+def test_what_python_does_not_take_as_toml_is_a_finding_too(tmp_path: Path, value: str) -> None:
+    path = written(tmp_path, FINE, facts=f"peer.ike = {value}")
+    assert "cannot be read as TOML" in str(lint([path], KNOWN)[0])
+
+
 def test_variants_are_named_and_used(tmp_path: Path) -> None:
     after = '[[variant]]\nname = "a b"\nunused = "1"\n'
     found = findings(tmp_path, FINE, after=after)

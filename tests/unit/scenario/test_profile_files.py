@@ -110,7 +110,9 @@ def test_a_mistake_is_told_with_line_column_and_what_was_perhaps_meant(
         profile_files.load(path)
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe", b"\x00", b"= = =", b"ike = 3\nesp = [1]\nauthentication = 'x'"])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xfe", b"\x00", b"= = =", b"ike = 3\nesp = [1]\nauthentication = 'x'", b"x = " + b"[" * 9999]
+)
 def test_what_is_no_profile_is_one_error(tmp_path: Path, data: bytes) -> None:
     path = written(tmp_path, GOOD)
     path.write_bytes(data)
