@@ -28,7 +28,12 @@ WRONG = {
         ["narrowed 203.0.113.0/24", 'ts = "203.0.113.1" in [peer]'],
     ),
     "our address": ('"192.0.2.1"', '"192.0.2.8"', ["not all of them are addresses of this machine"]),
-    "address": (THEM, "192.0.2.9", ["no answer from 192.0.2.9 port 500", "firewall"]),
+    "port": (
+        "[tester]",
+        "port = 501\n[tester]",
+        ["refused: nothing listens on UDP port 501", "is the IKE daemon running?"],
+    ),
+    "address": (THEM, "192.0.2.9", ["NO  IKE_SA_INIT", "address and port in [peer]"]),  # silence, or ARP gives up
 }
 
 

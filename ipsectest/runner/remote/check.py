@@ -17,6 +17,7 @@ from ipsectest.runner.remote import session as remote_session
 from ipsectest.runner.remote.diagnosis import Finding, Step, findings, shown
 from ipsectest.runner.remote.handshake import attempt
 from ipsectest.runner.remote.place import place
+from ipsectest.runner.remote.reach import obstacle
 from ipsectest.runner.remote.wire import OpenWire, open_wire
 from ipsectest.runner.session import SANITY, SANITY_IKE, SANITY_UDP, Session
 from ipsectest.scenario.facts import both_ends
@@ -65,6 +66,8 @@ def _shaken(remote: Remote, opened: OpenWire, slot: int, random: RandomBytes) ->
     config = endpoint_config(ends, here)
     connection = config.connections[0]
     found = attempt(opened.wire, _with(config, connection), random)
+    if not found.answered:
+        found.obstacle = obstacle(remote, seat)
     for finding in findings(remote, seat, ends, found):
         hints: tuple[str, ...] = ()
         if finding.step is Step.INIT and _is(found.refused_init, NotifyType.NO_PROPOSAL_CHOSEN):

@@ -59,17 +59,28 @@ def _init(remote: Remote, seat: Seat, found: Handshake) -> Finding:
         )
     if sa.chosen is not None:
         return Finding(Step.INIT, f"{sa.chosen}{', after a cookie' if found.asked_cookie else ''}")
+    if not found.answered and found.obstacle:
+        return _failed(
+            Step.INIT,
+            found.obstacle,
+            "address and port in [peer]; is there a route, and is the IKE daemon running?",
+            *_netns(remote),
+        )
     if not found.answered:
         return _failed(
             Step.INIT,
             f"no answer from {where}",
             "address and port in [peer]; a firewall on the way; is the IKE daemon running?",
             f"many daemons ignore whom they do not know: do they expect us at {seat.address}?",
-            *(() if remote.netns else ("netns in [wire], or --netns NAME, if the peer is in a network namespace",)),
+            *_netns(remote),
         )
     if error is None:
         return _failed(Step.INIT, f"the answer of {where} is none that we can use", "is that an IKEv2 daemon?")
     return _refused(remote, seat, error)
+
+
+def _netns(remote: Remote) -> tuple[str, ...]:
+    return () if remote.netns else ("netns in [wire], or --netns NAME, if the peer is in a network namespace",)
 
 
 def _refused(remote: Remote, seat: Seat, error: Notify) -> Finding:

@@ -28,6 +28,8 @@ class Handshake:
     sa: IkeSa
     answered: bool = False
     """Whether an answer to IKE_SA_INIT came."""
+    obstacle: str = ""
+    """If not: what the way to the peer says of that."""
     asked_cookie: bool = False
     refused_init: Notify | None = None
     """The error in it."""
