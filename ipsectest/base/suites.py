@@ -113,6 +113,10 @@ _INTEG = {
     "sha384": Integ.AUTH_HMAC_SHA2_384_192,
     "sha512": Integ.AUTH_HMAC_SHA2_512_256,
 }
+PRF_OF_INTEGRITY: dict[int, int] = {
+    _INTEG[word]: prf for name, prf in _PRF.items() if (word := name.removeprefix("prf")) in _INTEG
+}
+"""Integrity algorithm -> PRF of the same hash or cipher, which daemons take where a proposal names none."""
 _KE = {
     "modpnone": Ke.NONE,
     "modp768": Ke.MODP_768,

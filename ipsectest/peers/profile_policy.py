@@ -4,7 +4,6 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 
 from ipsectest.base.iana import (
-    ConfigurationAttributeType,
     ConfigurationType,
     ExchangeType,
     NotifyType,
@@ -14,6 +13,7 @@ from ipsectest.ike import proposals
 from ipsectest.ike.policy import Policy
 from ipsectest.ike.sa import IkeSa
 from ipsectest.peers.builtin_settings import Encapsulating
+from ipsectest.peers.profile_settings import ADDRESS_OF
 from ipsectest.scenario.ports import PeerSettings
 from ipsectest.scenario.profile import Announcements, Profile
 from ipsectest.wire import (
@@ -33,7 +33,6 @@ _ANSWERS = frozenset({
     NotifyType.MOBIKE_SUPPORTED, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED,
 })  # fmt: skip
 """A responder says these only to who has said them (RFC 4555 section 3.1, RFC 7383 section 2.3)."""
-_ADDRESSES = {4: ConfigurationAttributeType.INTERNAL_IP4_ADDRESS, 6: ConfigurationAttributeType.INTERNAL_IP6_ADDRESS}
 _PREFIX_OF_HOST = b"\x80"
 
 
@@ -105,7 +104,7 @@ class Speaking(Policy):
         request = asked.get(CP) if asked else None
         if request and given and message.get(SA):
             address = ipaddress.ip_address(given)
-            kind, data = _ADDRESSES[address.version], address.packed
+            kind, data = ADDRESS_OF[address.version], address.packed
             if any(attribute.type == kind for attribute in request.attributes):
                 data += _PREFIX_OF_HOST if address.version == 6 else b""  # RFC 7296 section 3.15.1: a prefix length
                 _put_before_sa(message, CP(ConfigurationType.CFG_REPLY, [ConfigurationAttribute(kind, data)]))

@@ -9,8 +9,8 @@ from ipsectest.scenario.ports import Identity, PeerSettings, Selector
 from ipsectest.scenario.profile import ROLES, Offer, Profile
 
 INITIATOR, RESPONDER = ROLES
-_ASKS = {4: ConfigurationAttributeType.INTERNAL_IP4_ADDRESS, 6: ConfigurationAttributeType.INTERNAL_IP6_ADDRESS}
-"""IP version -> what asks for an address of it."""
+ADDRESS_OF = {4: ConfigurationAttributeType.INTERNAL_IP4_ADDRESS, 6: ConfigurationAttributeType.INTERNAL_IP6_ADDRESS}
+"""IP version -> attribute with which an initiator asks for an address, and gets it."""
 
 
 def meet(own: PeerSettings, other: PeerSettings, profile: Profile, role: str) -> tuple[PeerSettings, PeerSettings]:
@@ -37,7 +37,7 @@ def meet(own: PeerSettings, other: PeerSettings, profile: Profile, role: str) ->
         everywhere = tuple(Selector.of(prefix) for prefix in profile.selectors)
         own = replace(own, local_ts=everywhere, remote_ts=everywhere)
     other = replace(other, remote_id=mine, local_id=theirs)
-    asks = _ASKS[ip_address(own.inner_local).version] in profile.announces.configuration
+    asks = ADDRESS_OF[ip_address(own.inner_local).version] in profile.announces.configuration
     if role == INITIATOR and asks and other.remote_ts == (Selector.of(own.inner_local),):
         other = replace(other, pool=own.inner_local)
     return own, other

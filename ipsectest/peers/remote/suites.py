@@ -1,28 +1,15 @@
 """Proposals as daemons write them, completed as daemons do: a PRF out of the integrity algorithm, no ESN."""
 
 from ipsectest.base.iana import TransformType
-from ipsectest.base.suites import KEYWORDS, TransformSpec, format_suite
+from ipsectest.base.suites import KEYWORDS, PRF_OF_INTEGRITY, TransformSpec, format_suite
 from ipsectest.ike.config import Suite
-
-_PRFS = {
-    KEYWORDS[integrity]: KEYWORDS[prf]
-    for integrity, prf in (
-        ("md5", "prfmd5"),
-        ("sha1", "prfsha1"),
-        ("aesxcbc", "prfaesxcbc"),
-        ("aescmac", "prfaescmac"),
-        ("sha256", "prfsha256"),
-        ("sha384", "prfsha384"),
-        ("sha512", "prfsha512"),
-    )
-}
 
 
 def completed_ike(suite: Suite) -> Suite:
     """With a PRF for each integrity algorithm if it names none; ValueError for what is no IKE proposal."""
     if not _of(suite, TransformType.PRF):
-        prfs = tuple(_PRFS[spec] for spec in _of(suite, TransformType.INTEG) if spec in _PRFS)
-        suite = (*suite, *prfs)
+        prfs = [PRF_OF_INTEGRITY[spec.id] for spec in _of(suite, TransformType.INTEG) if spec.id in PRF_OF_INTEGRITY]
+        suite = (*suite, *(TransformSpec(TransformType.PRF, prf) for prf in prfs))
     for kind, name in ((TransformType.ENCR, "cipher"), (TransformType.PRF, "PRF"), (TransformType.KE, "group")):
         if not _of(suite, kind):
             raise ValueError(f"{format_suite(suite)} names no {name}, as in aes128gcm16-prfsha256-x25519")

@@ -9,19 +9,9 @@ from ipsectest.base.iana import IntegrityAlgorithm as Integ
 from ipsectest.base.iana import KeyExchangeMethod as Ke
 from ipsectest.base.iana import PseudorandomFunction as Prf
 from ipsectest.base.iana import TransformType
-from ipsectest.base.suites import TransformSpec, format_suite
+from ipsectest.base.suites import PRF_OF_INTEGRITY, TransformSpec, format_suite
 from ipsectest.ike.config import Suite
 
-_HASH_OF: dict[int, int] = {
-    Integ.AUTH_HMAC_MD5_96: Prf.PRF_HMAC_MD5,
-    Integ.AUTH_HMAC_SHA1_96: Prf.PRF_HMAC_SHA1,
-    Integ.AUTH_AES_XCBC_96: Prf.PRF_AES128_XCBC,
-    Integ.AUTH_AES_CMAC_96: Prf.PRF_AES128_CMAC,
-    Integ.AUTH_HMAC_SHA2_256_128: Prf.PRF_HMAC_SHA2_256,
-    Integ.AUTH_HMAC_SHA2_384_192: Prf.PRF_HMAC_SHA2_384,
-    Integ.AUTH_HMAC_SHA2_512_256: Prf.PRF_HMAC_SHA2_512,
-}
-"""Gateways are told one hash, which serves as both."""
 _STRENGTH: dict[int, dict[int, int]] = {
     TransformType.ENCR: {Encr.ENCR_NULL: 0, Encr.ENCR_DES: 56, Encr.ENCR_3DES: 112, Encr.ENCR_CHACHA20_POLY1305: 256},
     TransformType.INTEG: {
@@ -58,7 +48,8 @@ def _of(proposal: Suite) -> Iterable[Suite]:
     for suite in product(*kinds.values()):
         chosen = {spec.type: spec.id for spec in suite}
         integrity, prf = chosen.get(TransformType.INTEG), chosen.get(TransformType.PRF)
-        if integrity is None or prf is None or _HASH_OF.get(integrity, prf) == prf:
+        # Gateways are told one hash, which serves as both.
+        if integrity is None or prf is None or PRF_OF_INTEGRITY.get(integrity, prf) == prf:
             yield suite
 
 
