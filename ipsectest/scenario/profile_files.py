@@ -272,7 +272,7 @@ class _Reading:
                     values[key] = readers[key](value)
                 except _WrongValueError as wrong:
                     spot = self._spot(table, key, wrong.text, wrong.offset)
-                    self._problems.append(Problem(spot, f"{key} {wrong.message}", wrong.hint))
+                    self._problems.append(Problem(spot, f"{key}: {wrong.message}", wrong.hint))
             elif table:
                 self._unknown(table, key, list(readers))
         for key in _REQUIRED.get(table, ()):

@@ -81,20 +81,20 @@ def test_what_a_file_says(tmp_path: Path) -> None:
     [
         ("title =", "titel =", "2:1", "there is no key 'titel'\n.*did you mean 'title'"),
         ('title = "A gateway"', "", "1:1", "title is missing"),
-        ('["initiator"]', '["initator"]', "4:11", "roles cannot be 'initator'.*did you mean 'initiator'"),
+        ('["initiator"]', '["initator"]', "4:11", "roles: cannot be 'initator'.*did you mean 'initiator'"),
         ('["initiator"]', "[]", "4:1", "roles is empty"),
         ("[esp]", "[eps]", "19:1", "there is no key 'eps'.*did you mean 'esp'"),
-        ("aes256gcm16", "aes256gmc16", "15:6", "there is no algorithm 'aes256gmc16'.*did you mean 'aes256gcm16'"),
+        ("aes256gcm16", "aes256gmc16", "15:6", "proposals: there is no algorithm 'aes256gmc16'.*mean 'aes256gcm16'"),
         ("prfsha384-ecp384", "prfsha384-ecp348", "15:28", "there is no algorithm 'ecp348'.*did you mean 'ecp384'"),
         ('-ecp384"', '"', "15:6", "a proposal without KE"),
-        ('group = "ecp384"', 'group = "sha256"', "17:10", "group cannot be 'sha256'"),
-        ("1000", "-1", "22:1", "octets needs a whole number"),
+        ('group = "ecp384"', 'group = "sha256"', "17:10", "group: cannot be 'sha256'"),
+        ("1000", "-1", "22:1", "octets: needs a whole number"),
         ('psk = "address"', "", "9:1", "there is no authentication"),
         ("psk =", "pks =", "10:1", "there is no key 'pks'.*did you mean 'psk'"),
         ("MOBIKE_SUPPORTED", "MOBIK_SUPPORTED", "25:14", "did you mean 'MOBIKE_SUPPORTED'"),
         ("00ff", "00f", "27:16", "not hexadecimal"),
         ("[ike]", "[ike", "12:5", ""),
-        ("octets = 1000", 'lifetime = "1h"', "22:1", "lifetime needs a whole number"),
+        ("octets = 1000", 'lifetime = "1h"', "22:1", "lifetime: needs a whole number"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_line_column_and_what_was_perhaps_meant(
@@ -134,7 +134,7 @@ def test_a_profile_may_lie_anywhere(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(GOOD.replace("1000", "-1"))
     assert [finding.place.line for finding in lint([path], catalogue={})] == [22]
-    with pytest.raises(InputError, match=r"mine\.toml:22:1: octets needs"):
+    with pytest.raises(InputError, match=r"mine\.toml:22:1: octets: needs"):
         profile_files.named(str(path))
     path = tmp_path / "another.toml"
     path.write_text(GOOD)
