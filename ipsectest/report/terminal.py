@@ -95,7 +95,9 @@ def _tree(peer: str, cases: list[CaseRecord], *, plain: bool, verbose: bool) -> 
 def _entry(case: CaseRecord, *, plain: bool) -> Text:
     entry = _sign(case.verdict, plain=plain)
     entry.append(f" {case.case_id.removeprefix(case.family + '/')}", "default")
-    if case.outcome is not Outcome.AS_EXPECTED:
+    if case.outcome is Outcome.REGRESSION and case.verdict is Verdict.INCONCLUSIVE:
+        entry.append("  unexpected", "magenta")  # says nothing about the peer; the last line counts it apart, too
+    elif case.outcome is not Outcome.AS_EXPECTED:
         entry.append(f"  {case.outcome}", "bold red")
     elif case.expectation:
         entry.append("  expected", "dim")

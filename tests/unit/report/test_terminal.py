@@ -44,6 +44,14 @@ def test_the_last_two_lines_are_counts_and_regressions(record: RunRecord) -> Non
     assert regressions.endswith("1 unexpectedly inconclusive")
 
 
+def test_the_tree_calls_inconclusive_cases_no_regressions(record: RunRecord) -> None:
+    case = record.results[0]
+    for verdict, word in ((Verdict.INCONCLUSIVE, "unexpected"), (Verdict.FAIL, "regression")):
+        changed = replace(case, verdict=verdict, outcome=Outcome.REGRESSION)
+        tree = _text(replace(record, results=[changed])).split("\n\n")[0]
+        assert tree.rstrip().endswith(word)
+
+
 def test_marks_stay_ascii_where_the_terminal_does(record: RunRecord) -> None:
     _text(record, _Ascii()).splitlines()[-1].encode("ascii")
     assert MARKS[Verdict.PASS].sign not in _text(record, _Ascii())
