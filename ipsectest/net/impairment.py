@@ -40,6 +40,8 @@ class Impairment:
             name, _, value = word.partition("=")
             if name not in known:
                 raise ValueError(f"no impairment {name!r} (there are {', '.join(known)})")
+            if name in values:
+                raise ValueError(f"{name} stands twice")
             try:
                 values[name] = known[name](value)
             except ValueError:

@@ -23,6 +23,7 @@ WRONG = [
     (["road-warrior", "--impair", "nat-host:loss=1"], "no link 'nat-host' (there are "),
     (["road-warrior", "--impair", "nat-gateway:lose=1"], "no impairment 'lose' (there are loss, "),
     (["road-warrior", "--impair", "nat-gateway:loss"], "loss is no number: ''"),
+    (["road-warrior", "--impair", "nat-gateway:loss=0.1,loss=0.2"], "loss stands twice"),
     (["road-warrior", "--impair", "nat-gateway:loss=2"], "loss is a probability from 0 to 1"),
     (["road-warrior", "--ip", "6"], "no IPv6 address"),
     (["road-warrior", "--peer", "gateway=builtin@windows"], "builtin@windows is never responder, as gateway"),
