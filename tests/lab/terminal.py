@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 
 
 class Terminal:
@@ -41,8 +42,12 @@ class Terminal:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    def end(self) -> int:
-        """The exit status."""
+    def end(self, *, again: bytes = b"") -> int:
+        """The exit status; ``again`` as for ``until``, of signals too."""
+        for _ in range(4):
+            with suppress(subprocess.TimeoutExpired):
+                return self._process.wait(5)
+            self.type(again)
         return self._process.wait(20)
 
     def close(self) -> None:

@@ -157,5 +157,5 @@ def test_at_the_prompt_an_interrupt_ends_what_runs_and_no_more(
             prompt.type(last)
         else:
             prompt.signal(last)
-        assert prompt.end() == status
+        assert prompt.end(again=b"\n") == status
     assert not list((tmp_path / "run").iterdir())
