@@ -13,7 +13,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """End with status 127 and one line on stderr if there is no such program."""
+    """End with status 1 and one line on standard error if there is no such program, with 127 if the parent is gone."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
     if os.getppid() != int(sys.argv[1]):
         sys.exit(127)

@@ -34,8 +34,6 @@ from ipsectest.scenario.run import Run
 
 _DEAD = 3
 """Cases in a row without any datagram from the peer, after which it is taken for dead: nobody here restarts it."""
-
-
 _MUTE = "the peer does not answer any more"
 
 
