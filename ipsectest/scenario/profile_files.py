@@ -251,7 +251,8 @@ class _Reading:
 
     def examined(self) -> Examined:
         if not _NAME.fullmatch(self._path.stem):
-            self._problems.append(Problem(Spot(1, 1), f"{self._path.stem!r} is no name: a-z, then a-z, 0-9 and -"))
+            message = f"the file is called {self._path.stem!r}, which is no name: a-z, then a-z, 0-9 and -"
+            self._problems.append(Problem(Spot(1, 1), message))
         for key, value in self._document.items():
             if key not in TABLES and key not in TABLES[""]:
                 self._unknown("", key, [name for name in TABLES if name] if isinstance(value, dict) else [*TABLES[""]])
