@@ -41,6 +41,7 @@ _NOTED: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"| *self-signed certificate)"
         ),
     ),
+    ("no key", re.compile(r"^(no EAP key found)")),
     ("out of order", re.compile(r"^(ESP sequence number verification failed)")),
     ("proposed", re.compile(r"^(?:proposing|received) traffic selectors for (?:us|other): *(.*)$")),
 )

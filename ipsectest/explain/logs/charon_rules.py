@@ -63,6 +63,11 @@ def _alerted(sa: LoggedSa, _groups: dict[str, str]) -> bool:
     return sa.count("alerts") > 0
 
 
+def _of_itself(sa: LoggedSa, _groups: dict[str, str]) -> bool:
+    """Neither an alert of TLS nor a missing key is why the method fails."""
+    return "alerts" not in sa.noted and "no key" not in sa.noted
+
+
 def _without_the_id(sa: LoggedSa, groups: dict[str, str]) -> bool:
     """A certificate came, and charon, which looks for keys by ID, took none into its hands."""
     return _unexplained(sa, groups) and "presented" in sa.noted and "used" not in sa.noted
@@ -309,7 +314,7 @@ _AUTHENTICATION = (
         text="EAP-{method} failed on {us}.",
         change=(advice.THEIR_LOG, *advice.EAP),
         certainty=_LIKELY,
-        when=lambda sa, _groups: "alerts" not in sa.noted,
+        when=_of_itself,
     ),
     Rule(
         pattern=r"^EAP (?:vendor specific )?method (?P<method>\S+) failed for peer (?P<peer>.*)",

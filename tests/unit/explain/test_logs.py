@@ -134,6 +134,18 @@ def test_charon_tells_one_cause_of_a_refused_certificate(line: str, code: str) -
     assert only(charon(*before, line, "no trusted RSA public key found for 'a'")).code == code
 
 
+def test_charon_tells_one_cause_of_a_missing_password() -> None:
+    found = only(
+        charon(
+            "server requested EAP_MD5 authentication (id 0xA6)",
+            "no EAP key found for hosts 'tester.example' - 'peer.example'",
+            "EAP_MD5 method failed",
+        )
+    )
+    assert found.code == "eap-failed"
+    assert "tester.example" in "".join(found.change)
+
+
 def test_charon_judges_each_certificate_by_itself() -> None:
     facts = charon(
         'received end entity cert "CN=a"',
