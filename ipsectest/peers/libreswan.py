@@ -121,6 +121,11 @@ class Libreswan:
         section = connection(settings, self.version, self.nickname)
         if "leftcert=" in section and settings.local_auth not in self._credentials.mine:
             raise UnsupportedError(f"{settings.local_auth} authentication", "the peer was given no such certificate")
+        if reason := self.without_children:
+            # An IKE SA alone is bound to nothing, and pluto asks whether a peer is alive for its Child SAs only.
+            for fact in ("bound_to", "dpd"):
+                if getattr(settings, fact):
+                    raise UnsupportedError(f"peer.{fact}", reason)
         if lines := bind(settings):
             self._host.configure(lines)
         with self._lock:

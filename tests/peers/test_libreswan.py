@@ -143,6 +143,15 @@ def test_what_whack_cannot_do_is_unsupported(tunnel: Tunnel) -> None:
         tunnel.left.configure(settings(2, cookies=True))
 
 
+@pytest.mark.parametrize("fact", [{"dpd": 2.0}, {"bound_to": "interface"}, {"bound_to": "mark"}], ids=str)
+def test_what_is_for_child_sas_needs_a_kernel_with_esp(tunnel: Tunnel, fact: dict[str, Any]) -> None:
+    """pluto checks no liveness of an IKE SA alone: its silence would be taken for a fault."""
+    if not tunnel.left.without_children:
+        pytest.skip("this kernel has ESP")
+    with pytest.raises(UnsupportedError, match="without ESP"):
+        tunnel.left.configure(settings(2, **fact))
+
+
 def test_child_sas_come_up_where_the_kernel_has_esp(tunnel: Tunnel) -> None:
     tunnel.configure()
     tunnel.establish()
