@@ -1,8 +1,9 @@
-"""The guest that tests with kernel ESP on both sides share."""
+"""What tests with daemons share: a guest with kernel ESP, and a runtime directory that has to end empty."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +26,12 @@ def kernel_guest() -> Iterator[Guest]:
         table.install(name)
     with ExitStack() as stack:
         yield boot(stack, stack.enter_context(Lab()), peers)
+
+
+@pytest.fixture
+def runtime_left_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Labs of the test keep their journals in a directory of its own, where nothing is in the end."""
+    require_lab()
+    monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
+    yield
+    assert not list((tmp_path / "run").iterdir())

@@ -35,9 +35,8 @@ from ipsectest.runner.pki import make_sides
 from ipsectest.runner.records import exit_code
 from ipsectest.scenario.ports import PeerSettings, Verb
 from ipsectest.scenario.results import Verdict
-from tests.lab.two_namespaces import require_lab
 
-pytestmark = [pytest.mark.lab]
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("runtime_left_empty")]
 
 HASTE = 0.15
 """Factor on the patience with cells that must fail."""
@@ -52,14 +51,6 @@ def bench_of(*names: str) -> Iterator[Bench]:
     peers = [table.parse(name) for name in names]
     with EventLoop() as loop, Bench(peers, sides, secrets.token_bytes, loop) as bench:
         yield bench
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    require_lab()
-    monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
-    yield
-    assert not list((tmp_path / "run").iterdir())
 
 
 def installed() -> list[str]:

@@ -28,19 +28,10 @@ from ipsectest.runner.records import Outcome
 from ipsectest.scenario import profile_files
 from ipsectest.scenario.requirements import scenarios_folder
 from ipsectest.scenario.results import Verdict
-from tests.lab.two_namespaces import require_lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.peer]
+pytestmark = [pytest.mark.lab, pytest.mark.peer, pytest.mark.usefixtures("runtime_left_empty")]
 
 EVERY_CELL = os.environ.get("IPSECTEST_ALL_CELLS", "") not in {"", "0"}
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    require_lab()
-    monkeypatch.setenv("IPSECTEST_RUNTIME", str(tmp_path / "run"))
-    yield
-    assert not list((tmp_path / "run").iterdir())
 
 
 @contextmanager
